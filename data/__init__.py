@@ -1,0 +1,1 @@
+"""Images in, arrays out: data sets and how they are split."""

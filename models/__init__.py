@@ -1,0 +1,1 @@
+"""What is trained, and what it is compared with: autoencoders, baselines, metrics."""

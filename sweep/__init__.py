@@ -1,0 +1,1 @@
+"""From a study file to a finished report: search, retraining, tables and figures."""

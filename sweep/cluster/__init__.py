@@ -1,0 +1,1 @@
+"""The only place that imports Ray: a stage as a Tune run."""
