@@ -1,0 +1,135 @@
+"""The run's record: an append-only file of JSON lines, each with its number and a checksum.
+
+Everything that matters is read back from here. The driver alone writes. A line holds `seq` (0, 1, 2, ...), `kind`, `time` (unix
+seconds) and the kind's own fields (docs/JOURNAL.md lists them); `crc` is the CRC-32 of the line without it. JSON knows no NaN,
+so a number that is not finite is null.
+
+A torn last line is what a kill in mid-write leaves: readers pass over it and a writer cuts it. Damage anywhere else is
+refused with the line's number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import JournalError
+
+# Rows come many a second; what they say can be trained again. They reach the disk together, at the latest after this.
+SYNC_INTERVAL_S = 0.5
+BATCHED_KINDS = frozenset({"row", "decision", "trial_created", "retraining_created", "baseline"})
+
+
+class Journal:
+    """The one writer of a journal.
+
+    Args:
+        path: the file, created where it is missing. An existing one is checked whole and continued; a torn last line
+            is cut.
+
+    Raises:
+        JournalError: an existing file is damaged.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._seq = 0
+        if path.exists():
+            events, num_bytes = _parse(path)
+            self._seq = len(events)
+            os.truncate(path, num_bytes)
+        self._file = open(path, "ab")  # noqa: SIM115 - held for the run
+        self._synced_at = time.monotonic()
+
+    def append(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Adds one event and returns it as a reader will see it.
+
+        Rows and decisions are on disk within `SYNC_INTERVAL_S`, at the next append; every other kind before this returns.
+        """
+        event = {"seq": self._seq, "kind": kind, "time": round(time.time(), 3), **_finite(fields)}
+        self._file.write(_line(event))
+        self._file.flush()
+        self._seq += 1
+        if kind not in BATCHED_KINDS or time.monotonic() - self._synced_at > SYNC_INTERVAL_S:
+            self.sync()
+        return event
+
+    def sync(self) -> None:
+        """Returns once all events are on disk."""
+        os.fsync(self._file.fileno())
+        self._synced_at = time.monotonic()
+
+    def close(self) -> None:
+        if not self._file.closed:
+            self._file.flush()
+            self.sync()
+            self._file.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """All events in order; a torn last line is passed over.
+
+    Raises:
+        JournalError: the file is missing, or a line before the last is damaged or out of order.
+    """
+    return _parse(Path(path))[0]
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    text = json.dumps(event, separators=(",", ":"), allow_nan=False)
+    return f'{text[:-1]},"crc":"{zlib.crc32(text.encode()):08x}"}}\n'.encode()
+
+
+def _parse(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The events, and how many bytes they take."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise JournalError(f"{path}: the journal cannot be read: {error.strerror}") from error
+    events: list[dict[str, Any]] = []
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start)
+        if end < 0:
+            break
+        event = _event(data[start:end])
+        if event is None or event.get("seq") != len(events):
+            raise JournalError(
+                f"{path}, line {len(events) + 1}: expected event {len(events)} with a valid checksum, found "
+                f"{'a damaged line' if event is None else 'event ' + str(event.get('seq'))}; "
+                "the record cannot be trusted: restore the file from a copy"
+            )
+        events.append(event)
+        start = end + 1
+    return events, start
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    body, found, checksum = line.rpartition(b',"crc":"')
+    if not found or f'{zlib.crc32(body + b"}"):08x}"}}'.encode() != checksum:
+        return None
+    try:
+        return json.loads(body + b"}")
+    except ValueError:
+        return None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

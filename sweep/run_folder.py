@@ -1,0 +1,117 @@
+"""Where everything of a run lies, and how a whole file appears in it.
+
+A run is a folder. Its journal is the record; every other file can be made again from the journal, the checkpoints and
+the pictures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from sweep.errors import RunFolderError
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+
+
+class RunFolder:
+    """The paths of one run.
+
+    Args:
+        root: the run's folder; it need not exist yet.
+    """
+
+    def __init__(self, root: Path | str):
+        self.root = Path(root)
+        self.journal = self.root / "journal.jsonl"
+        self.study = self.root / "study.yaml"
+        self.lock = self.root / ".lock"
+        self.checkpoints = self.root / "checkpoints"
+        self.pictures = self.root / "pictures"
+        self.report = self.root / "report.md"
+        self.tables = self.root / "tables"
+        self.figures = self.root / "figures"
+
+    @classmethod
+    def create(cls, runs: Path, name: str) -> RunFolder:
+        """A new run's folder under `runs`. Raises RunFolderError where one of that name exists."""
+        if not NAME.fullmatch(name):
+            raise RunFolderError(f"{name!r} cannot name a run: expected 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot")
+        folder = cls(runs / name)
+        try:
+            folder.root.mkdir(parents=True)
+        except FileExistsError as error:
+            raise RunFolderError(
+                f"{folder.root} exists already: give another --name, or remove the folder to start afresh; "
+                f"`aesweep report {folder.root}` shows what it holds"
+            ) from error
+        except OSError as error:
+            raise RunFolderError(f"{folder.root} cannot be created: {error.strerror}") from error
+        for part in (folder.checkpoints, folder.pictures):
+            part.mkdir()
+        return folder
+
+    @classmethod
+    def open(cls, root: Path | str) -> RunFolder:
+        """An existing run's folder. Raises RunFolderError where there is no journal."""
+        folder = cls(root)
+        if not folder.journal.is_file():
+            raise RunFolderError(f"{folder.root} is not a run: expected {folder.journal.name} in it")
+        return folder
+
+    def resolve(self, relative: str) -> Path:
+        """The path of a file that the journal names. Raises RunFolderError where it would lie outside the run."""
+        path = (self.root / relative).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise RunFolderError(f"{relative!r} lies outside the run {self.root}")
+        return path
+
+    @contextlib.contextmanager
+    def one_writer(self) -> Iterator[None]:
+        """Holds the run against a second writer. Raises RunFolderError that names the holder."""
+        holder = self.root / ".lock.holder"
+        lock = filelock.FileLock(self.lock)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            name = holder.read_text() if holder.exists() else "another process"
+            raise RunFolderError(f"{self.root} is being written by {name}: wait for it, or end it first") from error
+        try:
+            holder.write_text(f"process {os.getpid()} on {os.uname().nodename}")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file so that a reader finds the old content or all of the new, even after a power cut.
+
+    Args:
+        path: the file; its folder is created.
+        content: text (written as UTF-8) or bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

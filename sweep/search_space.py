@@ -1,0 +1,217 @@
+"""What a stage searches: an axis per field of a configuration, and how points are drawn from them.
+
+An axis is a constant, a grid (every value is tried), or a draw (choice, uniform, log-uniform), on condition of other axes
+if need be. Drawing is deterministic in the study's seed and needs neither torch nor Ray.
+
+Draws follow a Richtmyer sequence (multiples of square roots of primes, modulo one, under a random shift), which spreads
+few samples more evenly than independent draws do and goes on where it stopped when samples are added. Sample i has the
+same draws in every cell: cells are compared on the same learning rates, and differ by what the table shows alone.
+Source: Niederreiter, Random Number Generation and Quasi-Monte Carlo Methods, SIAM 1992, on Kronecker sequences.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sweep.configuration import ACTIVATIONS, FIELDS, OUTPUTS, REGULARIZERS, SCHEDULES, STRENGTHS, Configuration
+
+PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43)
+
+Value = TypeVar("Value")
+Widths = Annotated[list[Annotated[int, Field(ge=1, le=65536, strict=True)]], Field(max_length=16)]
+Count = Annotated[int, Field(ge=1, le=65536, strict=True)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
+class Axis(BaseModel, Generic[Value]):
+    """The values that one field of a configuration may take: exactly one of the five ways, and when."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: Value | None = None
+    grid: Annotated[list[Value], Field(min_length=1)] | None = None
+    choice: Annotated[list[Value], Field(min_length=1)] | None = None
+    uniform: tuple[Value, Value] | None = None
+    log_uniform: tuple[Value, Value] | None = None
+    when: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _constant(cls, given: Any) -> Any:
+        return given if isinstance(given, (dict, Axis)) else {"value": given}
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Axis[Value]:
+        ways = [way for way in ("value", "grid", "choice", "uniform", "log_uniform") if getattr(self, way) is not None]
+        if len(ways) != 1:
+            raise ValueError(
+                "expected exactly one of value, grid, choice, uniform, log_uniform; "
+                f"got {' and '.join(ways) or 'none of them'}"
+            )
+        interval = self.uniform or self.log_uniform
+        if interval:
+            low, high = interval
+            if not all(isinstance(bound, float) for bound in interval):
+                raise ValueError(f"{ways[0]} is for real numbers; list the values under choice or grid")
+            if not low < high:
+                raise ValueError(f"{ways[0]} expects [low, high] with low < high, got {list(interval)}")
+            if self.log_uniform and low <= 0:
+                raise ValueError(f"log_uniform expects bounds above 0, got {list(interval)}")
+        options = self.grid or self.choice
+        if options and len({str(option) for option in options}) < len(options):
+            raise ValueError(f"{ways[0]} holds a value twice: {options}")
+        return self
+
+    @property
+    def is_random(self) -> bool:
+        return self.choice is not None or self.uniform is not None or self.log_uniform is not None
+
+    @property
+    def options(self) -> list[Value]:
+        """The values that can be listed: of a constant, a grid or a choice; empty for an interval."""
+        if self.value is not None:
+            return [self.value]
+        return self.grid or self.choice or []
+
+    def at(self, position: float) -> Value:
+        """The value at a position in [0, 1) of a random axis."""
+        if self.choice:
+            return self.choice[int(position * len(self.choice))]
+        if self.uniform:
+            low, high = self.uniform
+            return low + position * (high - low)
+        low, high = self.log_uniform
+        return math.exp(math.log(low) + position * (math.log(high) - math.log(low)))
+
+    def applies(self, values: dict[str, Any]) -> bool:
+        """Whether the condition holds for the values chosen so far."""
+        return all(
+            _jsonable(values.get(name)) in (wanted if isinstance(wanted, list) else [wanted])
+            for name, wanted in self.when.items()
+        )
+
+
+class SearchSpace(BaseModel):
+    """An axis for each field of a configuration that the stage sets; the others keep what they start from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hidden_layers: Axis[Widths] | None = None
+    latent_dim: Axis[Count] | None = None
+    activation: Axis[Literal[ACTIVATIONS]] | None = None
+    output: Axis[Literal[OUTPUTS]] | None = None
+    learning_rate: Axis[Positive] | None = None
+    schedule: Axis[Literal[SCHEDULES]] | None = None
+    batch_size: Axis[Count] | None = None
+    regularizer: Axis[Literal[tuple(REGULARIZERS)]] | None = None
+    l1: Axis[NonNegative] | None = None
+    l2: Axis[NonNegative] | None = None
+    weight_decay: Axis[NonNegative] | None = None
+    dropout: Axis[Rate] | None = None
+    sparse_code: Axis[NonNegative] | None = None
+    noise_variance: Axis[NonNegative] | None = None
+
+    def axes(self) -> dict[str, Axis]:
+        """The axes that are set, conditions before what depends on them."""
+        given = {name: getattr(self, name) for name in FIELDS if getattr(self, name) is not None}
+        return dict(sorted(given.items(), key=lambda item: bool(item[1].when)))
+
+    @model_validator(mode="after")
+    def _conditions(self) -> SearchSpace:
+        axes = self.axes()
+        for name, axis in axes.items():
+            for other, wanted in axis.when.items():
+                if other not in axes:
+                    raise ValueError(f"{name}.when names {other!r}, which is not an axis of this space")
+                if axes[other].when or not axes[other].options:
+                    raise ValueError(f"{name}.when.{other}: expected an unconditional axis with listed values")
+                known = [_jsonable(option) for option in axes[other].options]
+                unknown = [w for w in (wanted if isinstance(wanted, list) else [wanted]) if w not in known]
+                if unknown:
+                    raise ValueError(f"{name}.when.{other}: {unknown} is not among its values {known}")
+        if self.regularizer is not None:
+            self._check_strengths(axes)
+        return self
+
+    def _check_strengths(self, axes: dict[str, Axis]) -> None:
+        for regularizer in self.regularizer.options:
+            for strength in STRENGTHS:
+                needed = strength in REGULARIZERS[regularizer]
+                given = strength in axes and axes[strength].applies({"regularizer": regularizer})
+                if needed and not given:
+                    raise ValueError(f"regularizer {regularizer} needs a strength: add {strength} to the space")
+                if given and not needed:
+                    raise ValueError(
+                        f"{strength} applies under regularizer {regularizer}, which does not use it: "
+                        f"add `when: {{regularizer: [...]}}` to {strength}"
+                    )
+
+
+def _jsonable(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def draw(space: SearchSpace, num_samples: int, seed: str, base: Configuration | None) -> Iterator[Configuration]:
+    """Yields the configurations of a stage in the order in which they should start: sample by sample.
+
+    Args:
+        space: the axes; grids are crossed with each other.
+        num_samples: draws per point of the grids. A point without random axes is yielded once.
+        seed: text from which the draws' random shift follows.
+        base: where unset fields come from; None for the defaults of `Configuration`, and then the space must set
+            the hidden layers and the latent dimension.
+    """
+    axes = space.axes()
+    shift = {name: random.Random(f"{seed}/{name}").random() for name in FIELDS}  # noqa: S311 - not for secrets
+    grids = [name for name, axis in axes.items() if axis.grid and not axis.when]
+    start = base.as_dict() if base else {}
+    if "regularizer" in axes:
+        start.update(dict.fromkeys(STRENGTHS, 0.0))
+    seen = set()
+    for sample in range(num_samples):
+        position = {
+            name: (shift[name] + (sample + 1) * math.sqrt(prime)) % 1.0
+            for name, prime in zip(FIELDS, PRIMES, strict=True)
+        }
+        for point in itertools.product(*(axes[name].grid for name in grids)):
+            values = dict(zip(grids, point, strict=True))
+            for branch in _branches(axes, values, position):
+                configuration = Configuration.from_dict(_labelled({**start, **branch}, axes))
+                if configuration not in seen:
+                    seen.add(configuration)
+                    yield configuration
+
+
+def _branches(axes: dict[str, Axis], values: dict[str, Any], position: dict[str, float]) -> Iterator[dict[str, Any]]:
+    """Completes the unconditional grids' values with constants, draws, and conditional grids (which branch)."""
+    pending = [values]
+    for name, axis in axes.items():
+        if name in values:
+            continue
+        grown = []
+        for branch in pending:
+            if not axis.applies(branch):
+                grown.append(branch)
+            elif axis.is_random:
+                grown.append({**branch, name: axis.at(position[name])})
+            else:
+                grown.extend({**branch, name: option} for option in axis.options)
+        pending = grown
+    yield from pending
+
+
+def _labelled(values: dict[str, Any], axes: dict[str, Axis]) -> dict[str, Any]:
+    """Names the regularizer after the strengths where the space sets strengths alone."""
+    if "regularizer" in axes or not any(strength in axes for strength in STRENGTHS):
+        return values
+    used = tuple(strength for strength in STRENGTHS if values.get(strength))
+    label = next((name for name, needs in REGULARIZERS.items() if needs == used), "+".join(used))
+    return {**values, "regularizer": label}
