@@ -1,8 +1,8 @@
 """The run's record: an append-only file of JSON lines, each with its number and a checksum.
 
-Everything that matters is read back from here. The driver alone writes. A line holds `seq` (0, 1, 2, ...), `kind`, `time` (unix
-seconds) and the kind's own fields (docs/JOURNAL.md lists them); `crc` is the CRC-32 of the line without it. JSON knows no NaN,
-so a number that is not finite is null.
+Everything that matters is read back from here. The driver alone writes. A line holds `seq` (0, 1, 2, ...), `kind`,
+`time` (unix seconds) and the kind's own fields (docs/JOURNAL.md lists them); `crc` is the CRC-32 of the line without
+it. JSON knows no NaN, so a number that is not finite is null.
 
 A torn last line is what a kill in mid-write leaves: readers pass over it and a writer cuts it. Damage anywhere else is
 refused with the line's number.
@@ -49,7 +49,7 @@ class Journal:
     def append(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Adds one event and returns it as a reader will see it.
 
-        Rows and decisions are on disk within `SYNC_INTERVAL_S`, at the next append; every other kind before this returns.
+        Kinds in `BATCHED_KINDS` are synced at most every `SYNC_INTERVAL_S`; every other kind before this returns.
         """
         event = {"seq": self._seq, "kind": kind, "time": round(time.time(), 3), **_finite(fields)}
         self._file.write(_line(event))

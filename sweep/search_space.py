@@ -1,7 +1,7 @@
 """What a stage searches: an axis per field of a configuration, and how points are drawn from them.
 
-An axis is a constant, a grid (every value is tried), or a draw (choice, uniform, log-uniform), on condition of other axes
-if need be. Drawing is deterministic in the study's seed and needs neither torch nor Ray.
+An axis is a constant, a grid (every value is tried), or a draw (choice, uniform, log-uniform), on condition of other
+axes if need be. Drawing is deterministic in the study's seed and needs neither torch nor Ray.
 
 Draws follow a Richtmyer sequence (multiples of square roots of primes, modulo one, under a random shift), which spreads
 few samples more evenly than independent draws do and goes on where it stopped when samples are added. Sample i has the

@@ -1,0 +1,72 @@
+"""Asynchronous successive halving among the trials of one cell.
+
+The rule is that of Li et al., A System for Massively Parallel Hyperparameter Tuning (MLSys 2020), as Ray Tune's
+`AsyncHyperBandScheduler` applies it: a trial that reaches a rung goes on if its value is within the best
+1 / reduction_factor of the values that the rung had seen before it. The best trial so far always goes on, so a cell
+ends with a fully trained best.
+
+Kept apart from Ray, so that each decision can be derived again from the journal's rows alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What ASHA decided for a trial at a rung, and on which ground.
+
+    Attributes:
+        rung: the rung's epoch.
+        keep: whether the trial goes on.
+        cutoff: the value that it had to reach; None where it was the first.
+        num_compared: how many trials the rung had seen before.
+    """
+
+    rung: int
+    keep: bool
+    cutoff: float | None
+    num_compared: int
+
+
+class Asha:
+    """The rungs of one cell.
+
+    Args:
+        rungs: the epochs at which trials are compared, ascending.
+        reduction_factor: one in so many goes on.
+        mode: "min" where a smaller value is better, else "max".
+    """
+
+    def __init__(self, rungs: list[int], reduction_factor: float, mode: str):
+        self._seen: dict[int, dict[str, float]] = {rung: {} for rung in rungs}
+        self._quantile = 1 - 1 / reduction_factor
+        self._sign = -1.0 if mode == "min" else 1.0
+
+    def decide(self, trial: str, epoch: int, value: float) -> Decision | None:
+        """Records a trial's value and returns the decision; None where the epoch is no rung.
+
+        Args:
+            trial: its id.
+            epoch: 1-based; every epoch is reported.
+            value: the stage's metric, finite (a diverged trial is not compared with anyone).
+        """
+        seen = self._seen.get(epoch)
+        if seen is None or trial in seen:
+            return None
+        if not math.isfinite(value):
+            raise ValueError(f"trial {trial}, epoch {epoch}: expected a finite value, got {value}")
+        reward = self._sign * value
+        cutoff = float(np.quantile(list(seen.values()), self._quantile)) if seen else None
+        decision = Decision(
+            rung=epoch,
+            keep=cutoff is None or reward >= cutoff,
+            cutoff=None if cutoff is None else self._sign * cutoff,
+            num_compared=len(seen),
+        )
+        seen[trial] = reward
+        return decision

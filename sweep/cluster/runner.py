@@ -1,0 +1,122 @@
+"""Jobs as a Ray Tune run, on this machine or on the cluster that this one is part of."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from data.datasets import ImageData
+from sweep.asha import Asha
+from sweep.job import Job
+from sweep.study import Resources
+
+# Ray reads these when it is imported and when it starts; what the user has set stands.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+class Cluster:
+    """A running Ray with the images of a study in its object store.
+
+    Args:
+        images: the data sets, by name.
+        num_workers: trials that train at once on this machine; ignored with an address.
+        address: of a running Ray cluster, or None to start one on this machine alone, closed to the network.
+    """
+
+    def __init__(self, images: dict[str, ImageData], num_workers: int, address: str | None = None):
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import ray
+
+        self._folder = tempfile.mkdtemp(prefix="aesweep-")
+        local = {
+            "num_cpus": num_workers,
+            "include_dashboard": False,
+            "_temp_dir": self._folder,
+            "_node_ip_address": "127.0.0.1",
+            "object_store_memory": _object_store_bytes(images),
+        }
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **({} if address else local),
+        )
+        self._images = {name: ray.put(data) for name, data in images.items()}
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import ray
+
+        ray.shutdown()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def train(
+        self,
+        jobs: Iterable[Job],
+        *,
+        record: Callable[..., Any],
+        metric: str,
+        ashas: dict[Any, Asha],
+        resources: Resources,
+        stop_requested: Callable[[], bool],
+    ) -> None:
+        """Trains the jobs in their order, as many at once as there is room for.
+
+        Args:
+            jobs: what to train.
+            record: appends an event to the journal.
+            metric: the row's field that ASHA compares.
+            ashas: by (data set, cell); empty to train every job to its end.
+            resources: what each trial holds.
+            stop_requested: asked all the time; once true, trials are ended and recorded as interrupted.
+        """
+        from ray import tune
+
+        from sweep.cluster.scheduler import RecordingScheduler
+        from sweep.cluster.trial import train_trial
+
+        logging.getLogger("ray.tune").setLevel(logging.ERROR)
+        scheduler = RecordingScheduler(record, metric, ashas)
+
+        class Requested(tune.Stopper):
+            def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+                return False
+
+            def stop_all(self) -> bool:
+                return stop_requested()
+
+        trainable = tune.with_resources(
+            tune.with_parameters(train_trial, images=self._images),
+            {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial},
+        )
+        tune.Tuner(
+            trainable,
+            param_space={"job": tune.grid_search(list(jobs))},
+            tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
+            run_config=tune.RunConfig(
+                storage_path=os.path.join(self._folder, "tune"), verbose=0, stop=Requested(), log_to_file=False
+            ),
+        ).fit()
+        scheduler.end_unfinished("the run was interrupted")
+
+
+def _object_store_bytes(images: dict[str, ImageData]) -> int:
+    """Room for the images and Ray's own needs; the default takes a third of the machine's memory."""
+    num_bytes = sum(data.training.nbytes + data.test.nbytes for data in images.values())
+    return max(200_000_000, int(1.5 * num_bytes))

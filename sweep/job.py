@@ -1,0 +1,90 @@
+"""What is handed to a worker: one configuration with everything that its training needs, in plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from sweep.configuration import Configuration
+from sweep.search_space import draw
+from sweep.study import Study
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One trial of a search, or one retraining of a winner.
+
+    Attributes:
+        trial: its id, unique in the run; the journal's rows carry it.
+        purpose: "search" trains on a subset of the training images and is judged on validation images; "retraining"
+            trains on both together and opens the test set once, at its end.
+        dataset: name of the images.
+        configuration: what is trained.
+        seeds: one member of the trial's pack for each.
+        epochs: the full budget; schedules of the learning rate span it.
+        split_seed: the study's seed, from which splits, subsets and evaluation noise follow.
+        validation_fraction: share of the training images that is cut off for validation.
+        training_images: size of the training subset; None for all.
+        validation_images: size of the validation subset; None for all.
+        precision: "fp32", "tf32" or "bf16" matrix products.
+        cell: axis name to value, where the trial stands in its stage's table.
+        checkpoint: file that a retraining writes; None in a search.
+    """
+
+    trial: str
+    purpose: Literal["search", "retraining"]
+    dataset: str
+    configuration: Configuration
+    seeds: tuple[int, ...]
+    epochs: int
+    split_seed: int
+    validation_fraction: float
+    training_images: int | None
+    validation_images: int | None
+    precision: str
+    cell: tuple[tuple[str, Any], ...] = ()
+    checkpoint: str | None = None
+
+
+def cell_key(cell: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """A cell as something that can be a dictionary's key: widths as tuples."""
+    return tuple((axis, tuple(value) if isinstance(value, list) else value) for axis, value in cell.items())
+
+
+def stage_jobs(study: Study, stage_name: str, bases: dict[str, Configuration | None]) -> list[Job]:
+    """The trials of a stage, in the order in which they should start: the first sample of every cell comes first.
+
+    Args:
+        study: the whole study.
+        stage_name: one of its stages.
+        bases: for each data set to search, the configuration that the stage starts from; None for the defaults.
+
+    Returns:
+        The jobs; the same study and bases give the same list anywhere.
+    """
+    stage = study.stages[stage_name]
+    jobs = []
+    for dataset, base in bases.items():
+        drawn = draw(stage.space, stage.samples, f"{study.seed}/{stage_name}", base)
+        for number, configuration in enumerate(drawn):
+            cell = tuple((axis, getattr(configuration, axis)) for axis in stage.table.axes())
+            jobs.append(
+                (
+                    number,
+                    Job(
+                        trial=f"{stage_name}-{dataset}-{number:04d}",
+                        purpose="search",
+                        dataset=dataset,
+                        configuration=configuration,
+                        seeds=tuple(study.seed + k for k in range(stage.seeds)),
+                        epochs=stage.epochs,
+                        split_seed=study.seed,
+                        validation_fraction=study.validation_fraction,
+                        training_images=stage.training_images,
+                        validation_images=stage.validation_images,
+                        precision=study.precision,
+                        cell=cell,
+                    ),
+                )
+            )
+    return [job for _, job in sorted(jobs, key=lambda item: item[0])]

@@ -1,0 +1,162 @@
+"""A job from its first epoch to its last: a pack with a member per seed, and a row after each epoch.
+
+Pure torch: usable in a notebook, and what a Ray Tune trial runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data.datasets import ImageData
+from data.noise import fixed_noise
+from data.splits import split_training, subset
+from models.metrics import mse, psnr_db, ssim
+from sweep.job import Job
+from sweep.training.checkpoint import write_checkpoint
+from sweep.training.pack import Pack, configure_torch
+
+# Training error is measured on so many images, without dropout and after the epoch, as validation error is.
+MAX_TRAINING_PROBE = 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """The images of a job: to train on (uint8 [N, D]) and to judge by (float32 [n, D] in [0, 1])."""
+
+    training: np.ndarray
+    training_probe: np.ndarray
+    validation: np.ndarray | None
+
+
+def prepare(images: ImageData, job: Job) -> Prepared:
+    """Cuts the job's images out of the data set; the same for every trial of a stage."""
+    return _prepare(
+        _Identity(images),
+        job.purpose,
+        job.split_seed,
+        job.validation_fraction,
+        job.training_images,
+        job.validation_images,
+    )
+
+
+class _Identity:
+    """Images as a key of a cache: the same object, or another."""
+
+    def __init__(self, images: ImageData):
+        self.images = images
+
+    def __hash__(self) -> int:
+        return hash(self.images.sha256)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and other.images.sha256 == self.images.sha256
+
+
+@functools.lru_cache(maxsize=4)
+def _prepare(
+    key: _Identity, purpose: str, seed: int, fraction: float, num_training: int | None, num_validation: int | None
+) -> Prepared:
+    flat = key.images.training.reshape(len(key.images.training), -1)
+    if purpose == "retraining":
+        indices, validation = np.arange(len(flat)), None
+    else:
+        split = split_training(len(flat), max(1, round(fraction * len(flat))), seed)
+        indices = subset(split.training, num_training, seed)
+        validation = to_float(flat[subset(split.validation, num_validation, seed)])
+    training = np.ascontiguousarray(flat[indices])
+    return Prepared(training, to_float(training[:MAX_TRAINING_PROBE]), validation)
+
+
+def to_float(pixels: np.ndarray) -> np.ndarray:
+    """uint8 pixels as float32 in [0, 1]."""
+    return pixels.astype(np.float32) / np.float32(255)
+
+
+def fit(job: Job, images: ImageData) -> Iterator[dict[str, Any]]:
+    """Trains a job and yields a row after each epoch.
+
+    A row holds epoch (1-based), loss (the objective), training_mse, learning_rate, seconds, diverged; in a search also
+    validation_mse, validation_psnr_db and per_seed (the validation MSE of each seed). With several seeds, numbers are
+    means over them. The last row of a retraining holds `test` (mse, psnr_db, ssim) and `checkpoint` (file, sha256, num_bytes).
+    For a denoiser (noise variance above 0) every error is that of the denoised noisy image against the clean one.
+    """
+    configure_torch(num_threads=1, precision=job.precision)
+    prepared = prepare(images, job)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pack = Pack(prepared.training, device=device, precision=job.precision)
+    for seed in job.seeds:
+        pack.add(f"{job.trial}/{seed}", job.configuration, seed=seed, epochs=job.epochs)
+    for epoch in range(1, job.epochs + 1):
+        started = time.perf_counter()
+        results = pack.train_epoch()
+        row: dict[str, Any] = {
+            "epoch": epoch,
+            "loss": _mean(result.loss for result in results.values()),
+            "learning_rate": next(iter(results.values())).learning_rate,
+            "diverged": any(result.diverged for result in results.values()),
+        }
+        row["seconds"] = time.perf_counter() - started
+        errors = [_errors(pack, key, prepared.training_probe, job, "training") for key in results]
+        row["training_mse"] = _mean(error["mse"] for error in errors)
+        if prepared.validation is not None:
+            errors = [_errors(pack, key, prepared.validation, job, "validation") for key in results]
+            row["validation_mse"] = _mean(error["mse"] for error in errors)
+            row["validation_psnr_db"] = _mean(error["psnr_db"] for error in errors)
+            row["per_seed"] = [error["mse"] for error in errors]
+        judged = (row[name] for name in ("loss", "training_mse", "validation_mse") if name in row)
+        row["diverged"] = row["diverged"] or not all(math.isfinite(value) for value in judged)
+        if epoch == job.epochs and job.purpose == "retraining" and not row["diverged"]:
+            key = f"{job.trial}/{job.seeds[0]}"
+            test = to_float(images.test.reshape(len(images.test), -1))
+            row["test"] = _errors(pack, key, test, job, "test", shape=images.test.shape[1:])
+            row["checkpoint"] = _checkpoint(pack, key, job, images)
+        yield row
+        if row["diverged"]:
+            return
+
+
+def evaluation_input(clean: np.ndarray, noise_variance: float, seed: int, split: str) -> np.ndarray:
+    """What a model is shown when it is judged: the clean images, or the same noise on them every time."""
+    if noise_variance == 0:
+        return clean
+    return clean + fixed_noise(clean.shape, noise_variance, seed, split)
+
+
+def _errors(
+    pack: Pack, key: str, clean: np.ndarray, job: Job, split: str, shape: tuple[int, ...] | None = None
+) -> dict[str, float]:
+    shown = evaluation_input(clean, job.configuration.noise_variance, job.split_seed, split)
+    outputs = pack.reconstruct(key, torch.from_numpy(shown)).cpu().numpy().clip(0, 1)
+    if not np.isfinite(outputs).all():
+        return {"mse": math.nan, "psnr_db": math.nan}
+    errors = {"mse": mse(outputs, clean), "psnr_db": psnr_db(outputs, clean)}
+    if shape is not None:
+        errors["ssim"] = ssim(outputs, clean, shape)
+    return errors
+
+
+def _checkpoint(pack: Pack, key: str, job: Job, images: ImageData) -> dict[str, Any]:
+    path = Path(job.checkpoint)
+    sha256 = write_checkpoint(
+        path,
+        pack.export(key),
+        job.configuration,
+        dataset=job.dataset,
+        image_shape=images.test.shape[1:],
+        seed=job.seeds[0],
+    )
+    return {"file": f"checkpoints/{path.name}", "sha256": sha256, "num_bytes": path.stat().st_size}
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(list(values)))
