@@ -1,0 +1,107 @@
+"""Data sets by name: digits, MNIST, Fashion-MNIST, or a folder of images; whole and checked, or a DataError.
+
+Nothing is downloaded unless it is asked for. torchvision is imported for downloads alone, and nothing here imports
+torch, so that a study can be checked anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from data.idx import read_idx_images
+from data.image_data import DataError, ImageData
+from data.image_folder import read_image_folder
+
+__all__ = ["DataError", "ImageData", "check_dataset", "data_folder", "load_dataset"]
+
+NUM_DIGITS_TRAINING = 1437  # of 1,797; the last 360 are the test set
+IDX_FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # torchvision's class names, and its folders
+IDX_FILES = {"train-images-idx3-ubyte": (60_000, 28, 28), "t10k-images-idx3-ubyte": (10_000, 28, 28)}
+DATA_DIR_VARIABLE = "AESWEEP_DATA_DIR"
+
+
+def load_dataset(
+    name: str, *, path: Path | str | None = None, data_dir: Path | str | None = None, download: bool = False
+) -> ImageData:
+    """Loads a data set into memory and checks all of it.
+
+    Args:
+        name: "digits", "mnist" or "fashion_mnist"; with `path`, any name for that folder of images.
+        path: a folder of images, see `data.image_folder`.
+        data_dir: where MNIST and Fashion-MNIST lie, as torchvision lays them out; see `data_folder`.
+        download: lets torchvision fetch MNIST or Fashion-MNIST into `data_dir` if it is not there.
+
+    Raises:
+        DataError: the data set is unknown, missing or damaged.
+    """
+    if path is not None:
+        return ImageData.of(name, *read_image_folder(Path(path).expanduser()))
+    if name == "digits":
+        return _digits()
+    if name in IDX_FOLDERS:
+        folder = data_folder(data_dir)
+        raw = folder / IDX_FOLDERS[name] / "raw"
+        if download and not all(_present(raw / file) for file in IDX_FILES):
+            _download(name, folder)
+        # [N, H, W] to [N, C, H, W]
+        training, test = (read_idx_images(raw / file, shape)[:, None] for file, shape in IDX_FILES.items())
+        return ImageData.of(name, training, test)
+    known = ", ".join(("digits", *IDX_FOLDERS))
+    raise DataError(name, f"is no known data set, known are {known}", "for a folder of images give its path as well")
+
+
+def check_dataset(name: str, *, path: Path | str | None = None, data_dir: Path | str | None = None) -> None:
+    """Loads a data set and lets it go again: raises what `load_dataset` raises, before any trial starts."""
+    load_dataset(name, path=path, data_dir=data_dir)
+
+
+def data_folder(data_dir: Path | str | None = None) -> Path:
+    """The folder with MNIST and Fashion-MNIST: the one given, else AESWEEP_DATA_DIR, else the user's cache."""
+    if data_dir is None:
+        data_dir = os.environ.get(DATA_DIR_VARIABLE) or None
+    if data_dir is None:
+        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        data_dir = Path(cache) / "aesweep" / "data"
+    return Path(data_dir).expanduser()
+
+
+def _digits() -> ImageData:
+    from sklearn.datasets import load_digits  # takes a second, and only this data set needs it
+
+    values = load_digits().images  # float [1797, 8, 8], whole numbers 0..16
+    images = np.rint(values * (255 / 16)).astype(np.uint8)[:, None]  # halves go to the even neighbour
+    return ImageData.of("digits", images[:NUM_DIGITS_TRAINING], images[NUM_DIGITS_TRAINING:])
+
+
+def _present(path: Path) -> bool:
+    return os.path.lexists(path) or os.path.lexists(path.with_name(path.name + ".gz"))
+
+
+def _download(name: str, folder: Path) -> None:
+    """Fetches a data set into `folder` with torchvision, which verifies the archives' checksums.
+
+    The files are moved into place one by one when they are complete, so that an interrupted download leaves none cut
+    off; files that are there already stay.
+    """
+    import torchvision
+
+    dataset = getattr(torchvision.datasets, IDX_FOLDERS[name])
+    raw = folder / IDX_FOLDERS[name] / "raw"
+    try:
+        raw.mkdir(parents=True, exist_ok=True)
+        # torchvision prints to stdout, which belongs to our caller's data.
+        with tempfile.TemporaryDirectory(dir=folder) as temporary, contextlib.redirect_stdout(sys.stderr):
+            dataset(temporary, download=True)
+            for file in sorted((Path(temporary) / IDX_FOLDERS[name] / "raw").iterdir()):
+                if file.suffix != ".gz" and not _present(raw / file.name):
+                    file.replace(raw / file.name)
+    except (OSError, RuntimeError) as error:  # torchvision wraps what its mirrors answered in a RuntimeError
+        reason = str(error).partition("\n")[0].rstrip(" :")
+        remedy = f"check the network and the folder's permissions, or copy the files into {raw} yourself"
+        raise DataError(folder, f"the download of {name} failed ({reason})", remedy) from error

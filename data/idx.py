@@ -1,0 +1,91 @@
+"""Reads images from IDX files, the format of MNIST and Fashion-MNIST, raw or gzipped.
+
+The format (http://yann.lecun.com/exdb/mnist): two zero bytes, a byte for the type (8: unsigned bytes), a byte for the
+number of dimensions, each dimension as a big-endian 32-bit number, then the values in C order.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from data.image_data import DataError
+
+IMAGES_MAGIC = 0x00000803  # unsigned bytes, three dimensions
+_HEADER = struct.Struct(">4I")
+_REPLACE = "delete it and run again with --download, or name a folder with a good copy with --data-dir"
+_SUPPLY = (
+    "run again with --download, or name the folder that holds it (as torchvision lays it out) with --data-dir "
+    "or AESWEEP_DATA_DIR"
+)
+
+
+def read_idx_images(path: Path, expected_shape: tuple[int, int, int]) -> np.ndarray:
+    """Reads one file of images; where only `<path>.gz` exists, that one.
+
+    Args:
+        path: the raw file.
+        expected_shape: number of images, rows, columns; a file that holds anything else is refused.
+
+    Returns:
+        uint8, of `expected_shape`.
+
+    Raises:
+        DataError: the file is missing, unreadable, no IDX file, or not exactly as long as its header says.
+    """
+    path = _existing(path)
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise DataError(path, "expected a file, found something else (a folder or a device)", _REPLACE)
+        if path.suffix != ".gz":
+            with open(path, "rb") as file:
+                return _read(file, path, expected_shape)
+        with gzip.open(path, "rb") as file:
+            return _read(file, path, expected_shape)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:  # BadGzipFile is an OSError: it has to come first
+        raise DataError(path, f"is a damaged gzip file ({error})", _REPLACE) from error
+    except OSError as error:
+        remedy = "make it readable, or name another folder with --data-dir"
+        raise DataError(path, f"cannot be read ({error.strerror or error})", remedy) from error
+
+
+def _existing(path: Path) -> Path:
+    zipped = path.with_name(path.name + ".gz")
+    for candidate in (path, zipped):
+        # Not Path.exists: a dangling link or a folder that may not be searched shall be named as what it is.
+        if os.path.lexists(candidate):
+            return candidate
+    raise DataError(path, "not found", _SUPPLY)
+
+
+def _read(file: BinaryIO, path: Path, expected_shape: tuple[int, int, int]) -> np.ndarray:
+    header = file.read(_HEADER.size)
+    if not header:
+        raise DataError(path, "is empty", _REPLACE)
+    if len(header) < _HEADER.size:
+        raise DataError(path, f"is cut off: {len(header)} bytes, the header alone has {_HEADER.size}", _REPLACE)
+    magic, *shape = _HEADER.unpack(header)
+    if magic != IMAGES_MAGIC:
+        raise DataError(path, f"starts with {magic:#010x}, expected {IMAGES_MAGIC:#010x} (IDX images)", _REPLACE)
+    if tuple(shape) != expected_shape:
+        raise DataError(path, f"holds {_shown(shape)} images, expected {_shown(expected_shape)}", _REPLACE)
+    # The header is trusted only now, so that no file can ask for more memory than its data set needs.
+    images = np.empty(expected_shape, dtype=np.uint8)
+    num_bytes = file.readinto(images.reshape(-1).data)
+    if num_bytes < images.size:
+        raise DataError(path, f"is cut off: {num_bytes:,} of {images.size:,} pixels are there", _REPLACE)
+    if file.read(1):
+        raise DataError(path, f"goes on after the {images.size:,} pixels that its header promises", _REPLACE)
+    return images
+
+
+def _shown(shape: tuple[int, ...] | list[int]) -> str:
+    num_images, rows, columns = shape
+    return f"{num_images:,} of {rows} x {columns}"

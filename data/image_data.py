@@ -1,0 +1,64 @@
+"""What a data set is once it is in memory, and the one error that keeps it from getting there.
+
+N images, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+class DataError(Exception):
+    """Data that cannot be used, in one line: where, what was expected and what came, and the remedy.
+
+    Args:
+        place: the file or folder at fault, or the data set's name where there is no file.
+        problem: what was expected and what came.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, place: Path | str, problem: str, remedy: str):
+        # All three stay in `args`, so that the error survives pickling on its way out of a worker.
+        super().__init__(place, problem, remedy)
+
+    def __str__(self) -> str:
+        place, problem, remedy = (_on_one_line(str(part)) for part in self.args)
+        return f"{place}: {problem}; {remedy}"
+
+
+def _on_one_line(text: str) -> str:
+    # File names may hold line breaks or bytes that are no UTF-8, which a terminal would choke on.
+    return text if text.isprintable() else ascii(text)
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set in memory.
+
+    Attributes:
+        name: "digits", "mnist", "fashion_mnist", or the study's name of an image folder.
+        training: uint8 [N, C, H, W], 0 is black, in the original order.
+        test: uint8 [N, C, H, W], of the same C, H, W.
+        sha256: hash over shape and bytes of training, then test; equal data have equal hashes on every machine.
+    """
+
+    name: str
+    training: np.ndarray
+    test: np.ndarray
+    sha256: str
+
+    @classmethod
+    def of(cls, name: str, training: np.ndarray, test: np.ndarray) -> ImageData:
+        """The data set of two uint8 arrays [N, C, H, W], with its hash."""
+        for images in (training, test):
+            assert images.dtype == np.uint8 and images.ndim == 4
+        assert training.shape[1:] == test.shape[1:]
+        digest = hashlib.sha256()
+        for images in (training, test):
+            digest.update("x".join(str(length) for length in images.shape).encode() + b"\n")
+            digest.update(np.ascontiguousarray(images).data)
+        return cls(name, training, test, digest.hexdigest())

@@ -1,0 +1,128 @@
+"""Reads a folder of PNG and JPEG images: `train/` and `test/`, all of one size, grey or RGB.
+
+Image files are strangers' input: format, size and number of channels are checked from the header before anything is
+decoded, and whatever the decoder then stumbles over ends as a DataError that names the file. Pixels are taken as they
+are stored: no colour management, no EXIF rotation.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data.image_data import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+MAX_IMAGE_PIXELS = 1024 * 1024
+MAX_FOLDER_BYTES = 8 * 1024**3
+_CHANNELS = {"1": 1, "L": 1, "P": 3, "RGB": 3, "CMYK": 3, "YCbCr": 3}
+_Shape = tuple[int, int, int]
+
+
+def read_image_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Reads `folder/train/*` and `folder/test/*`, each in the order of the file names.
+
+    Hidden files (their names start with a dot) are passed over; everything else has to be an image.
+
+    Returns:
+        Training and test images, uint8 [N, C, H, W] with C = 1 (grey) or 3 (RGB).
+
+    Raises:
+        DataError: a folder or file is missing, unreadable, leads out of `folder`, is no image, is damaged, too large,
+            or of another size than the rest.
+    """
+    paths = {part: _image_paths(folder, part) for part in ("train", "test")}
+    first = paths["train"][0]
+    with _opened(first) as image:
+        shape = _shape(image, first)
+    num_bytes = sum(map(len, paths.values())) * int(np.prod(shape))
+    if num_bytes > MAX_FOLDER_BYTES:
+        remedy = "scale the images down or take fewer"
+        raise DataError(
+            folder, f"would take {num_bytes:,} bytes of memory, more than the {MAX_FOLDER_BYTES:,} allowed", remedy
+        )
+    return _read_all(paths["train"], shape, first), _read_all(paths["test"], shape, first)
+
+
+def _image_paths(folder: Path, part: str) -> list[Path]:
+    try:
+        root = folder.resolve(strict=True)
+        paths = sorted(path for path in (folder / part).iterdir() if not path.name.startswith("."))
+        for path in (folder / part, *paths):
+            # A link that leads out of the folder would make the data depend on files that nobody meant to share.
+            if not path.resolve(strict=True).is_relative_to(root):
+                raise DataError(path, f"is a link that leads out of {folder}", "copy the file into the folder")
+    except FileNotFoundError as error:
+        problem = "not found (a data set of images is a folder with train/ and test/)"
+        raise DataError(error.filename or folder / part, problem, "correct the path in the study") from error
+    except NotADirectoryError as error:
+        raise DataError(folder / part, "is a file, expected a folder of images", "correct the path") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(folder / part, f"cannot be read ({reason})", "make the folder readable") from error
+    for path in paths:
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+            kinds = ", ".join(SUFFIXES)
+            raise DataError(path, f"is no image, expected only {kinds} files directly in {part}/", "move it elsewhere")
+    if not paths:
+        raise DataError(folder / part, "holds no images", f"put {', '.join(SUFFIXES)} files there")
+    return paths
+
+
+def _read_all(paths: list[Path], shape: _Shape, first: Path) -> np.ndarray:
+    images = np.empty((len(paths), *shape), dtype=np.uint8)
+    for index, path in enumerate(paths):
+        with _opened(path) as image:
+            found = _shape(image, path)
+            if found != shape:
+                raise DataError(
+                    path,
+                    f"has {_shown(found)}, but {first} has {_shown(shape)}",
+                    "bring all images to one size and one number of channels",
+                )
+            images[index] = _pixels(image, path, shape)
+    return images
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large images from the header alone; the limit below is ours and stricter.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(path, formats=("PNG", "JPEG"))
+    except PermissionError as error:
+        raise DataError(path, "cannot be read (permission denied)", "make it readable") from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, "far more pixels") from error
+    except Exception as error:  # Pillow's parsers raise many kinds: OSError, SyntaxError, ValueError, struct.error
+        raise DataError(path, "is not readable as a PNG or JPEG image", "replace it or move it elsewhere") from error
+
+
+def _shape(image: Image.Image, path: Path) -> _Shape:
+    if image.width * image.height > MAX_IMAGE_PIXELS:
+        raise _too_large(path, f"{image.width} x {image.height} pixels")
+    if image.mode not in _CHANNELS:
+        remedy = "convert it to 8-bit grey or RGB without transparency"
+        raise DataError(path, f"has pixels of mode {image.mode}", remedy)
+    return _CHANNELS[image.mode], image.height, image.width
+
+
+def _pixels(image: Image.Image, path: Path, shape: _Shape) -> np.ndarray:
+    try:
+        pixels = np.asarray(image.convert("L" if shape[0] == 1 else "RGB"), dtype=np.uint8)
+    except Exception as error:  # as in _opened: decoding damaged data fails in many ways
+        reason = str(error).partition("\n")[0]
+        raise DataError(path, f"is a damaged image ({reason})", "replace it or move it elsewhere") from error
+    return pixels.reshape(*shape[1:], shape[0]).transpose(2, 0, 1)  # [H, W] or [H, W, C] to [C, H, W]
+
+
+def _too_large(path: Path, found: str) -> DataError:
+    return DataError(path, f"has {found}, more than the {MAX_IMAGE_PIXELS:,} allowed", "scale it down")
+
+
+def _shown(shape: _Shape) -> str:
+    channels, rows, columns = shape
+    return f"{columns} x {rows} pixels of {channels} channel{'s' if channels > 1 else ''}"
