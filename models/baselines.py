@@ -1,0 +1,105 @@
+"""What a learned autoencoder has to beat: mean image, PCA; for a denoiser, the noisy input and the best linear one.
+
+Images are floats [N, D] in [0, 1]; N images, D pixels, Z latent. All is computed and returned in float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+
+@dataclass(frozen=True)
+class MeanImage:
+    """Predicts the training images' mean, whatever is shown: the error is the data's total variance per pixel."""
+
+    mean: np.ndarray  # [D]
+
+    @classmethod
+    def fit(cls, images: np.ndarray) -> MeanImage:
+        return cls(np.mean(images, axis=0, dtype=np.float64))
+
+    def reconstruct(self, images: np.ndarray) -> np.ndarray:
+        """The mean, once for each image: [N, D], read-only."""
+        return np.broadcast_to(self.mean, np.shape(images))
+
+
+@dataclass(frozen=True)
+class Pca:
+    """Principal components: the best linear autoencoder in squared error (Eckart and Young 1936).
+
+    Fitted once at the largest latent dimension; a smaller one uses the first of the same components.
+    """
+
+    mean: np.ndarray  # [D]
+    components: np.ndarray  # [Z, D], orthonormal rows, by falling variance
+    max_latent_dim: int
+
+    @classmethod
+    def fit(cls, images: np.ndarray, max_latent_dim: int) -> Pca:
+        """Fits with scikit-learn. There are never more components than pixels: from Z = D on, PCA is the identity."""
+        if max_latent_dim < 1:
+            raise ValueError(f"expected a latent dimension of at least 1, got {max_latent_dim}")
+        images = np.asarray(images, dtype=np.float64)
+        pca = PCA(n_components=min(max_latent_dim, *images.shape), svd_solver="covariance_eigh").fit(images)
+        return cls(pca.mean_, pca.components_, max_latent_dim)
+
+    def reconstruct(self, images: np.ndarray, latent_dim: int) -> np.ndarray:
+        """The images [N, D] projected onto the first `latent_dim` components; not clamped to [0, 1].
+
+        Raises:
+            ValueError: `latent_dim` is not within 1 and `max_latent_dim`.
+        """
+        if not 1 <= latent_dim <= self.max_latent_dim:
+            raise ValueError(f"expected a latent dimension of 1 to {self.max_latent_dim} (as fitted), got {latent_dim}")
+        components = self.components[:latent_dim]
+        codes = np.subtract(images, self.mean, dtype=np.float64) @ components.T  # [N, Z]
+        return codes @ components + self.mean
+
+
+def noisy_input(noisy: np.ndarray, *, clamp: bool) -> np.ndarray:
+    """No denoising at all; with `clamp`, pixels are brought back to [0, 1], which alone removes some of the noise."""
+    noisy = np.asarray(noisy, dtype=np.float64)
+    return np.clip(noisy, 0.0, 1.0) if clamp else noisy
+
+
+class LinearMmseDenoiser:
+    """The linear (Wiener) denoiser of least mean squared error for white Gaussian noise.
+
+    With mean m and covariance S of the clean images and noise variance v, a noisy image y becomes
+    m + S (S + v I)^-1 (y - m). S is decomposed once, so that every further variance costs two matrix products.
+
+    Args:
+        mean: [D].
+        covariance: [D, D], symmetric.
+    """
+
+    def __init__(self, mean: np.ndarray, covariance: np.ndarray):
+        self.mean = np.asarray(mean, dtype=np.float64)
+        variances, self._directions = np.linalg.eigh(np.asarray(covariance, dtype=np.float64))  # [D], [D, D]
+        self._variances = np.maximum(variances, 0.0)  # rounding leaves constant pixels a little below zero
+
+    @classmethod
+    def fit(cls, images: np.ndarray) -> LinearMmseDenoiser:
+        """From the mean and the covariance (divided by N) of clean images [N, D]."""
+        images = np.asarray(images, dtype=np.float64)
+        mean = images.mean(axis=0)
+        centred = images - mean
+        return cls(mean, centred.T @ centred / len(images))
+
+    def denoise(self, noisy: np.ndarray, noise_variance: float, *, clamp: bool = True) -> np.ndarray:
+        """Denoises [N, D] images.
+
+        Args:
+            noisy: clean images plus noise, not clamped.
+            noise_variance: of that noise, more than 0.
+            clamp: brings the result to [0, 1], where clean images are; never increases the error.
+        """
+        if not noise_variance > 0:
+            raise ValueError(f"expected a noise variance above 0, got {noise_variance}")
+        gains = self._variances / (self._variances + noise_variance)
+        codes = np.subtract(noisy, self.mean, dtype=np.float64) @ self._directions
+        denoised = (codes * gains) @ self._directions.T + self.mean
+        return np.clip(denoised, 0.0, 1.0, out=denoised) if clamp else denoised
