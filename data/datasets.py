@@ -102,6 +102,6 @@ def _download(name: str, folder: Path) -> None:
                 if file.suffix != ".gz" and not _present(raw / file.name):
                     file.replace(raw / file.name)
     except (OSError, RuntimeError) as error:  # torchvision wraps what its mirrors answered in a RuntimeError
-        reason = str(error).partition("\n")[0].rstrip(" :")
+        reason = " ".join(str(error).split())  # one line per mirror becomes one line
         remedy = f"check the network and the folder's permissions, or copy the files into {raw} yourself"
         raise DataError(folder, f"the download of {name} failed ({reason})", remedy) from error

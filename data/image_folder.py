@@ -126,3 +126,18 @@ def _too_large(path: Path, found: str) -> DataError:
 def _shown(shape: _Shape) -> str:
     channels, rows, columns = shape
     return f"{columns} x {rows} pixels of {channels} channel{'s' if channels > 1 else ''}"
+
+
+def read_image(path: Path, shape: _Shape) -> np.ndarray:
+    """Reads one image file of a known shape, uint8 [C, H, W].
+
+    Raises:
+        DataError: it is unreadable, damaged, too large, or of another shape.
+    """
+    if not path.is_file():
+        raise DataError(path, "not found, expected an image file", "correct the path")
+    with _opened(path) as image:
+        found = _shape(image, path)
+        if found != shape:
+            raise DataError(path, f"has {_shown(found)}, expected {_shown(shape)}", "scale or convert it")
+        return _pixels(image, path, shape)

@@ -87,8 +87,8 @@ def fit(job: Job, images: ImageData) -> Iterator[dict[str, Any]]:
 
     A row holds epoch (1-based), loss (the objective), training_mse, learning_rate, seconds, diverged; in a search also
     validation_mse, validation_psnr_db and per_seed (the validation MSE of each seed). With several seeds, numbers are
-    means over them. The last row of a retraining holds `test` (mse, psnr_db, ssim) and `checkpoint` (file, sha256, num_bytes).
-    For a denoiser (noise variance above 0) every error is that of the denoised noisy image against the clean one.
+    means over them. The last row of a retraining holds `test` (mse, psnr_db, ssim) and `checkpoint` (file, sha256,
+    num_bytes). For a denoiser (noise variance above 0) every error is that of the denoised image against the clean one.
     """
     configure_torch(num_threads=1, precision=job.precision)
     prepared = prepare(images, job)

@@ -1,0 +1,349 @@
+"""The commands: they parse, call, and say. Data goes to stdout, messages to stderr.
+
+Exit codes: 0 done; 1 done, with something left without a result; 2 usage; 65 data or record; 73 run folder; 78 study;
+130 and 143 ended by SIGINT and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from data.image_data import DataError
+from sweep.errors import EX_DATAERR, AesweepError
+from sweep.run_folder import NAME, RunFolder
+from sweep.study import Study, check_study, load_study
+
+if TYPE_CHECKING:
+    from sweep.run import Outcome, Run
+
+_stderr = Console(stderr=True, highlight=False)
+
+
+class Commands(click.Group):
+    """The group of commands; the user's mistakes become one line and an exit code instead of a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except AesweepError as error:
+            for line in str(error).splitlines():
+                click.echo(f"error: {line}", err=True)
+            context.exit(error.exit_code)
+        except DataError as error:
+            click.echo(f"error: {error}", err=True)
+            context.exit(EX_DATAERR)
+        except BrokenPipeError:
+            # The reader of stdout has left, as `head` does; nothing is wrong.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            context.exit(0)
+
+
+def main() -> None:
+    commands(prog_name="aesweep")
+
+
+study_argument = click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
+run_argument = click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+set_option = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a dotted key.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print plain values for a script.")
+quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
+data_options = [
+    click.option("--data-dir", type=click.Path(), help="Where MNIST and Fashion-MNIST lie. [env: AESWEEP_DATA_DIR]"),
+    click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST where they are missing."),
+]
+worker_options = [
+    click.option("--workers", type=click.IntRange(min=1), help="Trials at once on this machine. [default: its cores]"),
+    click.option("--address", help="Of a running Ray cluster. [default: this machine alone]"),
+]
+
+
+def _all(options: list[Any]) -> Any:
+    def apply(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+@click.group(cls=Commands)
+@click.version_option(package_name="aesweep")
+def commands() -> None:
+    """One autoencoder study file in, a finished report out."""
+
+
+@commands.command()
+@study_argument
+@set_option
+@_all(data_options)
+@_all(worker_options)
+@json_option
+def plan(
+    study_file: Path,
+    overrides: tuple[str, ...],
+    data_dir: str | None,
+    download: bool,
+    workers: int | None,
+    address: str | None,
+    as_json: bool,
+) -> None:
+    """Show what a study would run, and about how long it would take on this machine."""
+    _plan(load_study(study_file, overrides), data_dir, download, workers, as_json)
+
+
+def _plan(study: Study, data_dir: str | None, download: bool, workers: int | None, as_json: bool) -> None:
+    import dataclasses
+
+    from tabulate import tabulate
+
+    from sweep.planning import plan_study
+    from sweep.run import load_images
+
+    images = load_images(study, data_dir, download)
+    sizes = {name: (len(found.training), int(found.training[0].size)) for name, found in images.items()}
+    num_workers = workers or _num_cores()
+    stages, retraining = plan_study(study, sizes, num_workers)
+    total = sum(stage.seconds for stage in stages) + retraining["seconds"]
+    if as_json:
+        values = {
+            "study": study.name,
+            "stages": [dataclasses.asdict(stage) for stage in stages],
+            "retraining": retraining,
+            "num_workers": num_workers,
+            "seconds": round(total, 1),
+        }
+        click.echo(json.dumps(values, indent=2))
+        return
+    rows = [
+        (
+            stage.stage,
+            stage.num_trials,
+            stage.num_cells,
+            " ".join(map(str, stage.rungs)) or "none",
+            f"{stage.epochs_expected} of {stage.epochs_without_stopping}",
+            _duration(stage.seconds),
+        )
+        for stage in stages
+    ]
+    rows.append(
+        ("retraining", retraining["num_trainings"], "", "", retraining["epochs"], _duration(retraining["seconds"]))
+    )
+    click.echo(tabulate(rows, ["stage", "trials", "cells", "rungs", "epochs expected", "time"], tablefmt="github"))
+    click.echo(f"\nabout {_duration(total)} with {num_workers} workers, from steps timed on this machine")
+
+
+@commands.command()
+@study_argument
+@set_option
+@click.option("--name", help="The run's name. [default: the study's]")
+@click.option(
+    "--runs", "runs_dir", type=click.Path(path_type=Path), default=Path("runs"), help="Where runs lie. [runs]"
+)
+@_all(data_options)
+@_all(worker_options)
+@click.option("--dry-run", is_flag=True, help="Only show what would run, as `plan` does.")
+@json_option
+@quiet_option
+def run(
+    study_file: Path,
+    overrides: tuple[str, ...],
+    name: str | None,
+    runs_dir: Path,
+    data_dir: str | None,
+    download: bool,
+    workers: int | None,
+    address: str | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run a study from its search to its report."""
+    study = load_study(study_file, overrides)
+    if dry_run:
+        _plan(study, data_dir, download, workers, as_json)
+        return
+    name = name or study.name
+    if NAME.fullmatch(name) and (runs_dir / name).exists():
+        RunFolder.create(runs_dir, name)  # refuses before the images are read
+    from sweep.run import Run, load_images, read_reference
+
+    if study.report.reference:
+        read_reference(study.report.reference)
+    images = load_images(study, data_dir, download)
+    folder = RunFolder.create(runs_dir, name)
+    command = ["aesweep", *sys.argv[1:]]
+
+    def execute(progress: Any, interruption: Any) -> Outcome:
+        return _new(Run, study, folder, images, progress, interruption, workers, address).execute(command)
+
+    _follow(folder, execute, as_json, quiet)
+
+
+@commands.command()
+@run_argument
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the study's. ")
+@click.option("--seeds", type=click.IntRange(min=1), help="Instead of the study's.")
+@_all(data_options)
+@_all(worker_options)
+@json_option
+@quiet_option
+def retrain(
+    run_folder: Path,
+    epochs: int | None,
+    seeds: int | None,
+    data_dir: str | None,
+    download: bool,
+    workers: int | None,
+    address: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train a finished search's winners that are not trained yet, or with other epochs and seeds, and report again."""
+    from sweep.journal import read_journal
+    from sweep.run import Run, load_images
+
+    folder = RunFolder.open(run_folder)
+    events = read_journal(folder.journal)
+    values = next((event["study"] for event in events if event["kind"] == "run_started"), {})
+    for stage in values.get("stages", {}).values():
+        for key, value in (("epochs", epochs), ("seeds", seeds)):
+            if value is not None:
+                stage.setdefault("retraining", {})[key] = value
+    study = check_study(values, str(folder.journal))
+    images = load_images(study, data_dir, download)
+
+    def execute(progress: Any, interruption: Any) -> Outcome:
+        return _new(Run, study, folder, images, progress, interruption, workers, address).execute_retraining()
+
+    _follow(folder, execute, as_json, quiet)
+
+
+def _new(
+    kind: type[Run],
+    study: Study,
+    folder: RunFolder,
+    images: Any,
+    progress: Any,
+    interruption: Any,
+    workers: int | None,
+    address: str | None,
+) -> Run:
+    return kind(
+        study,
+        folder,
+        images,
+        progress=progress,
+        interruption=interruption,
+        num_workers=workers or _num_cores(),
+        address=address,
+    )
+
+
+def _follow(folder: RunFolder, execute: Any, as_json: bool, quiet: bool) -> None:
+    """Executes under progress and signals, writes the report, says how it ended, and exits accordingly."""
+    from sweep.progress import Progress
+    from sweep.run import Interruption
+
+    with folder.one_writer(), Interruption() as interruption:
+        with Progress(_stderr, quiet) as progress:
+            outcome = execute(progress, interruption)
+        report = _write_report(folder)
+    if as_json:
+        values = {"run": str(folder.root), "report": str(report), "status": outcome.status, "missing": outcome.missing}
+        click.echo(json.dumps(values))
+    else:
+        click.echo(str(report))
+    for missing in outcome.missing:
+        click.echo(f"no result: {missing}", err=True)
+    if outcome.status == "interrupted":
+        click.echo(f"interrupted; everything up to here is recorded in {folder.root}", err=True)
+        sys.exit(128 + outcome.signal_number)
+    sys.exit(0 if outcome.status == "completed" else 1)
+
+
+@commands.command()
+@run_argument
+@json_option
+def report(run_folder: Path, as_json: bool) -> None:
+    """Write a run's report again, from its folder alone."""
+    path = _write_report(RunFolder.open(run_folder))
+    click.echo(json.dumps({"report": str(path)}) if as_json else str(path))
+
+
+def _write_report(folder: RunFolder) -> Path:
+    from sweep.report.page import write_report
+
+    return write_report(folder)
+
+
+@commands.command()
+@run_argument
+@json_option
+def status(run_folder: Path, as_json: bool) -> None:
+    """Show how a run stands."""
+    from tabulate import tabulate
+
+    from sweep.journal import read_journal
+    from sweep.status import run_status
+
+    values = run_status(read_journal(RunFolder.open(run_folder).journal))
+    if as_json:
+        click.echo(json.dumps(values, indent=2))
+        return
+    click.echo(f"{values['study']}: {values['status']}")
+    rows = [
+        (
+            stage["stage"],
+            "ended" if stage["ended"] else "open",
+            ", ".join(f"{count} {state}" for state, count in stage["trials"].items()),
+            stage["epochs_trained"],
+            "; ".join(f"{w['dataset']}: {w['trial']} ({w['value']:.5g})" for w in stage["winners"]),
+        )
+        for stage in values["stages"]
+    ]
+    click.echo(tabulate(rows, ["stage", "state", "trials", "epochs", "winner"], tablefmt="github"))
+    for failure in values["failures"]:
+        click.echo(f"{failure['trial']} {failure['status']}: {failure['reason']}")
+
+
+@commands.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder for the resulting PNG files.")
+@click.option("--add-noise", type=click.FloatRange(min=0), default=0.0, help="Variance of noise to add first. [0]")
+@click.option("--seed", type=int, default=1, help="Of that noise. [1]")
+@json_option
+def reconstruct(
+    checkpoint: Path, images: tuple[Path, ...], output: Path, add_noise: float, seed: int, as_json: bool
+) -> None:
+    """Reconstruct or denoise image files with a winner's checkpoint."""
+    from tabulate import tabulate
+
+    from sweep.reconstruction import reconstruct_files
+
+    rows = reconstruct_files(checkpoint, list(images), output, add_noise, seed)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        click.echo(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".6f"))
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""What a study would run, and about how long it would take here: nothing is trained beyond a few timed steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+
+from sweep.configuration import Configuration
+from sweep.job import Job, stage_jobs
+from sweep.study import Stage, Study
+
+TIMED_STEPS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class StagePlan:
+    """A stage before it runs.
+
+    Attributes:
+        num_trials, num_cells: over all data sets.
+        rungs: epochs at which ASHA decides.
+        epochs_without_stopping: trained if ASHA stopped nothing.
+        epochs_expected: if each rung kept one in `reduction_factor` of a cell, and at least one.
+        seconds: expected, on the workers given.
+    """
+
+    stage: str
+    num_trials: int
+    num_cells: int
+    rungs: list[int]
+    epochs_without_stopping: int
+    epochs_expected: int
+    seconds: float
+
+
+def plan_study(
+    study: Study, sizes: dict[str, tuple[int, int]], num_workers: int
+) -> tuple[list[StagePlan], dict[str, Any]]:
+    """The stages, and the retraining, as they would run.
+
+    A stage that starts from another's winner is planned with the widest configuration of that stage, since the winner
+    is not known yet: an upper bound.
+
+    Args:
+        study: what to plan.
+        sizes: data set name to (number of training images, pixels of an image).
+        num_workers: trials at once.
+
+    Returns:
+        The stages' plans, and the retraining's as a dict of num_trainings, epochs and seconds.
+    """
+    timer = _StepTimer(study.precision)
+    plans, widest = [], {}
+    retrainings, retraining_epochs, retraining_seconds = 0, 0, 0.0
+    for name, stage in study.stages.items():
+        bases = {dataset.name: widest[stage.from_, dataset.name] if stage.from_ else None for dataset in study.datasets}
+        jobs = stage_jobs(study, name, bases)
+        for dataset in sizes:
+            here = [job.configuration for job in jobs if job.dataset == dataset]
+            widest[name, dataset] = max(here, key=lambda configuration: sum(configuration.hidden_layers))
+        full, expected, seconds = _stage_cost(study, stage, jobs, sizes, timer)
+        num_cells = len({(job.dataset, job.cell) for job in jobs})
+        plans.append(
+            StagePlan(name, len(jobs), num_cells, stage.rungs(), full, expected, round(seconds / num_workers, 1))
+        )
+        if stage.retraining.of == "none":
+            continue
+        per_winner = stage.retraining.seeds or study.retraining.seeds
+        epochs = stage.retraining.epochs or study.retraining.epochs
+        for dataset, (num_images, num_pixels) in sizes.items():
+            cells = {job.cell for job in jobs if job.dataset == dataset} if stage.retraining.of == "cells" else {()}
+            retrainings += per_winner * len(cells)
+            retraining_epochs += per_winner * len(cells) * epochs
+            step = timer.seconds_per_image(widest[name, dataset], num_pixels)
+            retraining_seconds += per_winner * len(cells) * epochs * num_images * step
+    retraining = {
+        "num_trainings": retrainings,
+        "epochs": retraining_epochs,
+        "seconds": round(retraining_seconds / num_workers, 1),
+    }
+    return plans, retraining
+
+
+def _stage_cost(
+    study: Study, stage: Stage, jobs: list[Job], sizes: dict[str, tuple[int, int]], timer: _StepTimer
+) -> tuple[int, int, float]:
+    cells: dict[Any, list[Job]] = {}
+    for job in jobs:
+        cells.setdefault((job.dataset, job.cell), []).append(job)
+    full, expected, seconds = 0, 0, 0.0
+    for (dataset, _), members in cells.items():
+        num_images, num_pixels = sizes[dataset]
+        num_training = round((1 - study.validation_fraction) * num_images)
+        num_training = min(num_training, stage.training_images or num_training)
+        epochs = expected_epochs(len(members), stage)
+        step = statistics.mean(timer.seconds_per_image(job.configuration, num_pixels) for job in members)
+        full += len(members) * stage.epochs
+        expected += epochs
+        seconds += epochs * num_training * step * stage.seeds
+    return full, expected, seconds
+
+
+def expected_epochs(num_trials: int, stage: Stage) -> int:
+    """Epochs of one cell if every rung keeps one in `reduction_factor`, and never less than one trial."""
+    alive, since, total = num_trials, 0, 0
+    for rung in [*stage.rungs(), stage.epochs]:
+        total += alive * (rung - since)
+        since, alive = rung, max(1, round(alive / stage.asha.reduction_factor))
+    return total
+
+
+class _StepTimer:
+    """Seconds to train on one image, measured here for each distinct set of layers."""
+
+    def __init__(self, precision: str):
+        self._precision = precision
+        self._known: dict[tuple, float] = {}
+
+    def seconds_per_image(self, configuration: Configuration, num_pixels: int) -> float:
+        size = (configuration.hidden_layers, configuration.latent_dim, configuration.batch_size, num_pixels)
+        if size not in self._known:
+            self._known[size] = self._measure(configuration, num_pixels)
+        return self._known[size]
+
+    def _measure(self, configuration: Configuration, num_pixels: int) -> float:
+        from sweep.training.pack import Pack, configure_torch
+
+        configure_torch(num_threads=1, precision=self._precision)
+        num_images = TIMED_STEPS * configuration.batch_size
+        images = np.random.default_rng(0).integers(0, 256, (num_images, num_pixels), dtype=np.uint8)
+        pack = Pack(images, precision=self._precision)
+        pack.add("timed", configuration, seed=0, epochs=3)
+        pack.train_epoch()
+        started = time.perf_counter()
+        pack.train_epoch()
+        return (time.perf_counter() - started) / num_images

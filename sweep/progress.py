@@ -1,0 +1,132 @@
+"""Progress of a run on stderr: a live table on a terminal, else a line every few seconds.
+
+Fed with the journal's events, so that it shows what is recorded and nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+LINE_INTERVAL_S = 5.0
+MAX_CELLS = 24
+
+
+class Progress:
+    """Follows a run's events.
+
+    Args:
+        console: where to write; rich honours NO_COLOR and knows whether it is a terminal.
+        quiet: write nothing.
+    """
+
+    def __init__(self, console: Console, quiet: bool = False):
+        self._console = console
+        self._quiet = quiet
+        self._live: Live | None = None
+        self._spoke_at = 0.0
+        self._begin("preparing", 0, 0, "validation_mse", "min")
+
+    def _begin(self, title: str, num_trials: int, epochs: int, metric: str, mode: str) -> None:
+        self._title, self._num_trials, self._epochs, self._metric, self._mode = title, num_trials, epochs, metric, mode
+        self._began_at = time.monotonic()
+        self._trials: dict[str, dict[str, Any]] = {}
+        self._last: dict[str, dict[str, Any]] = {}
+        self._ended: Counter[str] = Counter()
+        self._running: set[str] = set()
+        self._epochs_done = 0
+        self._epochs_saved = 0
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal and not self._quiet:
+            self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def say(self, message: str) -> None:
+        """A line that stays."""
+        if not self._quiet:
+            self._console.print(Text(message), soft_wrap=True)
+
+    def follow(self, event: dict[str, Any]) -> None:
+        """Takes note of one event of the journal."""
+        kind = event["kind"]
+        if kind == "stage_started":
+            title = f"stage {event['stage']}"
+            self._begin(title, event["num_trials"], event["epochs"], event["metric"], event["mode"])
+            self.say(
+                f"{title}: {event['num_trials']} trials in {event['num_cells']} cells, up to {self._epochs} epochs"
+            )
+        elif kind == "retraining_created":
+            if self._title != "retraining":
+                self._begin("retraining", 0, event["epochs"], "training_mse", "min")
+            self._num_trials += 1
+            self._trials[event["trial"]] = event
+        elif kind == "trial_created":
+            self._trials[event["trial"]] = event
+        elif kind == "row":
+            self._running.add(event["trial"])
+            self._last[event["trial"]] = event
+            self._epochs_done += 1
+        elif kind == "trial_ended":
+            self._ended[event["status"]] += 1
+            self._running.discard(event["trial"])
+            self._epochs_saved += self._trials[event["trial"]]["epochs"] - (event["epochs"] or 0)
+        elif kind == "stage_ended":
+            self.say(f"{self._title}: done in {event['seconds']:.0f} s ({self._counts()})")
+        is_due = self._live is None and time.monotonic() - self._spoke_at >= LINE_INTERVAL_S
+        if kind in ("row", "trial_ended") and is_due:
+            self._spoke_at = time.monotonic()
+            self.say(f"{self._title}: {self._summary()}")
+
+    def _counts(self) -> str:
+        return ", ".join(f"{count} {status}" for status, count in sorted(self._ended.items())) or "none ended"
+
+    def _summary(self) -> str:
+        ended = sum(self._ended.values())
+        text = f"{ended} of {self._num_trials} trials ended ({self._counts()}), {len(self._running)} running"
+        remaining = self._remaining_s()
+        return text if remaining is None else f"{text}, at most {remaining:.0f} s left"
+
+    def _remaining_s(self) -> float | None:
+        """Time left if nothing more is stopped early, at the pace so far."""
+        budget = sum(trial["epochs"] for trial in self._trials.values()) - self._epochs_saved
+        if not self._epochs_done or not budget:
+            return None
+        return (time.monotonic() - self._began_at) / self._epochs_done * max(0, budget - self._epochs_done)
+
+    def _table(self) -> Group:
+        table = Table(title=None, expand=False)
+        for column in ("data set", "cell", "running", "ended", f"best {self._metric}"):
+            table.add_column(column)
+        rows = self._rows()
+        for row in rows[:MAX_CELLS]:
+            table.add_row(*row)
+        more = f" ({len(rows) - MAX_CELLS} more cells)" if len(rows) > MAX_CELLS else ""
+        return Group(Text(f"{self._title}: {self._summary()}{more}"), table)
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        cells: dict[tuple[str, str], list[str]] = {}
+        for name, trial in self._trials.items():
+            label = ", ".join(f"{axis} {value}" for axis, value in trial.get("cell", {}).items()) or "winners"
+            cells.setdefault((trial["dataset"], label), []).append(name)
+        rows = []
+        for (dataset, label), names in cells.items():
+            values = [self._last[n][self._metric] for n in names if n in self._last]
+            values = [value for value in values if value is not None]
+            best = (min if self._mode == "min" else max)(values, default=None)
+            running = sum(name in self._running for name in names)
+            ended = sum(name in self._last and name not in self._running for name in names)
+            rows.append((dataset, label, str(running), f"{ended}/{len(names)}", "" if best is None else f"{best:.5g}"))
+        return rows

@@ -1,0 +1,73 @@
+"""Which winners are retrained, and how: on training and validation images together, with several seeds.
+
+A configuration that wins in several stages or cells is trained once per seed and serves them all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from sweep.job import Job
+from sweep.run_folder import RunFolder
+from sweep.study import Study
+from sweep.winners import Winner, cell_winners, stage_winner
+
+
+@dataclasses.dataclass(frozen=True)
+class Retraining:
+    """A job, and the winners that it serves."""
+
+    job: Job
+    serves: list[Winner]
+
+
+def chosen_winners(study: Study, events: list[dict[str, Any]], stage_name: str) -> list[Winner]:
+    """The winners of a stage that its `retraining.of` names, on every data set."""
+    stage = study.stages[stage_name]
+    cells = cell_winners(events, stage_name)
+    if stage.retraining.of == "none":
+        return []
+    if stage.retraining.of == "cells":
+        return [winner for winner in cells.values() if winner is not None]
+    best = [stage_winner(cells, dataset.name, stage.mode) for dataset in study.datasets]
+    return [winner for winner in best if winner is not None]
+
+
+def retrainings(study: Study, events: list[dict[str, Any]], folder: RunFolder) -> list[Retraining]:
+    """The retrainings that a run owes, in the order of its stages.
+
+    Args:
+        study: the run's study.
+        events: its journal up to the end of the last stage.
+        folder: the run, where checkpoints go.
+
+    Returns:
+        One retraining for each distinct (data set, configuration, number of epochs, seed).
+    """
+    served: dict[tuple, list[Winner]] = {}
+    for stage_name, stage in study.stages.items():
+        epochs = stage.retraining.epochs or study.retraining.epochs
+        for winner in chosen_winners(study, events, stage_name):
+            for k in range(stage.retraining.seeds or study.retraining.seeds):
+                key = (winner.dataset, winner.configuration, epochs, study.seed + k)
+                served.setdefault(key, []).append(winner)
+    found = []
+    for (dataset, configuration, epochs, seed), winners in served.items():
+        trial = f"retraining-{dataset}-{configuration.digest()}-{epochs}-{seed}"
+        job = Job(
+            trial=trial,
+            purpose="retraining",
+            dataset=dataset,
+            configuration=configuration,
+            seeds=(seed,),
+            epochs=epochs,
+            split_seed=study.seed,
+            validation_fraction=study.validation_fraction,
+            training_images=None,
+            validation_images=None,
+            precision=study.precision,
+            checkpoint=str((folder.checkpoints / f"{trial}.safetensors").resolve()),
+        )
+        found.append(Retraining(job, winners))
+    return found

@@ -1,0 +1,51 @@
+"""How a run stands, from its journal alone: for people as a table, for scripts as plain values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+
+def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Plain values: the run's state, and for each stage its trials by state and its winners.
+
+    Args:
+        events: the journal's events, in order.
+    """
+    start = next((event for event in events if event["kind"] == "run_started"), None)
+    end = next((event for event in reversed(events) if event["kind"] == "run_ended"), None)
+    created = {e["trial"]: e.get("stage", "retraining") for e in events if e["kind"].endswith("_created")}
+    state = dict.fromkeys(created, "waiting")
+    epochs: Counter[str] = Counter()
+    for event in events:
+        if event["kind"] == "row":
+            state[event["trial"]] = "running"
+            epochs[created[event["trial"]]] += 1
+        elif event["kind"] == "trial_ended":
+            state[event["trial"]] = event["status"]
+    winners: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        if event["kind"] == "stage_winner":
+            winner = {name: event[name] for name in ("dataset", "cell", "trial", "value")}
+            winners.setdefault(event["stage"], []).append(winner)
+    ended = {event["stage"] for event in events if event["kind"] == "stage_ended"}
+    return {
+        "study": start["study"]["name"] if start else None,
+        "status": end["status"] if end else ("unfinished" if start else "empty"),
+        "last_event_time": events[-1]["time"] if events else None,
+        "stages": [
+            {
+                "stage": stage,
+                "ended": stage in ended,
+                "trials": dict(sorted(Counter(state[t] for t in created if created[t] == stage).items())),
+                "epochs_trained": epochs[stage],
+                "winners": winners.get(stage, []),
+            }
+            for stage in dict.fromkeys(created.values())
+        ],
+        "failures": [
+            {"trial": event["trial"], "status": event["status"], "reason": event["reason"]}
+            for event in events
+            if event["kind"] == "trial_ended" and event["status"] in ("failed", "diverged")
+        ],
+    }
