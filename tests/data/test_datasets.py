@@ -118,7 +118,8 @@ def torchvision_mnist(mirror, monkeypatch) -> Iterator[type]:
     resources = [(name, hashlib.md5((mirror / name).read_bytes()).hexdigest()) for name, _ in mnist.resources]
     handler = functools.partial(_Quiet, directory=mirror)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
         monkeypatch.setattr(mnist, "resources", resources)
         monkeypatch.setattr(mnist, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
         yield mnist
