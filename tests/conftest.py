@@ -1,0 +1,60 @@
+"""Study files that tests write and change."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+SMALL_STUDY: dict[str, Any] = {
+    "name": "small",
+    "seed": 3,
+    "datasets": ["digits"],
+    "stages": {
+        "architecture": {
+            "space": {
+                "hidden_layers": {"grid": [[32], [32, 16]]},
+                "latent_dim": {"grid": [4, 8]},
+                "learning_rate": {"log_uniform": [0.001, 0.01]},
+                "batch_size": 64,
+            },
+            "table": {"rows": "latent_dim", "columns": "hidden_layers"},
+            "samples": 3,
+            "epochs": 9,
+            "asha": {"grace_period": 1, "reduction_factor": 3},
+        },
+        "regularization": {
+            "from": "architecture",
+            "space": {
+                "regularizer": {"grid": ["none", "l1", "l1_l2"]},
+                "l1": {"log_uniform": [1e-8, 1e-5], "when": {"regularizer": ["l1", "l1_l2"]}},
+                "l2": {"log_uniform": [1e-8, 1e-5], "when": {"regularizer": "l1_l2"}},
+            },
+            "table": {"rows": "regularizer"},
+            "samples": 2,
+            "epochs": 3,
+        },
+    },
+    "retraining": {"epochs": 2, "seeds": 2},
+}
+
+
+@pytest.fixture
+def small_study() -> dict[str, Any]:
+    """Plain values of a small, valid study; a copy that a test may change."""
+    return copy.deepcopy(SMALL_STUDY)
+
+
+@pytest.fixture
+def write_study(tmp_path: Path):
+    """Writes plain values as a study file and returns its path."""
+
+    def write(values: Any) -> Path:
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return path
+
+    return write

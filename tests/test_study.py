@@ -1,0 +1,187 @@
+"""Study files: what is read, and that everything else is refused with its key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sweep.errors import EX_CONFIG, StudyError
+from sweep.study import MAX_FILE_BYTES, Study, check_study, load_study
+from tests.conftest import SMALL_STUDY
+
+JOBS = sorted((Path(__file__).parent.parent / "jobs").glob("*.yaml"))
+
+
+def test_resolved_study_reads_back_as_the_same_study(small_study, write_study):
+    study = load_study(write_study(small_study))
+    again = load_study(write_study(study.resolved()))
+    assert again == study
+    assert again.sha256() == study.sha256()
+
+
+def test_defaults_are_filled_in(small_study, write_study):
+    resolved = load_study(write_study(small_study)).resolved()
+    assert resolved["precision"] == "fp32"
+    assert resolved["stages"]["regularization"]["mode"] == "min"
+
+
+def test_all_faults_are_reported_at_once_with_their_keys(small_study, write_study):
+    small_study["stages"]["architecture"]["epochs"] = 0
+    small_study["stages"]["architecture"]["speed"] = 1
+    small_study["seed"] = "many"
+    small_study["datasets"] = ["mnits"]
+    with pytest.raises(StudyError) as caught:
+        load_study(write_study(small_study))
+    text = str(caught.value)
+    assert caught.value.exit_code == EX_CONFIG
+    assert "stages.architecture.epochs: " in text
+    assert "stages.architecture.speed: unknown key" in text
+    assert "seed: " in text
+    assert "unknown data set 'mnits': known are digits, mnist, fashion_mnist" in text
+    assert all(line.startswith(caught.value.source) for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"from": "later"}, "'later' is not an earlier stage"),
+        ({"table": {"rows": "activation"}}, "table.rows: 'activation' is not an axis"),
+        ({"table": {"rows": "latent_dim", "columns": "latent_dim"}}, "already the table's rows"),
+        ({"table": {"rows": "learning_rate"}}, "must be a grid without a condition"),
+        ({"metric": "validation_psnr_db", "mode": "min"}, "is better when it is maximal"),
+        ({"asha": {"grace_period": 10}}, "asha.grace_period: 10 is more than the 9 epochs"),
+        ({"asha": {"reduction_factor": 1}}, "asha.reduction_factor"),
+    ],
+)
+def test_inconsistent_stage_is_refused(small_study, write_study, change, message):
+    small_study["stages"]["architecture"].update(change)
+    with pytest.raises(StudyError, match=message):
+        load_study(write_study(small_study))
+
+
+@pytest.mark.parametrize(
+    ("axis", "message"),
+    [
+        ({"grid": [1, 2], "choice": [1, 2]}, "exactly one of"),
+        ({"log_uniform": [0.0, 1.0]}, "learning_rate"),
+        ({"uniform": [2.0, 1.0]}, "low < high"),
+        ({"grid": [0.1, 0.1]}, "holds a value twice"),
+        ({"grid": [float("nan")]}, "finite number"),
+        (-1.0, "greater than 0"),
+    ],
+)
+def test_faulty_axis_is_refused(small_study, write_study, axis, message):
+    small_study["stages"]["architecture"]["space"]["learning_rate"] = axis
+    with pytest.raises(StudyError, match=message):
+        load_study(write_study(small_study))
+
+
+def test_regularizer_without_its_strength_is_refused(small_study, write_study):
+    del small_study["stages"]["regularization"]["space"]["l2"]
+    with pytest.raises(StudyError, match="regularizer l1_l2 needs a strength: add l2"):
+        load_study(write_study(small_study))
+
+
+def test_strength_without_its_condition_is_refused(small_study, write_study):
+    del small_study["stages"]["regularization"]["space"]["l1"]["when"]
+    with pytest.raises(StudyError, match="l1 applies under regularizer none"):
+        load_study(write_study(small_study))
+
+
+def test_override_sets_a_dotted_key(small_study, write_study):
+    study = load_study(write_study(small_study), ("stages.architecture.epochs=5", "datasets=[digits]", "seed=9"))
+    assert (study.stages["architecture"].epochs, study.seed) == (5, 9)
+
+
+@pytest.mark.parametrize("override", ["seed", "=1", "stages..x=1", "name.x=1", "stages.architecture.epochs=[1"])
+def test_faulty_override_is_refused(small_study, write_study, override):
+    with pytest.raises(StudyError):
+        load_study(write_study(small_study), (override,))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: [1", "line 1|line 2"),
+        ("a: &x [1]\nb: *x", "aliases are not allowed"),
+        ("name: a\nname: b", "key 'name' stands twice"),
+        ("!!python/object/apply:os.system ['touch canary']", "could not determine a constructor"),
+        ("? [1, 2]\n: 3", "expected a plain key|could not|found unhashable"),
+        ("just text", "expected a mapping"),
+        ("", "expected a mapping"),
+        ("\x00", "not readable|special characters|unacceptable"),
+    ],
+)
+def test_unsafe_or_broken_yaml_is_refused(tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=message):
+        load_study(path)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_file_over_a_megabyte_is_refused(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
+    with pytest.raises(StudyError, match="larger than"):
+        load_study(path)
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(StudyError, match="cannot be read"):
+        load_study(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".x", "x" * 65, "a b", "<b>"])
+def test_name_that_is_no_plain_name_is_refused(small_study, write_study, name):
+    small_study["name"] = name
+    with pytest.raises(StudyError, match="name"):
+        load_study(write_study(small_study))
+
+
+@pytest.mark.parametrize("path", [job for job in JOBS if "stages:" in job.read_text()], ids=lambda path: path.name)
+def test_job_files_are_valid_studies(path):
+    load_study(path)
+
+
+@st.composite
+def broken_studies(draw):
+    """A valid study with a few of its values replaced by anything."""
+    values = yaml.safe_load(yaml.safe_dump(SMALL_STUDY))
+    anything = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+        max_leaves=6,
+    )
+    for _ in range(draw(st.integers(1, 3))):
+        target = values
+        while isinstance(target, dict) and target:
+            key = draw(st.sampled_from(sorted(target)))
+            if not isinstance(target[key], dict) or draw(st.booleans()):
+                target[key] = draw(anything)
+                break
+            target = target[key]
+    return values
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(broken_studies())
+def test_any_plain_values_give_a_study_or_its_faults(values):
+    try:
+        assert isinstance(check_study(values, "study.yaml"), Study)
+    except StudyError as error:
+        assert error.faults
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.text(max_size=200) | st.binary(max_size=200))
+def test_any_text_gives_a_study_or_its_faults(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(StudyError):
+        load_study(path)
