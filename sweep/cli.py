@@ -101,9 +101,7 @@ def plan(
 def _plan(study: Study, data_dir: str | None, download: bool, workers: int | None, as_json: bool) -> None:
     import dataclasses
 
-    from tabulate import tabulate
-
-    from sweep.planning import plan_study
+    from sweep.planning import duration, plan_study, plan_table
     from sweep.run import load_images
 
     images = load_images(study, data_dir, download)
@@ -121,22 +119,8 @@ def _plan(study: Study, data_dir: str | None, download: bool, workers: int | Non
         }
         click.echo(json.dumps(values, indent=2))
         return
-    rows = [
-        (
-            stage.stage,
-            stage.num_trials,
-            stage.num_cells,
-            " ".join(map(str, stage.rungs)) or "none",
-            f"{stage.epochs_expected} of {stage.epochs_without_stopping}",
-            _duration(stage.seconds),
-        )
-        for stage in stages
-    ]
-    rows.append(
-        ("retraining", retraining["num_trainings"], "", "", retraining["epochs"], _duration(retraining["seconds"]))
-    )
-    click.echo(tabulate(rows, ["stage", "trials", "cells", "rungs", "epochs expected", "time"], tablefmt="github"))
-    click.echo(f"\nabout {_duration(total)} with {num_workers} workers, from steps timed on this machine")
+    click.echo(plan_table(stages, retraining))
+    click.echo(f"\nabout {duration(total)} with {num_workers} workers, from steps timed on this machine")
 
 
 @commands.command()
@@ -248,8 +232,8 @@ def _new(
 
 def _follow(folder: RunFolder, execute: Any, as_json: bool, quiet: bool) -> None:
     """Executes under progress and signals, writes the report, says how it ended, and exits accordingly."""
+    from sweep.interruption import Interruption
     from sweep.progress import Progress
-    from sweep.run import Interruption
 
     with folder.one_writer(), Interruption() as interruption:
         with Progress(_stderr, quiet) as progress:
@@ -288,29 +272,14 @@ def _write_report(folder: RunFolder) -> Path:
 @json_option
 def status(run_folder: Path, as_json: bool) -> None:
     """Show how a run stands."""
-    from tabulate import tabulate
-
     from sweep.journal import read_journal
-    from sweep.status import run_status
+    from sweep.status import run_status, status_text
 
     values = run_status(read_journal(RunFolder.open(run_folder).journal))
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return
-    click.echo(f"{values['study']}: {values['status']}")
-    rows = [
-        (
-            stage["stage"],
-            "ended" if stage["ended"] else "open",
-            ", ".join(f"{count} {state}" for state, count in stage["trials"].items()),
-            stage["epochs_trained"],
-            "; ".join(f"{w['dataset']}: {w['trial']} ({w['value']:.5g})" for w in stage["winners"]),
-        )
-        for stage in values["stages"]
-    ]
-    click.echo(tabulate(rows, ["stage", "state", "trials", "epochs", "winner"], tablefmt="github"))
-    for failure in values["failures"]:
-        click.echo(f"{failure['trial']} {failure['status']}: {failure['reason']}")
+    click.echo(status_text(values))
 
 
 @commands.command()
@@ -337,12 +306,6 @@ def reconstruct(
 
 def _num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import numpy as np
+from tabulate import tabulate
 
 from sweep.configuration import Configuration
 from sweep.job import Job, stage_jobs
@@ -111,6 +112,31 @@ def expected_epochs(num_trials: int, stage: Stage) -> int:
         total += alive * (rung - since)
         since, alive = rung, max(1, round(alive / stage.asha.reduction_factor))
     return total
+
+
+def plan_table(stages: list[StagePlan], retraining: dict[str, Any]) -> str:
+    """The plan for people, as a markdown table."""
+    rows: list[tuple[Any, ...]] = [
+        (
+            stage.stage,
+            stage.num_trials,
+            stage.num_cells,
+            " ".join(map(str, stage.rungs)) or "none",
+            f"{stage.epochs_expected} of {stage.epochs_without_stopping}",
+            duration(stage.seconds),
+        )
+        for stage in stages
+    ]
+    seconds = duration(retraining["seconds"])
+    rows.append(("retraining", retraining["num_trainings"], "", "", retraining["epochs"], seconds))
+    return tabulate(rows, ["stage", "trials", "cells", "rungs", "epochs expected", "time"], tablefmt="github")
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class _StepTimer:

@@ -6,11 +6,9 @@ The journal leads: what a later step needs to know of an earlier one is taken fr
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import yaml
@@ -21,6 +19,7 @@ from sweep.cluster.runner import Cluster
 from sweep.configuration import Configuration
 from sweep.environment import describe_environment
 from sweep.errors import JournalError, StudyError
+from sweep.interruption import Interruption
 from sweep.job import Job, stage_jobs
 from sweep.journal import Journal, read_journal
 from sweep.progress import Progress
@@ -37,31 +36,6 @@ class Outcome:
     status: str
     signal_number: int | None
     missing: list[str]
-
-
-class Interruption:
-    """Turns SIGINT and SIGTERM into a question that can be asked; a second signal ends the process at once."""
-
-    def __init__(self) -> None:
-        self.signal_number: int | None = None
-        self._earlier: dict[int, Any] = {}
-
-    def __enter__(self) -> Interruption:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._earlier[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._earlier.items():
-            signal.signal(number, handler)
-
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_number is not None:
-            raise KeyboardInterrupt
-        self.signal_number = number
-
-    def requested(self) -> bool:
-        return self.signal_number is not None
 
 
 def load_images(study: Study, data_dir: str | None, download: bool) -> dict[str, ImageData]:
@@ -134,7 +108,7 @@ class Run:
         open_stages = [stage for stage in self._study.stages if stage not in ended]
         if open_stages:
             raise JournalError(
-                f"{self._folder.journal}: stage {open_stages[0]} of the search has not ended, so its winners are not known"
+                f"{self._folder.journal}: stage {open_stages[0]} has not ended, so the search's winners are not known"
             )
         started = time.monotonic()
         with self._journal:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from tabulate import tabulate
+
 
 def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
     """Plain values: the run's state, and for each stage its trials by state and its winners.
@@ -49,3 +51,20 @@ def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
             if event["kind"] == "trial_ended" and event["status"] in ("failed", "diverged")
         ],
     }
+
+
+def status_text(values: dict[str, Any]) -> str:
+    """What `run_status` found, for people."""
+    rows = [
+        (
+            stage["stage"],
+            "ended" if stage["ended"] else "open",
+            ", ".join(f"{count} {state}" for state, count in stage["trials"].items()),
+            stage["epochs_trained"],
+            "; ".join(f"{w['dataset']}: {w['trial']} ({w['value']:.5g})" for w in stage["winners"]),
+        )
+        for stage in values["stages"]
+    ]
+    table = tabulate(rows, ["stage", "state", "trials", "epochs", "winner"], tablefmt="github")
+    failures = [f"{failure['trial']} {failure['status']}: {failure['reason']}" for failure in values["failures"]]
+    return "\n".join([f"{values['study']}: {values['status']}", "", table, *failures])
