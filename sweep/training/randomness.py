@@ -1,7 +1,7 @@
 """The random streams of a member: each a function of its seed, a purpose and an epoch, and of nothing else.
 
-Within an epoch a stream is drawn from step by step, in order. So a member starts from the same weights and sees the same
-batches, noise and dropout whoever shares its pack, whoever leaves, and wherever it is resumed at an epoch's end.
+Within an epoch a stream is drawn from step by step, in order. So a member starts from the same weights and sees the
+same batches, noise and dropout whoever shares its pack, whoever leaves, and wherever it is resumed at an epoch's end.
 
 Initial weights and orders of images come from generators on the CPU, so they are the same on every device; noise and
 dropout are drawn on the device that trains, and differ between a CPU and a GPU.

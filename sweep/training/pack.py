@@ -1,0 +1,209 @@
+"""Many autoencoders of the same widths on one device, trained together and yet each for itself.
+
+What a member learns depends on its own configuration, seed and images alone: not on who shares the pack, who joins or
+leaves, or how many step together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.autoencoder import Architecture, encode, reconstruct
+from sweep.configuration import Configuration
+from sweep.training.member import Member, MemberState, architecture_of
+from sweep.training.precision import configure_torch, matmul_precision
+from sweep.training.stack import Stack
+from sweep.training.workspace import Workspaces
+
+__all__ = ["EpochResult", "MemberState", "Pack", "configure_torch"]
+
+# Rows at a time in evaluation: the widest layer of that many still fits a core's cache.
+EVALUATION_CHUNK = 500
+
+# What all members of a pack share, because they share matrix products.
+SHARED = ("hidden_layers", "latent_dim", "activation", "output", "batch_size")
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochResult:
+    """What a member's epoch came to.
+
+    Attributes:
+        epoch: counted from 1.
+        loss: the objective with its penalties, mean over the epoch's images, as trained: with dropout and noise.
+        reconstruction_mse: its first part, the squared error per pixel against the clean image.
+        learning_rate: of the epoch's last step.
+        diverged: whether a loss or a parameter is infinite or not a number.
+        step_losses: the objective of each step, float64 [steps], CPU.
+    """
+
+    epoch: int
+    loss: float
+    reconstruction_mse: float
+    learning_rate: float
+    diverged: bool
+    step_losses: Tensor
+
+
+class Pack:
+    """Members and the images that they train on."""
+
+    def __init__(
+        self,
+        images: np.ndarray | Tensor,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        precision: str = "fp32",
+        members_per_step: int | None = None,
+    ):
+        """Puts the images on the device.
+
+        Args:
+            images: uint8 [N, D]; stay so, and are scaled to [0, 1] batch by batch.
+            device: "cpu", "cuda", "cuda:1", ...
+            dtype: of parameters and of all that is computed.
+            precision: "fp32", "tf32" or "bf16": how exactly float32 matrices are multiplied.
+            members_per_step: how many members go in lock-step. None: one on a CPU, where the next model's state would
+                push the last one's out of the cache; all on a GPU, which a single one cannot fill.
+        """
+        images = torch.as_tensor(_writable(images) if isinstance(images, np.ndarray) else images)
+        if images.dtype != torch.uint8 or images.ndim != 2 or images.numel() == 0:
+            raise ValueError(f"images: expected uint8 [N, D], not empty; got {images.dtype} {list(images.shape)}")
+        if members_per_step is not None and members_per_step < 1:
+            raise ValueError(f"members_per_step: expected 1 or more; got {members_per_step}")
+        self.images = images.to(device).contiguous()
+        self.device = device
+        self.dtype = dtype
+        self.precision = precision
+        if members_per_step is None and torch.device(device).type == "cpu":
+            members_per_step = 1
+        self._members_per_step = members_per_step
+        self._members: dict[str, Member] = {}
+        self._workspaces: Workspaces | None = None
+        self._stacks: dict[tuple[str, ...], Stack] = {}
+
+    def add(
+        self, key: str, configuration: Configuration, *, seed: int, epochs: int, state: MemberState | None = None
+    ) -> None:
+        """Takes in a member.
+
+        Args:
+            key: its name.
+            configuration: what it trains with. Must agree with the other members' in `SHARED`.
+            seed: of its initial weights, batches, noise and dropout.
+            epochs: its whole budget, over which its learning rate is scheduled.
+            state: where it left off, from `export`; None starts it afresh.
+
+        Raises:
+            ValueError: the key is taken, or the configuration or state does not fit.
+        """
+        if key in self._members:
+            raise ValueError(f"{key}: already in the pack")
+        for other in self._members.values():
+            for name in SHARED:
+                mine, theirs = getattr(configuration, name), getattr(other.configuration, name)
+                if mine != theirs:
+                    raise ValueError(
+                        f"members of a pack share {name}: {other.key} has {theirs}, {key} has {mine}; "
+                        "put it into another pack"
+                    )
+        architecture = architecture_of(configuration, self.images.shape[1])
+        if self._workspaces is None or self._workspaces.architecture != architecture:
+            self._workspaces = Workspaces(architecture, self.dtype, self.device)
+        self._members[key] = Member(
+            key,
+            configuration,
+            seed=seed,
+            epochs=epochs,
+            architecture=architecture,
+            dtype=self.dtype,
+            device=self.device,
+            state=state,
+        )
+
+    def remove(self, key: str) -> None:
+        """Lets a member go. Raises KeyError if it is not there."""
+        del self._members[key]
+        self._stacks = {keys: stack for keys, stack in self._stacks.items() if key not in keys}
+
+    def export(self, key: str) -> MemberState:
+        """A member's state as of the last epoch's end, to go on with in any pack, on any device."""
+        return self._members[key].export()
+
+    def keys(self) -> list[str]:
+        """The members, in the order in which they came."""
+        return list(self._members)
+
+    def train_epoch(self) -> dict[str, EpochResult]:
+        """Trains every member for one epoch.
+
+        Returns:
+            The results by key, of the members that trained: one that has had its epochs, or has diverged, stays in the
+            pack until it is removed, but trains no more.
+        """
+        active = [member for member in self._members.values() if member.active]
+        size = self._members_per_step or len(active)
+        groups = [active[start : start + size] for start in range(0, len(active), max(size, 1))]
+        stacks = {}
+        for group in groups:
+            keys = tuple(member.key for member in group)
+            stacks[keys] = self._stacks.get(keys) or Stack(group, self._workspaces)
+        self._stacks = stacks
+        results = {}
+        with matmul_precision(self.precision):
+            for stack in stacks.values():
+                results.update(self._train(stack))
+        return results
+
+    def _train(self, stack: Stack) -> dict[str, EpochResult]:
+        num_images, batch_size = len(self.images), stack.members[0].configuration.batch_size
+        errors, penalties = stack.train_epoch(self.images, batch_size)
+        steps = len(errors)
+        shares = torch.full((steps, 1), batch_size / num_images, dtype=torch.float64)
+        shares[-1] = (num_images - (steps - 1) * batch_size) / num_images
+        mean_errors = (errors * shares).sum(0)
+        mean_losses = ((errors + penalties) * shares).sum(0)
+        results = {}
+        for index, member in enumerate(stack.members):
+            # The losses were taken before the last update, which may have broken the parameters all the same.
+            finite = bool(mean_losses[index].isfinite()) and bool(member.parameters.isfinite().all())
+            member.diverged = not finite
+            results[member.key] = EpochResult(
+                epoch=member.epoch,
+                loss=float(mean_losses[index]),
+                reconstruction_mse=float(mean_errors[index]),
+                learning_rate=member.learning_rate(member.step - 1, steps),
+                diverged=member.diverged,
+                step_losses=(errors + penalties)[:, index].clone(),
+            )
+        return results
+
+    def reconstruct(self, key: str, inputs: np.ndarray | Tensor) -> Tensor:
+        """A member's outputs [N, D] for inputs [N, D] (float, pixels in [0, 1]), without dropout, on the device."""
+        return self._evaluate(key, inputs, reconstruct)
+
+    def encode(self, key: str, inputs: np.ndarray | Tensor) -> Tensor:
+        """A member's codes [N, Z] for inputs [N, D]."""
+        return self._evaluate(key, inputs, encode)
+
+    @torch.no_grad()
+    def _evaluate(
+        self, key: str, inputs: np.ndarray | Tensor, function: Callable[[Architecture, list, Tensor], Tensor]
+    ) -> Tensor:
+        layers = self._workspaces.layout.views(self._members[key].parameters)
+        inputs = torch.as_tensor(_writable(inputs) if isinstance(inputs, np.ndarray) else inputs)
+        inputs = inputs.to(self.device, self.dtype)
+        with matmul_precision(self.precision):
+            chunks = [function(self._workspaces.architecture, layers, part) for part in inputs.split(EVALUATION_CHUNK)]
+        return torch.cat(chunks)
+
+
+def _writable(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy if it is read-only (as out of Ray's object store), which torch cannot hold."""
+    return array if array.flags.writeable else array.copy()
