@@ -46,7 +46,8 @@ def _baselines(
     training: np.ndarray, judged: np.ndarray, jobs: list[Job], split: str, shape: tuple[int, ...] | None
 ) -> Iterator[dict[str, Any]]:
     def judge(outputs: np.ndarray, method: str, latent_dim: int | None, variance: float | None) -> dict[str, Any]:
-        outputs = outputs.clip(0, 1)
+        if variance is not None:
+            outputs = outputs.clip(0, 1)
         return {
             "method": method,
             "latent_dim": latent_dim,

@@ -153,7 +153,8 @@ class _StepTimer:
         return self._known[size]
 
     def _measure(self, configuration: Configuration, num_pixels: int) -> float:
-        from sweep.training.pack import Pack, configure_torch
+        from sweep.training.pack import Pack
+        from sweep.training.precision import configure_torch
 
         configure_torch(num_threads=1, precision=self._precision)
         num_images = TIMED_STEPS * configuration.batch_size

@@ -37,7 +37,7 @@ def reconstruct_files(
         data.DataError: an image is damaged or of another size.
     """
     model, metadata = read_checkpoint(checkpoint)
-    shape = tuple(metadata["image_shape"])
+    shape = metadata.image_shape
     clean = np.stack([read_image(path, shape) for path in files]).reshape(len(files), -1).astype(np.float32) / 255
     shown = clean + fixed_noise(clean.shape, add_noise, seed, "reconstruct") if add_noise else clean
     with torch.inference_mode():

@@ -17,6 +17,7 @@ from sweep.study import Resources
 # Ray reads these when it is imported and when it starts; what the user has set stands.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -100,6 +101,9 @@ class Cluster:
 
             def stop_all(self) -> bool:
                 return stop_requested()
+
+            def __getstate__(self) -> dict[str, Any]:
+                return {}
 
         trainable = tune.with_resources(
             tune.with_parameters(train_trial, images=self._images),

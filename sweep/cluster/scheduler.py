@@ -6,7 +6,6 @@ The row is recorded first, then ASHA's decision on it, then how the trial ended:
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -42,8 +41,13 @@ class RecordingScheduler(FIFOScheduler):
         self._record = record
         self._metric = metric
         self._ashas = ashas
-        self._started_at: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+        self._epochs: dict[str, int] = {}
         self.unfinished: dict[str, Job] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray saves schedulers to restore from, and a run is only ever rebuilt from its journal."""
+        return {}
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         job = trial.config["job"]
@@ -54,6 +58,8 @@ class RecordingScheduler(FIFOScheduler):
         if job.trial not in self.unfinished:
             return TrialScheduler.STOP
         epoch = result["epoch"]
+        self._seconds[job.trial] = round(result["time_total_s"], 3)
+        self._epochs[job.trial] = epoch
         self._record("row", trial=job.trial, **{name: result[name] for name in ROW_FIELDS if name in result})
         if result["diverged"]:
             return self._end(job, "diverged", epoch, f"the loss was not finite in epoch {epoch}")
@@ -82,26 +88,18 @@ class RecordingScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         job: Job = trial.config["job"]
         if job.trial in self.unfinished:
-            self._end(job, "failed", (trial.last_result or {}).get("epoch", 0), _reason(trial))
-
-    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        trial = super().choose_trial_to_run(tune_controller)
-        if trial is not None:
-            self._started_at.setdefault(trial.config["job"].trial, time.monotonic())
-        return trial
+            self._end(job, "failed", self._epochs.get(job.trial, 0), _reason(trial))
 
     def end_unfinished(self, reason: str) -> None:
         """Records the trials that had no end when the stage was interrupted."""
         for job in list(self.unfinished.values()):
-            if job.trial in self._started_at:
-                self._end(job, "interrupted", None, reason)
+            if job.trial in self._seconds:
+                self._end(job, "interrupted", self._epochs[job.trial], reason)
 
-    def _end(self, job: Job, status: str, epochs: int | None, reason: str | None) -> str:
+    def _end(self, job: Job, status: str, epochs: int, reason: str | None) -> str:
         del self.unfinished[job.trial]
-        seconds = time.monotonic() - self._started_at.get(job.trial, time.monotonic())
-        self._record(
-            "trial_ended", trial=job.trial, status=status, epochs=epochs, reason=reason, seconds=round(seconds, 3)
-        )
+        seconds = self._seconds.get(job.trial, 0.0)
+        self._record("trial_ended", trial=job.trial, status=status, epochs=epochs, reason=reason, seconds=seconds)
         return TrialScheduler.STOP
 
     def _record_retrained(self, job: Job, result: dict[str, Any]) -> None:
@@ -113,7 +111,7 @@ class RecordingScheduler(FIFOScheduler):
             test_psnr_db=result["test/psnr_db"],
             test_ssim=result["test/ssim"],
             epochs=result["epoch"],
-            seconds=time.monotonic() - self._started_at[job.trial],
+            seconds=self._seconds[job.trial],
             checkpoint={name: result[f"checkpoint/{name}"] for name in ("file", "sha256", "num_bytes")},
         )
 

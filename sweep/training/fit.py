@@ -22,7 +22,8 @@ from data.splits import split_training, subset
 from models.metrics import mse, psnr_db, ssim
 from sweep.job import Job
 from sweep.training.checkpoint import write_checkpoint
-from sweep.training.pack import Pack, configure_torch
+from sweep.training.pack import Pack
+from sweep.training.precision import configure_torch
 
 # Training error is measured on so many images, without dropout and after the epoch, as validation error is.
 MAX_TRAINING_PROBE = 2000
@@ -136,7 +137,9 @@ def _errors(
     pack: Pack, key: str, clean: np.ndarray, job: Job, split: str, shape: tuple[int, ...] | None = None
 ) -> dict[str, float]:
     shown = evaluation_input(clean, job.configuration.noise_variance, job.split_seed, split)
-    outputs = pack.reconstruct(key, torch.from_numpy(shown)).cpu().numpy().clip(0, 1)
+    outputs = pack.reconstruct(key, shown).cpu().numpy()
+    if job.configuration.noise_variance:
+        outputs = outputs.clip(0, 1)
     if not np.isfinite(outputs).all():
         return {"mse": math.nan, "psnr_db": math.nan}
     errors = {"mse": mse(outputs, clean), "psnr_db": psnr_db(outputs, clean)}

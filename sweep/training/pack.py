@@ -172,7 +172,7 @@ class Pack:
         results = {}
         for index, member in enumerate(stack.members):
             # The losses were taken before the last update, which may have broken the parameters all the same.
-            finite = bool(mean_losses[index].isfinite()) and bool(member.parameters.isfinite().all())
+            finite = bool(mean_losses[index].isfinite()) and bool(member.parameters.sum().isfinite())
             member.diverged = not finite
             results[member.key] = EpochResult(
                 epoch=member.epoch,

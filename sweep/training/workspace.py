@@ -69,7 +69,8 @@ class Workspace:
     def gather(self, images: Tensor, indices: Tensor) -> None:
         """Fills `clean` with images (uint8 [N, D]) scaled to [0, 1]; indices int64 [K * B]."""
         torch.index_select(images, 0, indices, out=self.pixels)
-        torch.div(self.pixels.view(self.clean.shape), 255, out=self.clean)
+        # In two operations: a single torch.div from uint8 would convert in a fresh buffer of its own, ten times slower.
+        self.clean.copy_(self.pixels.view(self.clean.shape)).div_(255)
 
     def forward(self, layers: list[Layer], inputs: Tensor, dropout: bool) -> Tensor:
         """Images [K, B, D] to outputs [K, B, D]; with dropout, by the masks as they stand."""

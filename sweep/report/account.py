@@ -1,0 +1,83 @@
+"""What the search cost and what became of every trial."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+
+from sweep.report.rows import Run, Trial
+
+STATUSES = ("completed", "stopped", "diverged", "failed", "interrupted", "unfinished", "waiting")
+
+
+def account_table(run: Run) -> pd.DataFrame:
+    """One line per stage and data set, then one per data set's retraining.
+
+    Columns: stage, dataset, trials, one per status, `stopped_at` (rung to number of trials stopped there),
+    epochs_trained, epochs_full (if every trial had been trained to its end), worker_seconds (the time that trials held
+    a worker), core_hours and gpu_hours (by what the study gives each trial).
+    """
+    groups = [
+        (stage.name, dataset, [trial for trial in stage.trials if trial.dataset == dataset])
+        for stage in run.stages.values()
+        for dataset in stage.datasets
+    ]
+    retrained = [retraining.trial for retraining in run.retrainings]
+    groups += [
+        ("retraining", dataset, [trial for trial in retrained if trial.dataset == dataset])
+        for dataset in dict.fromkeys(trial.dataset for trial in retrained)
+    ]
+    resources = run.study.get("resources", {})
+    lines = []
+    for stage, dataset, trials in groups:
+        statuses = Counter(trial.status for trial in trials)
+        seconds = sum(worker_seconds(trial) for trial in trials)
+        lines.append(
+            {
+                "stage": stage,
+                "dataset": dataset,
+                "trials": len(trials),
+                **{status: statuses[status] for status in STATUSES},
+                "stopped_at": stopped_at(trials),
+                "epochs_trained": sum(len(trial.epochs) for trial in trials),
+                "epochs_full": sum(trial.budget for trial in trials),
+                "worker_seconds": seconds,
+                "core_hours": seconds / 3600 * resources.get("cpus_per_trial", 1),
+                "gpu_hours": seconds / 3600 * resources.get("gpus_per_trial", 0),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def stopped_at(trials: list[Trial]) -> dict[int, int]:
+    """How many trials were stopped early, by the epoch at which they were."""
+    counts = Counter(trial.last.epoch for trial in trials if trial.status == "stopped" and trial.last)
+    return dict(sorted(counts.items()))
+
+
+def worker_seconds(trial: Trial) -> float:
+    """How long a trial held its worker; where its end is not recorded, how long its epochs trained."""
+    if trial.seconds is not None:
+        return trial.seconds
+    return sum(epoch.seconds or 0.0 for epoch in trial.epochs)
+
+
+def failure_table(run: Run) -> pd.DataFrame:
+    """One line per trial or retraining that diverged, failed or was interrupted."""
+    trials = [trial for stage in run.stages.values() for trial in stage.trials]
+    trials += [retraining.trial for retraining in run.retrainings]
+    lines: list[dict[str, Any]] = [
+        {
+            "trial": trial.name,
+            "stage": trial.stage or "retraining",
+            "dataset": trial.dataset,
+            "status": trial.status,
+            "epochs": len(trial.epochs),
+            "reason": trial.reason,
+        }
+        for trial in trials
+        if trial.status in ("diverged", "failed", "interrupted")
+    ]
+    return pd.DataFrame(lines, columns=["trial", "stage", "dataset", "status", "epochs", "reason"])

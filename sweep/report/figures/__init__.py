@@ -1,0 +1,1 @@
+"""Rows to matplotlib figures, a module per section of the report."""

@@ -1,0 +1,84 @@
+"""Validation error over the latent dimension, beside what PCA and the mean image reach."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from sweep.report.figures.style import BLACK, GREY, Drawing, line_style, log_errors, log_ticks, new_figure
+from sweep.report.markdown import axis_name, axis_value, dataset_name
+from sweep.report.published import Published
+from sweep.report.rows import Stage
+
+
+def architecture_figure(
+    name: str, stage: Stage, dataset: str, frame: pd.DataFrame, published: Published
+) -> Drawing | None:
+    """A line for each column of the architecture table, over the latent dimension.
+
+    Args:
+        name: of the files.
+        stage: whose table has the latent dimension for rows or columns, judged by an MSE.
+        dataset: its name.
+        frame: of `tables.cell_table`.
+        published: drawn hollow where it has numbers.
+
+    Returns:
+        None where there is no latent dimension to draw over, or nothing finished.
+    """
+    other = stage.columns if stage.rows == "latent_dim" else stage.rows
+    if "latent_dim" not in (stage.rows, stage.columns) or stage.metric != "validation_mse":
+        return None
+    frame = frame.sort_values("latent_dim", kind="stable")
+    found = frame.dropna(subset="value")
+    if found.empty:
+        return None
+    figure, (axes,) = new_figure(3.1)
+    labels = list(dict.fromkeys(_label(other, value) for value in _raw(stage, frame)))
+    for index, label in enumerate(labels):
+        mine = frame[[_label(other, value) == label for value in _raw(stage, frame)]]
+        error = mine["half_width"].astype(float) if mine["half_width"].notna().any() else None
+        axes.errorbar(
+            mine["latent_dim"], mine["value"].astype(float), yerror(error), label=label, capsize=2, **line_style(index)
+        )
+    pca = frame.dropna(subset="pca_validation").drop_duplicates("latent_dim")
+    axes.plot(
+        pca["latent_dim"], pca["pca_validation"], color=BLACK, linestyle=(0, (4, 2)), marker="x", label="PCA", zorder=1.5
+    )
+    mean_image = frame["mean_image_validation"].dropna()
+    if len(mean_image):
+        axes.axhline(mean_image.iloc[0], color=BLACK, linestyle=":", label="Mean image", zorder=1.5)
+    dims = sorted(frame["latent_dim"].unique())
+    for index, (depth, values) in enumerate(published.architecture(dataset).items()):
+        shown = {dim: value for dim, value in values.items() if dim in dims}
+        if shown:
+            marker = ("o", "s", "^", "D")[index % 4]
+            axes.plot(
+                list(shown), list(shown.values()), color=GREY, linewidth=0.8, linestyle="--", marker=marker,
+                markerfacecolor="white", label=f"Published, {depth} layers", zorder=1.2,
+            )  # fmt: skip
+    log_ticks(axes, dims)
+    log_errors(axes)
+    axes.set_xlabel("Latent dimension")
+    axes.set_ylabel("Validation MSE per pixel")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", title=axis_name(other or "network"))
+    best = found.loc[found["value"].astype(float).idxmin()]
+    return Drawing(
+        name,
+        figure,
+        f"Line chart for {dataset_name(dataset)}: validation MSE over the latent dimension on logarithmic axes, a line "
+        f"for each of {', '.join(labels)}, with PCA and the mean image; the lowest point is {best['value']:.3g} at "
+        f"latent dimension {best['latent_dim']}.",
+        f"Validation MSE of the best trial in each cell, {dataset_name(dataset)}. Both axes are logarithmic.",
+    )
+
+
+def yerror(half_widths: pd.Series | None) -> list[float] | None:
+    return None if half_widths is None else list(half_widths.fillna(0.0))
+
+
+def _raw(stage: Stage, frame: pd.DataFrame) -> list[object]:
+    return list(frame["columns"] if stage.rows == "latent_dim" else frame["rows"])
+
+
+def _label(axis: str | None, value: object) -> str:
+    return "Network" if axis is None else axis_value(axis, value)

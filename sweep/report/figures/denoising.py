@@ -1,0 +1,81 @@
+"""PSNR of the denoisers: over the noise variance and over epochs, beside the best linear denoiser."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from sweep.report.figures.architecture import yerror
+from sweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, line_style, new_figure
+from sweep.report.markdown import axis_value, dataset_name
+from sweep.report.rows import Run, Stage
+
+
+def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.DataFrame) -> Drawing | None:
+    """Two panels: PSNR over the noise variance (test where retrained, else validation), and over epochs.
+
+    Args:
+        name: of the files.
+        run: the run.
+        stage: a stage whose table's rows are noise variances, without columns.
+        dataset: its name.
+        frame: of `tables.cell_table`.
+
+    Returns:
+        None where nothing is finished.
+    """
+    winners = {dict(cell)["noise_variance"]: winner for cell, winner in stage.cells(dataset).items() if winner}
+    if not winners or stage.columns:
+        return None
+    figure, (left, right) = new_figure(3.3, 1, 2)
+    split = _over_variance(left, frame)
+    left.set_xlabel("Noise variance")
+    left.set_ylabel(f"PSNR, {split} images (dB)")
+    left.legend(loc="best")
+    for index, (variance, winner) in enumerate(sorted(winners.items())):
+        style = line_style(index)
+        epochs = [epoch.epoch for epoch in winner.epochs]
+        values = [epoch.validation_psnr_db for epoch in winner.epochs]
+        right.plot(epochs, values, label=f"{variance:g}", markevery=[-1], **style)
+        linear = run.baseline(dataset, stage.name, "linear_mmse", "psnr_db", winner.configuration)
+        if linear is not None:
+            right.axhline(linear, color=style["color"], linewidth=0.9, linestyle=":")
+    right.plot([], [], color=BLACK, linewidth=0.9, linestyle=":", label="Linear MMSE")
+    right.set_xlabel("Epoch")
+    right.set_ylabel("PSNR, validation images (dB)")
+    figure.legend(
+        *right.get_legend_handles_labels(), loc="outside upper right", ncols=len(winners) + 1, title="Noise variance"
+    )
+    variances = [axis_value("noise_variance", variance) for variance in sorted(winners)]
+    return Drawing(
+        name,
+        figure,
+        f"Two charts for {dataset_name(dataset)}. Left: PSNR over the noise variance for the network, the linear MMSE "
+        f"denoiser and the noisy input, {split} images. Right: validation PSNR of the network over epochs, a line for "
+        f"each noise variance of {', '.join(variances)}, with the linear MMSE denoiser's as dotted lines.",
+        f"PSNR of the denoisers, {dataset_name(dataset)}. Left: on {split} images"
+        + (", bars are 95 % intervals over seeds. " if split == "test" else ". ")
+        + "Right: on validation images during the search; the dotted line of a colour is the linear MMSE denoiser's "
+        "PSNR at the same noise variance.",
+    )
+
+
+def _over_variance(axes: Axes, frame: pd.DataFrame) -> str:
+    retrained = frame.dropna(subset="test_psnr_db")
+    if len(retrained) == len(frame):
+        split, value, suffix, error = "test", "test_psnr_db", "test_psnr_db", "test_psnr_db_half_width"
+    else:
+        split, value, suffix, error = "validation", "validation_psnr_db", "validation", None
+    axes.errorbar(
+        frame["rows"], frame[value].astype(float), yerror(frame[error].astype(float) if error else None),
+        label="Network", color=COLOURS[0], marker="o", capsize=2,
+    )  # fmt: skip
+    axes.plot(
+        frame["rows"], frame[f"linear_mmse_{suffix}"].astype(float), color=BLACK, marker="x", linestyle="--",
+        label="Linear MMSE",
+    )  # fmt: skip
+    axes.plot(
+        frame["rows"], frame[f"noisy_input_{suffix}"].astype(float), color=GREY, marker="s", markerfacecolor="white",
+        linestyle=":", label="Noisy input",
+    )  # fmt: skip
+    return split

@@ -1,0 +1,100 @@
+"""Grids of pictures: what went in, and what each method gives back."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sweep.report.figures.style import WIDTH_IN, Drawing, Figure
+from sweep.report.markdown import dataset_name
+
+LABEL_IN = 1.05
+GAP = 0.06
+
+
+def reconstruction_grid(name: str, dataset: str, arrays: dict[str, np.ndarray], latent_dim: int) -> Drawing:
+    """Original, the retrained winner's reconstruction and PCA's, under each other.
+
+    Args:
+        name: of the files.
+        dataset: its name.
+        arrays: original, winner, pca: float32 [N, C, H, W] in [0, 1].
+        latent_dim: of both.
+    """
+    original = arrays["original"]
+    rows = [
+        ("Original", original),
+        (f"Winner\nMSE {_mse(arrays['winner'], original):.3g}", arrays["winner"]),
+        (f"PCA\nMSE {_mse(arrays['pca'], original):.3g}", arrays["pca"]),
+    ]
+    return Drawing(
+        name,
+        _grid(rows),
+        f"{len(original)} test images of {dataset_name(dataset)} in three rows: the originals, the retrained winner's "
+        f"reconstructions and PCA's, both from {latent_dim} numbers an image.",
+        f"The first {len(original)} test images of {dataset_name(dataset)} and their reconstructions from a code of "
+        f"length {latent_dim}, by the retrained winner (its first seed) and by PCA. The MSE is the mean over the "
+        "images shown.",
+    )
+
+
+def denoising_grid(name: str, dataset: str, arrays: dict[str, np.ndarray], index: int, variance: float) -> Drawing:
+    """Clean, noisy, the linear MMSE denoiser's and the network's images at one noise variance.
+
+    Args:
+        name: of the files.
+        dataset: its name.
+        arrays: original [N, C, H, W]; noisy, linear_mmse, denoised [V, N, C, H, W], in [0, 1].
+        index: which of the V variances.
+        variance: its value.
+    """
+    original = arrays["original"]
+    rows = [("Clean", original)]
+    for label, key in (("Noisy", "noisy"), ("Linear MMSE", "linear_mmse"), ("Network", "denoised")):
+        rows.append((f"{label}\n{_psnr_db(arrays[key][index], original):.1f} dB", arrays[key][index]))
+    return Drawing(
+        name,
+        _grid(rows),
+        f"{len(original)} test images of {dataset_name(dataset)} in four rows: clean, with Gaussian noise of variance "
+        f"{variance:g}, denoised by the linear MMSE denoiser, and denoised by the network.",
+        f"The first {len(original)} test images of {dataset_name(dataset)} under noise of variance {variance:g} "
+        f"(standard deviation {math.sqrt(variance):.2g}), clipped to [0, 1], and denoised. The PSNR is the mean over "
+        "the images shown.",
+    )
+
+
+def _grid(rows: list[tuple[str, np.ndarray]]) -> Figure:
+    """Labelled rows of pictures; every picture keeps its own pixels, so nothing is smoothed."""
+    count = rows[0][1].shape[0]
+    _, _, height, width = rows[0][1].shape
+    cell_in = (WIDTH_IN - LABEL_IN) / count
+    picture_in = cell_in * (1 - GAP)
+    row_in = picture_in * height / width + cell_in * GAP
+    figure = Figure(figsize=(WIDTH_IN, max(row_in, 0.34) * len(rows)))
+    step = 1 / len(rows)
+    for row, (label, images) in enumerate(rows):
+        middle = 1 - (row + 0.5) * step
+        figure.text((LABEL_IN - 0.1) / WIDTH_IN, middle, label, ha="right", va="center", fontsize=8.5)
+        share = picture_in * height / width / figure.get_figheight()
+        for column, image in enumerate(images):
+            left = (LABEL_IN + column * cell_in) / WIDTH_IN
+            axes = figure.add_axes((left, middle - share / 2, picture_in / WIDTH_IN, share))
+            axes.imshow(_pixels(image), cmap="gray", vmin=0, vmax=1, interpolation="none")
+            axes.set_axis_off()
+    return figure
+
+
+def _pixels(image: np.ndarray) -> np.ndarray:
+    """[C, H, W] as imshow takes it: [H, W] for one channel, [H, W, 3] for colours."""
+    return np.moveaxis(image[:3], 0, -1) if len(image) >= 3 else image[0]
+
+
+def _mse(outputs: np.ndarray, targets: np.ndarray) -> float:
+    return float(np.square(outputs.astype(np.float64) - targets).mean())
+
+
+def _psnr_db(outputs: np.ndarray, targets: np.ndarray) -> float:
+    errors = np.square(outputs.astype(np.float64) - targets).reshape(len(targets), -1).mean(axis=1)
+    with np.errstate(divide="ignore"):
+        return float(np.mean(-10 * np.log10(errors)))

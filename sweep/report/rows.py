@@ -1,0 +1,284 @@
+"""The journal's events as typed rows: what the tables, figures and sentences are made from.
+
+Nothing is computed here beyond putting together what belongs together. A run may be unfinished: whatever is missing is
+None or empty, and a trial without an end has the status "unfinished" or "waiting".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from sweep.configuration import Configuration
+from sweep.job import cell_key
+from sweep.winners import cell_winners
+
+Cell = tuple[tuple[str, Any], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """One epoch of a trial, as the journal's `row` has it; None where it was not finite or not measured."""
+
+    epoch: int
+    loss: float | None
+    training_mse: float | None
+    validation_mse: float | None
+    validation_psnr_db: float | None
+    validation_ssim: float | None
+    seconds: float | None
+    per_seed: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A trial of a search, or a retraining.
+
+    Attributes:
+        name: its id.
+        stage: None for a retraining.
+        budget: epochs that it would train if nothing stopped it.
+        epochs: those recorded, ascending.
+        decisions: ASHA's, as the journal has them.
+        status: "completed", "stopped", "diverged", "failed", "interrupted"; "unfinished" (no end recorded) or
+            "waiting" (nothing recorded).
+        seconds: how long it held its worker; None where its end is not recorded.
+    """
+
+    name: str
+    stage: str | None
+    dataset: str
+    cell: Cell
+    configuration: Configuration
+    seeds: tuple[int, ...]
+    budget: int
+    epochs: tuple[Epoch, ...]
+    decisions: tuple[dict[str, Any], ...]
+    status: str
+    reason: str | None
+    seconds: float | None
+
+    @property
+    def last(self) -> Epoch | None:
+        return self.epochs[-1] if self.epochs else None
+
+    def value(self, metric: str) -> float | None:
+        """The metric at the last epoch."""
+        return getattr(self.last, metric) if self.last else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stage that was started.
+
+    Attributes:
+        rows, columns: the axes of its table; columns may be None.
+        winners: best fully trained trial of each (data set, cell), None where none was trained to the end.
+        seconds: wall time; None where the stage has not ended.
+    """
+
+    name: str
+    metric: str
+    mode: str
+    rows: str
+    columns: str | None
+    rungs: tuple[int, ...]
+    epochs: int
+    training_images: int | None
+    validation_images: int | None
+    trials: tuple[Trial, ...]
+    winners: dict[tuple[str, Cell], Trial | None]
+    seconds: float | None
+
+    @property
+    def kind(self) -> str:
+        """Which section of the report it makes: architecture, regularization, denoising or other."""
+        if self.rows in ("latent_dim", "hidden_layers"):
+            return "architecture"
+        return {"regularizer": "regularization", "noise_variance": "denoising"}.get(self.rows, "other")
+
+    @property
+    def datasets(self) -> list[str]:
+        return list(dict.fromkeys(trial.dataset for trial in self.trials))
+
+    def cells(self, dataset: str) -> dict[Cell, Trial | None]:
+        """The cells of one data set with their winners."""
+        return {cell: winner for (name, cell), winner in self.winners.items() if name == dataset}
+
+    def best(self, dataset: str) -> Trial | None:
+        """The stage's winner on one data set."""
+        found = [winner for winner in self.cells(dataset).values() if winner is not None]
+        sign = 1.0 if self.mode == "min" else -1.0
+        return min(found, key=lambda winner: sign * winner.value(self.metric), default=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Retraining:
+    """One training of a winner on training and validation images together.
+
+    Attributes:
+        trial: its rows; `stage` is None and `seeds` holds one.
+        num_images: trained on.
+        serves: (stage, cell, trial) of each winner that it stands for.
+        result: fields of the journal's `retrained` event; None where it has not ended well.
+    """
+
+    trial: Trial
+    num_images: int
+    serves: tuple[tuple[str, Cell, str], ...]
+    result: dict[str, Any] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything that the report shows of a run.
+
+    Attributes:
+        status: "completed", "interrupted", "failed"; "unfinished" where no end is recorded, "empty" where no start is.
+        baselines: (data set, split, stage or None, method, latent dimension or None, noise variance or None) to the
+            event's mse, psnr_db and ssim.
+        seconds: wall time of all sessions that ended.
+    """
+
+    status: str
+    study: dict[str, Any]
+    study_hash: str
+    command: tuple[str, ...]
+    environment: dict[str, Any]
+    reference: dict[str, Any] | None
+    datasets: dict[str, dict[str, Any]]
+    stages: dict[str, Stage]
+    retrainings: tuple[Retraining, ...]
+    baselines: dict[tuple, dict[str, Any]]
+    pictures: tuple[dict[str, Any], ...]
+    started_at: float | None
+    seconds: float
+    retraining_seconds: float | None
+
+    def baseline(
+        self, dataset: str, stage: str | None, method: str, metric: str, configuration: Configuration
+    ) -> float | None:
+        """What a baseline reaches where a configuration is judged.
+
+        Args:
+            dataset: its name.
+            stage: whose validation images; None for the test set.
+            method: "mean_image", "pca", "noisy_input" or "linear_mmse".
+            metric: "mse", "psnr_db" or "ssim".
+            configuration: which gives PCA its latent dimension and the denoisers their noise variance. The first two
+                methods see clean images and say nothing of a denoiser, nor the last two of a plain autoencoder.
+        """
+        denoises = method in ("noisy_input", "linear_mmse")
+        if denoises != (configuration.noise_variance > 0):
+            return None
+        key = (
+            dataset,
+            "test" if stage is None else "validation",
+            stage,
+            method,
+            configuration.latent_dim if method == "pca" else None,
+            configuration.noise_variance if denoises else None,
+        )
+        return self.baselines.get(key, {}).get(metric)
+
+
+def read_run(events: list[dict[str, Any]]) -> Run:
+    """A run's rows from the events of its journal, in order."""
+    start = next((event for event in events if event["kind"] == "run_started"), None)
+    ends = [event for event in events if event["kind"] == "run_ended"]
+    trials = _trials(events)
+    ended = {event["stage"]: event["seconds"] for event in events if event["kind"] == "stage_ended"}
+    stages = {e["stage"]: _stage(e, events, trials, ended) for e in events if e["kind"] == "stage_started"}
+    baselines = {}
+    for event in events:
+        if event["kind"] == "baseline":
+            names = ("dataset", "split", "stage", "method", "latent_dim", "noise_variance")
+            baselines[tuple(event[name] for name in names)] = {
+                name: event.get(name) for name in ("mse", "psnr_db", "ssim")
+            }
+    pictures = {(e["dataset"], e["stage"], e["purpose"]): e for e in events if e["kind"] == "pictures"}
+    return Run(
+        status=ends[-1]["status"] if ends else ("unfinished" if start else "empty"),
+        study=start["study"] if start else {},
+        study_hash=start["study_hash"] if start else "",
+        command=tuple(start["command"]) if start else (),
+        environment=start["environment"] if start else {},
+        reference=start.get("reference") if start else None,
+        datasets=start["datasets"] if start else {},
+        stages=stages,
+        retrainings=_retrainings(events, trials),
+        baselines=baselines,
+        pictures=tuple(pictures.values()),
+        started_at=start["time"] if start else None,
+        seconds=sum(event["seconds"] for event in ends),
+        retraining_seconds=ended.get("retraining"),
+    )
+
+
+def _trials(events: list[dict[str, Any]]) -> dict[str, Trial]:
+    created = {e["trial"]: e for e in events if e["kind"] in ("trial_created", "retraining_created")}
+    rows: dict[str, dict[int, Epoch]] = {name: {} for name in created}
+    decisions: dict[str, list[dict[str, Any]]] = {name: [] for name in created}
+    ends: dict[str, dict[str, Any]] = {}
+    numbers = [field.name for field in dataclasses.fields(Epoch) if field.name not in ("epoch", "per_seed")]
+    for event in events:
+        name = event.get("trial")
+        if event["kind"] == "row":
+            per_seed = tuple(value for value in event.get("per_seed") or () if value is not None)
+            values = {number: event.get(number) for number in numbers}
+            rows[name][event["epoch"]] = Epoch(epoch=event["epoch"], per_seed=per_seed, **values)
+        elif event["kind"] == "decision":
+            decisions[name].append(event)
+        elif event["kind"] == "trial_ended":
+            ends[name] = event
+    return {
+        name: Trial(
+            name=name,
+            stage=event.get("stage"),
+            dataset=event["dataset"],
+            cell=cell_key(event.get("cell", {})),
+            configuration=Configuration.from_dict(event["configuration"]),
+            seeds=tuple(event["seeds"]) if "seeds" in event else (event["seed"],),
+            budget=event["epochs"],
+            epochs=tuple(rows[name][epoch] for epoch in sorted(rows[name])),
+            decisions=tuple(decisions[name]),
+            status=ends[name]["status"] if name in ends else ("unfinished" if rows[name] else "waiting"),
+            reason=ends[name]["reason"] if name in ends else None,
+            seconds=ends[name]["seconds"] if name in ends else None,
+        )
+        for name, event in created.items()
+    }
+
+
+def _stage(
+    start: dict[str, Any], events: list[dict[str, Any]], trials: dict[str, Trial], ended: dict[str, float]
+) -> Stage:
+    name = start["stage"]
+    winners = {
+        key: trials[winner.trial] if winner is not None else None for key, winner in cell_winners(events, name).items()
+    }
+    return Stage(
+        name=name,
+        metric=start["metric"],
+        mode=start["mode"],
+        rows=start["table"]["rows"],
+        columns=start["table"].get("columns"),
+        rungs=tuple(start["rungs"]),
+        epochs=start["epochs"],
+        training_images=start["training_images"],
+        validation_images=start["validation_images"],
+        trials=tuple(trial for trial in trials.values() if trial.stage == name),
+        winners=winners,
+        seconds=ended.get(name),
+    )
+
+
+def _retrainings(events: list[dict[str, Any]], trials: dict[str, Trial]) -> tuple[Retraining, ...]:
+    results = {event["trial"]: event for event in events if event["kind"] == "retrained"}
+    found = {}
+    for event in events:
+        if event["kind"] == "retraining_created":
+            serves = tuple((s["stage"], cell_key(s["cell"]), s["trial"]) for s in event["serves"])
+            name = event["trial"]
+            found[name] = Retraining(trials[name], event["num_images"], serves, results.get(name))
+    return tuple(found.values())

@@ -1,0 +1,88 @@
+"""Means with intervals, differences with intervals, and ranks: what a table says beyond a single number.
+
+Intervals are Student's t intervals over seeds: they tell how far the mean would move under other seeds, for the same
+images and the same configuration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import stdtrit
+
+CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A mean and how well it is known.
+
+    Attributes:
+        mean: of the values.
+        half_width: of the 95 % interval around it; None for a single value, which knows no spread.
+        num_values: how many there were.
+    """
+
+    mean: float
+    half_width: float | None
+    num_values: int
+
+
+def estimate(values: Sequence[float]) -> Estimate | None:
+    """The mean of independent values with its 95 % Student-t interval; None for no values.
+
+    half width = t(0.975, n - 1) * s / sqrt(n), with the sample standard deviation s. A NaN among the values is the
+    mean's too.
+    """
+    if not len(values):
+        return None
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) == 1:
+        return Estimate(float(array[0]), None, 1)
+    half_width = _t_quantile(len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array))
+    return Estimate(float(array.mean()), float(half_width), len(array))
+
+
+def difference(first: Sequence[float], second: Sequence[float]) -> Estimate | None:
+    """mean(first) - mean(second) with its 95 % interval after Welch, which lets the two spreads differ.
+
+    Source: Welch, The generalization of "Student's" problem, Biometrika 1947, with Satterthwaite's degrees of freedom.
+
+    Returns:
+        None where either side has fewer than two values; `num_values` is the smaller side's.
+    """
+    if min(len(first), len(second)) < 2:
+        return None
+    a, b = (np.asarray(values, dtype=np.float64) for values in (first, second))
+    variances = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+    total = sum(variances)
+    if total == 0:
+        return Estimate(float(a.mean() - b.mean()), 0.0, min(len(a), len(b)))
+    freedom = total**2 / (variances[0] ** 2 / (len(a) - 1) + variances[1] ** 2 / (len(b) - 1))
+    half_width = _t_quantile(freedom) * math.sqrt(total)
+    return Estimate(float(a.mean() - b.mean()), half_width, min(len(a), len(b)))
+
+
+def ranks(values: Sequence[float | None], mode: str) -> list[float | None]:
+    """Rank of each value, 1 for the best; equal values share the mean of their ranks, and None has no rank.
+
+    Args:
+        values: to rank.
+        mode: "min" where a smaller value is better, else "max".
+    """
+    sign = 1.0 if mode == "min" else -1.0
+    known = [sign * value for value in values if value is not None]
+    return [
+        None
+        if value is None
+        else sum(k < sign * value for k in known) + (sum(k == sign * value for k in known) + 1) / 2
+        for value in values
+    ]
+
+
+def _t_quantile(freedom: float) -> float:
+    # scipy.special, since scipy.stats takes a second to import.
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))

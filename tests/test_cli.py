@@ -1,0 +1,119 @@
+"""The commands as a user types them: exit codes, what goes where, and no traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from sweep.cli import commands
+from sweep.journal import Journal
+
+
+def call(*arguments: object):
+    return CliRunner().invoke(commands, [str(argument) for argument in arguments])
+
+
+def test_help_names_every_command():
+    text = call("--help").stdout
+    assert all(name in text for name in ("plan", "run", "report", "retrain", "status", "reconstruct"))
+
+
+def test_unknown_option_is_a_usage_error():
+    assert call("run", "--speed").exit_code == 2
+
+
+def test_faulty_study_exits_with_78_and_names_the_key(small_study, write_study):
+    small_study["stages"]["architecture"]["epochs"] = -1
+    done = call("run", write_study(small_study))
+    assert done.exit_code == 78
+    assert "stages.architecture.epochs" in done.stderr
+    assert done.stdout == ""
+
+
+def test_missing_data_exits_with_65_before_a_run_folder_appears(small_study, write_study, tmp_path):
+    small_study["datasets"] = ["mnist"]
+    done = call("run", write_study(small_study), "--data-dir", tmp_path, "--runs", tmp_path / "runs")
+    assert done.exit_code == 65
+    assert str(tmp_path) in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("cut", [0, 3, 15, 16, 1000])
+def test_truncated_data_file_exits_with_65_and_names_it(small_study, write_study, tmp_path, cut):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    whole = (0x803).to_bytes(4, "big") + (60_000).to_bytes(4, "big") + 2 * (28).to_bytes(4, "big") + bytes(2000)
+    (raw / "train-images-idx3-ubyte").write_bytes(whole[:cut])
+    (raw / "t10k-images-idx3-ubyte").write_bytes(b"")
+    small_study["datasets"] = ["mnist"]
+    done = call("plan", write_study(small_study), "--data-dir", tmp_path)
+    assert done.exit_code == 65
+    assert "train-images-idx3-ubyte" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_existing_run_exits_with_73(small_study, write_study, tmp_path):
+    (tmp_path / "runs" / "small").mkdir(parents=True)
+    done = call("run", write_study(small_study), "--runs", tmp_path / "runs")
+    assert done.exit_code == 73
+    assert "exists already" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["../out", ".hidden", "a/b", "x" * 65])
+def test_run_name_that_is_no_plain_name_exits_with_73(small_study, write_study, tmp_path, name):
+    done = call("run", write_study(small_study), "--runs", tmp_path / "runs", "--name", name)
+    assert done.exit_code == 73
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["report", "status", "retrain"])
+def test_folder_that_is_no_run_exits_with_73(tmp_path, command):
+    done = call(command, tmp_path)
+    assert done.exit_code == 73
+    assert "is not a run" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["report", "status", "retrain"])
+def test_damaged_journal_exits_with_65(tmp_path, command):
+    (tmp_path / "journal.jsonl").write_text("no record\n")
+    done = call(command, tmp_path)
+    assert done.exit_code == 65
+    assert "line 1" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04\x95no tensors", b"{}" * 50])
+def test_damaged_checkpoint_exits_with_65(tmp_path, content):
+    path = tmp_path / "winner.safetensors"
+    path.write_bytes(content)
+    done = call("reconstruct", path, tmp_path / "image.png", "--output", tmp_path / "out")
+    assert done.exit_code == 65
+    assert str(path) in done.stderr
+
+
+def test_status_of_an_empty_journal_is_plain(tmp_path):
+    Journal(tmp_path / "journal.jsonl").close()
+    assert json.loads(call("status", tmp_path, "--json").stdout)["status"] == "empty"
+
+
+def test_plan_shows_stages_and_retraining_for_people_and_scripts(small_study, write_study):
+    path = write_study(small_study)
+    assert "architecture" in call("plan", path).stdout
+    values = json.loads(call("run", path, "--dry-run", "--json").stdout)
+    architecture, regularization = values["stages"]
+    assert (architecture["num_trials"], architecture["num_cells"], architecture["rungs"]) == (12, 4, [1, 3])
+    assert architecture["epochs_without_stopping"] == 12 * 9
+    # In each of 4 cells: 3 trials for 1 epoch, 1 for 2 more, 1 for 6 more.
+    assert architecture["epochs_expected"] == 4 * (3 + 2 + 6)
+    assert regularization["num_trials"] == 5
+    assert values["retraining"]["num_trainings"] == 4
+    assert values["seconds"] > 0
+
+
+def test_installed_command_reports_its_version():
+    done = subprocess.run([sys.executable, "-m", "sweep.cli", "--version"], capture_output=True, text=True, check=True)
+    assert "aesweep" in done.stdout
