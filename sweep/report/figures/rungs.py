@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from sweep.report.account import stopped_at
 from sweep.report.figures.style import BLACK, COLOURS, GREY, LIGHT, Drawing, log_errors, log_ticks, new_figure
-from sweep.report.markdown import dataset_name, inert
+from sweep.report.markdown import dataset_name
 from sweep.report.rows import Run, Stage, Trial
 
 METRIC_LABELS = {
@@ -77,7 +77,7 @@ def _draw(axes: Axes, stage: Stage, dataset: str) -> None:
     log_ticks(axes, ticks, [f"{tick}\n{stops[tick]} stop" if tick in stops else f"{tick}" for tick in ticks])
     if stage.metric == "validation_mse":
         log_errors(axes)
-    axes.set_title(f"{inert(stage.name)} ({len(trials)} trials)", loc="left")
+    axes.set_title(f"{stage.name} ({len(trials)} trials)", loc="left")
     axes.set_xlabel("Epoch (logarithmic)")
     axes.set_ylabel(METRIC_LABELS[stage.metric])
 

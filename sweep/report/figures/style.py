@@ -47,6 +47,8 @@ STYLE = {
     "lines.linewidth": 1.4,
     "lines.markersize": 4.5,
     "svg.hashsalt": "aesweep",
+    # A dollar in a name is a dollar.
+    "text.parse_math": False,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
