@@ -20,7 +20,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from models.autoencoder import as_module
+from models.autoencoder import Architecture, as_module
 from sweep.configuration import Configuration
 from sweep.errors import AesweepError
 from sweep.training.member import MemberState, architecture_of
@@ -133,8 +133,8 @@ def read_checkpoint(path: Path | str, sha256: str | None = None) -> tuple[nn.Seq
         raise CheckpointError(
             f"{path}: expected a whole safetensors file, got a damaged one ({error}); {_REMEDY}"
         ) from error
-    metadata = _parse(path, text, tensors)
-    module = as_module(architecture_of(metadata.configuration, math.prod(metadata.image_shape)))
+    metadata, architecture = _parse(path, text, tensors)
+    module = as_module(architecture)
     _check_shapes(path, module, tensors)
     module = module.to(next(iter(tensors.values())).dtype)
     module.load_state_dict(tensors)
@@ -146,7 +146,7 @@ def load_autoencoder(path: Path | str) -> nn.Sequential:
     return read_checkpoint(path)[0]
 
 
-def _parse(path: Path, text: str | None, tensors: dict[str, Tensor]) -> CheckpointMetadata:
+def _parse(path: Path, text: str | None, tensors: dict[str, Tensor]) -> tuple[CheckpointMetadata, Architecture]:
     if text is None:
         raise CheckpointError(f"{path}: expected a checkpoint of aesweep, got another safetensors file")
     try:
@@ -157,13 +157,14 @@ def _parse(path: Path, text: str | None, tensors: dict[str, Tensor]) -> Checkpoi
             )
         if values.pop("sha256") != _digest(values, tensors):
             raise CheckpointError(f"{path}: the checkpoint's content is not what was written; {_REMEDY}")
-        return CheckpointMetadata(
+        metadata = CheckpointMetadata(
             configuration=Configuration.from_dict(values["configuration"]),
             dataset=values["dataset"],
             image_shape=tuple(values["image_shape"]),
             seed=values["seed"],
             epochs=values["epochs"],
         )
+        return metadata, architecture_of(metadata.configuration, math.prod(metadata.image_shape))
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: the checkpoint's metadata is damaged ({error!r}); {_REMEDY}") from error
 
