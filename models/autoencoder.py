@@ -116,17 +116,6 @@ class Layout:
         return layers
 
 
-def initial_parameters(architecture: Architecture, generator: torch.Generator) -> Tensor:
-    """A flat vector [P] (float32, CPU) drawn as nn.Linear draws its own: uniform within 1 / sqrt(inputs)."""
-    layout = Layout(architecture)
-    flat = torch.zeros(layout.num_elements)
-    for layer in layout.views(flat):
-        bound = 1 / math.sqrt(layer.weight.shape[0])
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
-    return flat
-
-
 def encode(architecture: Architecture, layers: list[Layer], inputs: Tensor) -> Tensor:
     """Images [N, D] to codes [N, Z]."""
     return _forward(architecture, layers, inputs, range(architecture.code_layer + 1))

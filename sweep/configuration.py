@@ -13,6 +13,7 @@ from typing import Any
 
 ACTIVATIONS = ("gelu", "relu", "silu", "tanh")
 OUTPUTS = ("sigmoid", "linear")
+INITIALIZATIONS = ("orthogonal", "uniform")
 SCHEDULES = ("one_cycle", "cosine", "constant")
 
 # The strengths that a regularizer needs; every other strength is zero under it.
@@ -37,6 +38,8 @@ class Configuration:
         latent_dim: Z, the length of the code.
         activation: one of `ACTIVATIONS`, after every hidden layer.
         output: one of `OUTPUTS`, after the last layer.
+        initialization: one of `INITIALIZATIONS`: orthogonal weights and an output that starts at the mean image, or
+            `nn.Linear`'s own uniform draws.
         learning_rate: peak rate of Adam.
         schedule: one of `SCHEDULES`, over the trial's whole budget of epochs.
         batch_size: images a step.
@@ -54,6 +57,7 @@ class Configuration:
     latent_dim: int
     activation: str = "gelu"
     output: str = "sigmoid"
+    initialization: str = "orthogonal"
     learning_rate: float = 2e-3
     schedule: str = "one_cycle"
     batch_size: int = 128

@@ -19,9 +19,18 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sweep.configuration import ACTIVATIONS, FIELDS, OUTPUTS, REGULARIZERS, SCHEDULES, STRENGTHS, Configuration
+from sweep.configuration import (
+    ACTIVATIONS,
+    FIELDS,
+    INITIALIZATIONS,
+    OUTPUTS,
+    REGULARIZERS,
+    SCHEDULES,
+    STRENGTHS,
+    Configuration,
+)
 
-PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43)
+PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 
 Value = TypeVar("Value")
 Widths = Annotated[list[Annotated[int, Field(ge=1, le=65536, strict=True)]], Field(max_length=16)]
@@ -108,6 +117,7 @@ class SearchSpace(BaseModel):
     latent_dim: Axis[Count] | None = None
     activation: Axis[Literal[ACTIVATIONS]] | None = None
     output: Axis[Literal[OUTPUTS]] | None = None
+    initialization: Axis[Literal[INITIALIZATIONS]] | None = None
     learning_rate: Axis[Positive] | None = None
     schedule: Axis[Literal[SCHEDULES]] | None = None
     batch_size: Axis[Count] | None = None

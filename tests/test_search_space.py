@@ -46,11 +46,14 @@ def test_sample_has_the_same_draws_in_every_cell():
 
 def test_draws_stay_in_their_interval_and_spread_more_evenly_than_chance():
     axes = space(learning_rate={"log_uniform": [1e-4, 1e-1]}, dropout={"uniform": [0.1, 0.5]})
-    found = list(draw(axes, 64, "s", BASE))
-    unit = np.array([[math.log(c.learning_rate / 1e-4) / math.log(1e3), (c.dropout - 0.1) / 0.4] for c in found])
-    assert ((unit >= 0) & (unit <= 1)).all()
+    ours = []
+    for seed in range(20):
+        found = list(draw(axes, 64, str(seed), BASE))
+        unit = np.array([[math.log(c.learning_rate / 1e-4) / math.log(1e3), (c.dropout - 0.1) / 0.4] for c in found])
+        assert ((unit >= 0) & (unit <= 1)).all()
+        ours.append(qmc.discrepancy(unit))
     chance = [qmc.discrepancy(np.random.default_rng(seed).random((64, 2))) for seed in range(50)]
-    assert qmc.discrepancy(unit) < np.quantile(chance, 0.05)
+    assert np.median(ours) < np.quantile(chance, 0.1)
 
 
 def test_choice_takes_each_value_about_equally_often():

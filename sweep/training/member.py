@@ -7,7 +7,8 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from models.autoencoder import Architecture, Layout, initial_parameters
+from models.autoencoder import Architecture, Layout
+from models.initialization import initial_parameters
 from sweep.configuration import Configuration
 from sweep.training.optimizer import FACTORS
 from sweep.training.randomness import stream
@@ -68,6 +69,7 @@ class Member:
         architecture: Architecture,
         dtype: torch.dtype,
         device: str,
+        mean_image: Tensor,
         state: MemberState | None = None,
     ):
         if epochs < 1:
@@ -78,7 +80,9 @@ class Member:
         self.epochs = epochs
         self.diverged = False
         if state is None:
-            initial = initial_parameters(architecture, stream(seed, "initial", 0))
+            initial = initial_parameters(
+                architecture, stream(seed, "initial", 0), configuration.initialization, mean_image
+            )
             state = MemberState(initial, torch.zeros_like(initial), torch.zeros_like(initial), 0, 0)
         expected = (Layout(architecture).num_elements,)
         for name in ("parameters", "moment1", "moment2"):

@@ -7,6 +7,7 @@ leaves, or how many step together.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -124,8 +125,14 @@ class Pack:
             architecture=architecture,
             dtype=self.dtype,
             device=self.device,
+            mean_image=self.mean_image,
             state=state,
         )
+
+    @functools.cached_property
+    def mean_image(self) -> Tensor:
+        """Mean of the training images, float64 [D], pixels in [0, 1]; exact, so it is the same on every device."""
+        return self.images.sum(0, dtype=torch.int64).double() / (255 * len(self.images))
 
     def remove(self, key: str) -> None:
         """Lets a member go. Raises KeyError if it is not there."""

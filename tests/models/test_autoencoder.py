@@ -14,9 +14,9 @@ from models.autoencoder import (
     as_flat,
     as_module,
     encode,
-    initial_parameters,
     reconstruct,
 )
+from models.initialization import initial_parameters
 
 ARCHITECTURES = [
     Architecture(64, (), 3),

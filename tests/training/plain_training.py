@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.autoencoder import Architecture, as_module, initial_parameters
+from models.autoencoder import Architecture, as_module
+from models.initialization import initial_parameters
 from sweep.configuration import Configuration
 from sweep.training.randomness import epoch_order, stream
 
@@ -40,7 +41,9 @@ def train_plainly(
         configuration.activation,
         configuration.output,
     )
-    model = as_module(architecture, initial_parameters(architecture, stream(seed, "initial", 0)).to(dtype))
+    mean_image = torch.from_numpy(images).double().mean(0) / 255
+    initial = initial_parameters(architecture, stream(seed, "initial", 0), configuration.initialization, mean_image)
+    model = as_module(architecture, initial.to(dtype))
     linears = [part for part in model if isinstance(part, nn.Linear)]
     weights = [linear.weight for linear in linears]
     optimizer = torch.optim.AdamW(
