@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from sweep.report.markdown import inert, percent, plural
 from sweep.report.rows import Run, Trial
 
 STATUSES = ("completed", "stopped", "diverged", "failed", "interrupted", "unfinished", "waiting")
@@ -62,6 +63,18 @@ def worker_seconds(trial: Trial) -> float:
     if trial.seconds is not None:
         return trial.seconds
     return sum(epoch.seconds or 0.0 for epoch in trial.epochs)
+
+
+def account_sentence(line: pd.Series) -> str:
+    """What early stopping saved in a line of the account."""
+    stops = ", ".join(f"{count} at epoch {rung}" for rung, count in line["stopped_at"].items())
+    share = line["epochs_trained"] / line["epochs_full"] if line["epochs_full"] else None
+    return (
+        f"{inert(line['stage'])}: ASHA stopped {line['stopped']} of {plural(line['trials'], 'trial')}"
+        + (f" ({stops})" if stops else "")
+        + f"; {line['epochs_trained']:,} of {line['epochs_full']:,} epochs were trained "
+        f"({percent(share)} of a full search)."
+    )
 
 
 def failure_table(run: Run) -> pd.DataFrame:

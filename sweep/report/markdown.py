@@ -91,6 +91,13 @@ def interval(found: Estimate | None, metric: str = "mse") -> str:
     return f"{found.mean:.{decimals}f} ± {found.half_width:.{decimals}f}"
 
 
+def decimals(values: Sequence[float]) -> list[str]:
+    """Numbers of others as they were given, all with as many decimals as the longest of them."""
+    texts = [f"{value:g}" for value in values]
+    longest = max((len(text.partition(".")[2]) for text in texts), default=0)
+    return texts if any("e" in text for text in texts) else [f"{value:.{longest}f}" for value in values]
+
+
 def percent(share: float | None) -> str:
     return MISSING if share is None else f"{100 * share:.0f} %"
 
@@ -104,8 +111,13 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def hours(seconds: float | None) -> str:
-    return MISSING if seconds is None else f"{seconds / 3600:.3g}"
+def hours(value: float) -> str:
+    return f"{value:.3f}" if value < 1 else f"{value:.1f}"
+
+
+def file_name(*parts: str) -> str:
+    """Names joined to one that is safe as a file's and inside a link."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(parts)).lstrip(".")
 
 
 def listing(parts: Sequence[str]) -> str:

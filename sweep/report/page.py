@@ -5,7 +5,6 @@ Made from the run folder alone: the journal and the pictures. The same journal g
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import io
 import re
@@ -14,36 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import pandas as pd
 
 from sweep.journal import read_journal
-from sweep.report import markdown, markdown_tables, sentences
-from sweep.report.account import account_table, failure_table
-from sweep.report.claims import published_claims
-from sweep.report.figures.architecture import architecture_figure
-from sweep.report.figures.curves import learning_curves
-from sweep.report.figures.denoising import denoising_figure
-from sweep.report.figures.pictures import denoising_grid, reconstruction_grid
+from sweep.report import markdown, record_tables, result_tables
+from sweep.report.account import account_sentence, account_table, failure_table
 from sweep.report.figures.rungs import rungs_figure
 from sweep.report.figures.style import Drawing, save, styled
 from sweep.report.published import Published
-from sweep.report.rows import Run, Stage, Trial, read_run
+from sweep.report.rows import Run, Trial, read_run
+from sweep.report.sections import pictures, stage_section
+from sweep.report.sentences import winners
+from sweep.report.sentences.claims import published_claims
+from sweep.report.sentences.rules import OVERFITTING_GAP
 from sweep.report.tables import cell_table, seed_table, trial_table, winner_table
 from sweep.run_folder import RunFolder, write_whole
-
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-    """What the page shows of one stage on one data set."""
-
-    stage: Stage
-    title: str
-    judged_on: str
-    prose: list[str]
-    tables: list[tuple[str, str]]
-    drawings: list[Drawing]
-    csv: str
 
 
 def write_report(folder: RunFolder | Path) -> Path:
@@ -59,9 +43,9 @@ def write_report(folder: RunFolder | Path) -> Path:
     run = read_run(read_journal(folder.journal))
     with styled():
         report = Report(run, folder)
+        text = report.render()
         for name, frame in report.frames.items():
             write_whole(folder.tables / f"{name}.csv", _csv(frame))
-        text = report.render()
         for drawing in report.drawings:
             save(drawing, folder.figures)
     write_whole(folder.report, text)
@@ -74,14 +58,17 @@ class Report:
     Args:
         run: the rows.
         folder: where the pictures lie.
+
+    Attributes:
+        frames: name of a CSV file to its frame.
+        drawings: every figure that the page shows, once it is rendered.
     """
 
     def __init__(self, run: Run, folder: RunFolder):
         self.run = run
+        self.drawings: list[Drawing] = []
         self._folder = folder
         self._published = Published(run.reference)
-        self.drawings: list[Drawing] = []
-        self.frames: dict[str, pd.DataFrame] = {}
         self._cells = {
             (name, dataset): cell_table(run, stage, dataset)
             for name, stage in run.stages.items()
@@ -89,14 +76,18 @@ class Report:
         }
         self._winners = {dataset: winner_table(run, dataset, self._published) for dataset in run.datasets}
         self._account = account_table(run)
+        self._failures = failure_table(run)
+        self.frames: dict[str, pd.DataFrame] = {
+            "trials": trial_table(run),
+            "retrainings": seed_table(run),
+            "account": self._account,
+            "failures": self._failures,
+        }
         for (stage, dataset), frame in self._cells.items():
-            self.frames[file_name(dataset, stage)] = frame.drop(columns=["rows", "columns"])
+            self.frames[markdown.file_name(dataset, stage)] = frame.drop(columns=["rows", "columns"])
         for dataset, frame in self._winners.items():
             if len(frame):
-                self.frames[file_name(dataset, "winners")] = frame
-        self.frames.update(
-            trials=trial_table(run), retrainings=seed_table(run), account=self._account, failures=failure_table(run)
-        )
+                self.frames[markdown.file_name(dataset, "winners")] = frame
 
     def render(self) -> str:
         """The page's markdown. Draws the figures on the way."""
@@ -107,31 +98,26 @@ class Report:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        environment.filters.update(
-            inert=markdown.inert, code=markdown.code, duration=markdown.duration, dataset=markdown.dataset_name
-        )
+        environment.filters.update(inert=markdown.inert, code=markdown.code, dataset=markdown.dataset_name)
         text = environment.get_template("page.md.j2").render(
             run=self.run,
-            started=_utc(self.run.started_at),
             state=self._state(),
             datasets=[self._dataset(name) for name in self.run.datasets],
             published=self._published,
-            claims=[
-                (claim, dataset, verdict)
-                for claim, dataset, verdict in published_claims(self.run, self._cells, self._published)
-            ],
-            account=markdown_tables.account_markdown(self._account),
-            account_prose=self._account_prose(),
-            failures=markdown_tables.failures_markdown(self.frames["failures"]),
+            claims=published_claims(self.run, self._cells, self._published),
+            overfitting_percent=round(100 * OVERFITTING_GAP),
+            account=record_tables.account_markdown(self._account),
+            wall_times=self._wall_times(),
+            failures=record_tables.failures_markdown(self._failures),
             command=shlex.join(self.run.command),
-            retraining=self.run.study.get("retraining", {}),
+            started=_utc(self.run.started_at),
+            retraining_seeds=sorted({seed for r in self.run.retrainings for seed in r.trial.seeds}),
         )
         return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
     def _state(self) -> list[str]:
-        """What is missing, for a run that has not ended well; empty for one that has."""
-        run = self.run
-        found = []
+        """What is missing of a run; empty where nothing is."""
+        run, found = self.run, []
         for name in run.study.get("stages", {}):
             stage = run.stages.get(name)
             if stage is None:
@@ -142,6 +128,8 @@ class Report:
                     f"Stage {markdown.inert(name)} has not ended: {ended} of "
                     f"{markdown.plural(len(stage.trials), 'trial')} have; its winners are provisional."
                 )
+            elif any(winner is None for winner in stage.winners.values()):
+                found.append(f"Stage {markdown.inert(name)} has cells in which no trial was trained to its end.")
         owed = [retraining for retraining in run.retrainings if retraining.result is None]
         if owed:
             found.append(
@@ -153,129 +141,61 @@ class Report:
         return found
 
     def _dataset(self, dataset: str) -> dict[str, Any]:
-        facts = self.run.datasets[dataset]
-        winners = self._winners[dataset]
-        plain = winners[winners["noise_variance"] == 0] if len(winners) else winners
+        run, facts, frame = self.run, self.run.datasets[dataset], self._winners[dataset]
+        plain = frame[frame["noise_variance"] == 0] if len(frame) else frame
         sections = [
-            self._section(stage, dataset) for stage in self.run.stages.values() if dataset in stage.datasets
+            stage_section(run, stage, dataset, self._cells[stage.name, dataset], self._published, self._folder)
+            for stage in run.stages.values()
+            if dataset in stage.datasets
         ]
-        rungs = self._keep(rungs_figure(file_name(dataset, "rungs"), self.run, dataset))
+        reconstructions = pictures(run, self._folder, dataset, "reconstruction")
+        rungs = rungs_figure(markdown.file_name(dataset, "rungs"), run, dataset)
+        self.drawings += [drawing for section in sections for drawing in section.drawings] + reconstructions
+        self.drawings += [rungs] if rungs else []
+        has_winners = bool(len(plain))
         return {
             "name": dataset,
             "facts": facts,
-            "headline": sentences.headline(self.run, dataset, winners),
-            "sections": sections,
-            "winners": markdown_tables.winners_markdown(plain, self._published, dataset) if len(plain) else "",
-            "winners_prose": sentences.winner_sentences(plain),
-            "winners_csv": file_name(dataset, "winners"),
             "num_images": facts["num_training_images"] + facts["num_validation_images"],
-            "reconstructions": self._pictures(dataset, "reconstruction"),
-            "configurations": markdown_tables.configurations_markdown(self._best(dataset)),
-            "rungs": rungs,
+            "headline": winners.headline(frame),
+            "sections": sections,
+            "winners": result_tables.winners_markdown(plain, self._published, dataset) if has_winners else "",
+            "winners_prose": winners.winner_sentences(plain) + winners.published_winner(plain) if has_winners else [],
+            "winners_csv": markdown.file_name(dataset, "winners"),
+            "reconstructions": reconstructions,
+            "configurations": record_tables.configurations_markdown(self._best(dataset)),
             "account": [
-                f"{markdown.inert(line['stage'])}: {sentences.account_sentences(line)}"
+                account_sentence(line)
                 for _, line in self._account.iterrows()
-                if line["dataset"] == dataset and line["stage"] in self.run.stages
+                if line["dataset"] == dataset and line["stage"] in run.stages
             ],
+            "rungs": rungs,
         }
-
-    def _section(self, stage: Stage, dataset: str) -> Section:
-        frame = self._cells[stage.name, dataset]
-        name = file_name(dataset, stage.name)
-        prose = sentences.best_cell(stage, frame)
-        if stage.kind == "architecture":
-            prose += sentences.undertrained(stage, frame) + sentences.column_ranks(stage, frame)
-            prose += sentences.published_against_baselines(stage, dataset, frame, self._published)
-            tables = [("", markdown_tables.architecture_markdown(stage, dataset, frame, self._published))]
-            drawings = [self._keep(architecture_figure(name, stage, dataset, frame, self._published))]
-        elif stage.kind == "regularization":
-            prose += sentences.regularizers(self.run, stage, dataset, frame) + sentences.undertrained(stage, frame)
-            tables = [("", markdown_tables.regularization_markdown(self.run, stage, dataset, frame, self._published))]
-            drawings = [self._keep(learning_curves(f"{name}-curves", stage, dataset))]
-        elif stage.kind == "denoising":
-            prose += sentences.denoisers(stage, dataset, frame, self._published)
-            tables = [
-                ("PSNR in dB, the mean over images of 10 log10(1 / MSE).", markdown_tables.psnr_markdown(stage, frame)),
-                ("SSIM, the mean over images.", markdown_tables.ssim_markdown(stage, frame)),
-            ]
-            drawings = [self._keep(denoising_figure(name, self.run, stage, dataset, frame))]
-            drawings += self._pictures(dataset, "denoising", stage.name)
-        else:
-            prose += sentences.undertrained(stage, frame)
-            tables = [("", markdown_tables.generic_markdown(stage, frame))]
-            drawings = [self._keep(learning_curves(f"{name}-curves", stage, dataset))]
-        return Section(
-            stage,
-            stage.name.replace("_", " ").capitalize(),
-            self._judged_on(stage, dataset),
-            prose,
-            [(caption, text) for caption, text in tables if text],
-            [drawing for drawing in drawings if drawing],
-            name,
-        )
-
-    def _judged_on(self, stage: Stage, dataset: str) -> str:
-        """Which images, seeds and trials stand behind a stage's numbers."""
-        facts = self.run.datasets[dataset]
-        training = min(stage.training_images or facts["num_training_images"], facts["num_training_images"])
-        validation = min(stage.validation_images or facts["num_validation_images"], facts["num_validation_images"])
-        trials = [trial for trial in stage.trials if trial.dataset == dataset]
-        seeds = len(trials[0].seeds)
-        return (
-            f"{markdown.plural(len(trials), 'trial')} in {markdown.plural(len(stage.cells(dataset)), 'cell')}, "
-            f"{markdown.plural(seeds, 'seed')} each, up to {markdown.plural(stage.epochs, 'epoch')} on {training:,} "
-            f"training images; judged on {validation:,} validation images, by which alone the winners were selected."
-        )
 
     def _best(self, dataset: str) -> list[tuple[str, Trial]]:
         """The stages' winners; of a denoising stage each cell's, since its cells are different tasks."""
         found = []
         for stage in self.run.stages.values():
             if stage.kind == "denoising":
-                for cell, winner in sorted(stage.cells(dataset).items(), key=lambda item: str(item[0])):
-                    if winner is not None:
-                        label = ", ".join(markdown.axis_value(axis, value) for axis, value in cell)
-                        found.append((f"{stage.name} {label}", winner))
+                frame = self._cells[stage.name, dataset] if dataset in stage.datasets else pd.DataFrame({"trial": []})
+                trials = {trial.name: trial for trial in stage.trials}
+                found += [
+                    (f"{stage.name}, {line['noise_variance']:g}", trials[line["trial"]])
+                    for _, line in frame.iterrows()
+                    if line["trial"] in trials
+                ]
             elif stage.best(dataset) is not None:
                 found.append((stage.name, stage.best(dataset)))
         return found
 
-    def _account_prose(self) -> list[str]:
+    def _wall_times(self) -> str:
         run = self.run
-        walls = [f"{markdown.inert(s.name)} {markdown.duration(s.seconds)}" for s in run.stages.values() if s.seconds]
+        parts = [f"{markdown.inert(s.name)} {markdown.duration(s.seconds)}" for s in run.stages.values() if s.seconds]
         if run.retraining_seconds:
-            walls.append(f"retraining {markdown.duration(run.retraining_seconds)}")
-        found = [f"Wall time: {', '.join(walls)}; the whole run {markdown.duration(run.seconds)}."] if walls else []
-        return found
-
-    def _pictures(self, dataset: str, purpose: str, stage: str | None = None) -> list[Drawing]:
-        found = []
-        for event in self.run.pictures:
-            if event["dataset"] != dataset or event["purpose"] != purpose or stage not in (None, event["stage"]):
-                continue
-            path = self._folder.resolve(event["file"])
-            if not path.is_file():
-                continue
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            name = file_name(dataset, event["stage"], "pictures")
-            if purpose == "reconstruction":
-                found.append(self._keep(reconstruction_grid(name, dataset, arrays, event["latent_dim"])))
-            else:
-                for index, variance in enumerate(event["noise_variances"]):
-                    drawing = denoising_grid(f"{name}-{variance:g}", dataset, arrays, index, variance)
-                    found.append(self._keep(drawing))
-        return found
-
-    def _keep(self, drawing: Drawing | None) -> Drawing | None:
-        if drawing is not None:
-            self.drawings.append(drawing)
-        return drawing
-
-
-def file_name(*parts: str) -> str:
-    """Names joined to one that is safe as a file's."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(parts)).lstrip(".")
+            parts.append(f"retraining {markdown.duration(run.retraining_seconds)}")
+        if run.seconds:
+            parts.append(f"the whole run {markdown.duration(run.seconds)}")
+        return markdown.listing(parts) if parts else ""
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -49,7 +49,7 @@ def cell_table(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
         }
         for method in BASELINES:
             line[f"{method}_validation"] = run.baseline(dataset, stage.name, method, quantity, shown.configuration)
-        line.update(_test_numbers(run, dataset, retrained_as(run, stage.name, winner)))
+        line.update(_test_numbers(run, dataset, retrained_as(run, winner)))
         if winner:
             line.update({name: value for name, value in _configuration(winner).items() if name not in line})
         lines.append(line)
@@ -71,23 +71,26 @@ def _search_numbers(winner: Trial | None, metric: str) -> dict[str, Any]:
     }
 
 
-def retrained_as(run: Run, stage: str, winner: Trial | None, epochs: int | None = None) -> list[Retraining]:
-    """The retrainings of a winner that ended well, one a seed.
+def retrained_as(run: Run, trial: Trial | None, epochs: int | None = None) -> list[Retraining]:
+    """The retrainings of a trial's configuration that ended well, one a seed.
+
+    Whatever they were made for: a configuration that won one stage may stand in another's table as well.
 
     Args:
         run: the run.
-        stage, winner: what they serve.
+        trial: of the search; None has none.
         epochs: of the retraining; None for the longest there is (`aesweep retrain` may have added some).
     """
-    served = [
+    found = [
         retraining
         for retraining in run.retrainings
         if retraining.result is not None
-        and winner is not None
-        and any(name == stage and trial == winner.name for name, _, trial in retraining.serves)
+        and trial is not None
+        and retraining.trial.dataset == trial.dataset
+        and retraining.trial.configuration == trial.configuration
     ]
-    epochs = epochs or max((retraining.trial.budget for retraining in served), default=None)
-    return [retraining for retraining in served if retraining.trial.budget == epochs]
+    epochs = epochs or max((retraining.trial.budget for retraining in found), default=None)
+    return [retraining for retraining in found if retraining.trial.budget == epochs]
 
 
 def result_estimate(retrained: list[Retraining], field: str) -> Estimate | None:
@@ -127,12 +130,12 @@ def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
     lines = []
     for stage, cell, name, epochs in sorted(keys, key=lambda key: order.index(key[0])):
         winner = next(trial for trial in run.stages[stage].trials if trial.name == name)
-        retrained = retrained_as(run, stage, winner, epochs)
+        retrained = retrained_as(run, winner, epochs)
         owed = [r for r in run.retrainings if r.trial.budget == epochs and (stage, cell, name) in r.serves]
         lines.append(
             {
                 "stage": stage,
-                "kind": run.stages[stage].kind,
+                "epochs": epochs,
                 "trial": name,
                 **_configuration(winner),
                 "search_epochs": winner.last.epoch,

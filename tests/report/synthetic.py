@@ -135,7 +135,11 @@ class Synthetic:
         found = []
         for sample, strength in enumerate((1e-7, 1e-6, 1e-5)):
             for name in REGULARIZERS:
-                values = {"none": {}, "l1_l2": {"l1": strength, "l2": strength}, "dropout": {"dropout": 0.05 * (sample + 1)}}
+                values = {
+                    "none": {},
+                    "l1_l2": {"l1": strength, "l2": strength},
+                    "dropout": {"dropout": 0.05 * (sample + 1)},
+                }
                 if name != "none" or sample == 0:
                     extra = values.get(name, {name: strength})
                     found.append(Configuration.from_dict({**base, "regularizer": name, **extra}))
@@ -154,7 +158,8 @@ class Synthetic:
             values = configuration.as_dict()
             self._add(
                 "trial_created", stage=stage, dataset=dataset, trial=f"{stage}-{dataset}-{index:04d}",
-                cell={axis: values[axis] for axis in axes}, configuration=values, seeds=list(self._seeds), epochs=EPOCHS,
+                cell={axis: values[axis] for axis in axes}, configuration=values, seeds=list(self._seeds),
+                epochs=EPOCHS,
             )  # fmt: skip
         for dataset in DATASETS:
             self._baselines(stage, dataset, "validation", [c for d, _, c in jobs if d == dataset])
@@ -177,8 +182,8 @@ class Synthetic:
             for method, values in (("noisy_input", NOISY_DB), ("linear_mmse", LINEAR_DB)):
                 psnr, ssim = values[variance], values[variance] / 30 if split == "test" else None
                 self._add(
-                    "baseline", **common, method=method, latent_dim=None, noise_variance=variance, mse=10 ** (-psnr / 10),
-                    psnr_db=psnr, ssim=ssim,
+                    "baseline", **common, method=method, latent_dim=None, noise_variance=variance,
+                    mse=10 ** (-psnr / 10), psnr_db=psnr, ssim=ssim,
                 )  # fmt: skip
 
     def _final(self, stage: str | None, dataset: str, c: Configuration) -> tuple[float, float]:
@@ -294,16 +299,30 @@ class Synthetic:
             return (clean + math.sqrt(variance) * self._random.standard_normal(clean.shape)).clip(0, 1)
 
         self._write_pictures(
-            dataset, "architecture", "reconstruction", 100, None, original=clean, winner=disturbed(0.001), pca=disturbed(0.01)
+            dataset,
+            "architecture",
+            "reconstruction",
+            100,
+            None,
+            original=clean,
+            winner=disturbed(0.001),
+            pca=disturbed(0.01),
         )
         self._write_pictures(
             dataset, "denoising", "denoising", None, list(VARIANCES), original=clean,
-            noisy=np.stack([disturbed(v) for v in VARIANCES]), linear_mmse=np.stack([disturbed(v / 5) for v in VARIANCES]),
+            noisy=np.stack([disturbed(v) for v in VARIANCES]),
+            linear_mmse=np.stack([disturbed(v / 5) for v in VARIANCES]),
             denoised=np.stack([disturbed(v / 20) for v in VARIANCES]),
         )  # fmt: skip
 
     def _write_pictures(
-        self, dataset: str, stage: str, purpose: str, latent_dim: int | None, variances: list | None, **arrays: np.ndarray
+        self,
+        dataset: str,
+        stage: str,
+        purpose: str,
+        latent_dim: int | None,
+        variances: list | None,
+        **arrays: np.ndarray,
     ) -> None:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **{name: array.astype(np.float32) for name, array in arrays.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 
 from sweep.report.figures.style import BLACK, GREY, Drawing, line_style, log_errors, log_ticks, new_figure
 from sweep.report.markdown import axis_name, axis_value, dataset_name
@@ -42,7 +43,14 @@ def architecture_figure(
         )
     pca = frame.dropna(subset="pca_validation").drop_duplicates("latent_dim")
     axes.plot(
-        pca["latent_dim"], pca["pca_validation"], color=BLACK, linestyle=(0, (4, 2)), marker="x", label="PCA", zorder=1.5
+        pca["latent_dim"],
+        pca["pca_validation"],
+        color=BLACK,
+        linestyle="-",
+        linewidth=0.9,
+        marker="x",
+        label="PCA",
+        zorder=1.5,
     )
     mean_image = frame["mean_image_validation"].dropna()
     if len(mean_image):
@@ -60,7 +68,7 @@ def architecture_figure(
     log_errors(axes)
     axes.set_xlabel("Latent dimension")
     axes.set_ylabel("Validation MSE per pixel")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", title=axis_name(other or "network"))
+    _legends(axes, labels, axis_name(other) if other else None)
     best = found.loc[found["value"].astype(float).idxmin()]
     return Drawing(
         name,
@@ -70,6 +78,21 @@ def architecture_figure(
         f"latent dimension {best['latent_dim']}.",
         f"Validation MSE of the best trial in each cell, {dataset_name(dataset)}. Both axes are logarithmic.",
     )
+
+
+def _legends(axes: Axes, labels: list[str], title: str | None) -> None:
+    """To the right, the networks under their axis' name above, what they are compared with below."""
+    found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    others = [label for label in found if label not in labels]
+    for shown, name, place, height in (
+        (labels, title, "upper left", 1.0),
+        (others, "Compared with", "lower left", 0.0),
+    ):
+        legend = axes.legend(
+            [found[label] for label in shown], shown, title=name, loc=place, bbox_to_anchor=(1.01, height),
+            handlelength=3.2, alignment="left", borderaxespad=0,
+        )  # fmt: skip
+        axes.add_artist(legend)
 
 
 def yerror(half_widths: pd.Series | None) -> list[float] | None:

@@ -33,9 +33,9 @@ def learning_curves(name: str, stage: Stage, dataset: str) -> Drawing | None:
     return Drawing(
         name,
         figure,
-        f"Learning curves for {dataset_name(dataset)}, a panel for each of {', '.join(labels)}: training and validation "
-        "MSE over epochs on a logarithmic axis, each panel with the validation error relative to the training error "
-        "after the last epoch.",
+        f"Learning curves for {dataset_name(dataset)}, a panel for each of {', '.join(labels)}: training and "
+        "validation MSE over epochs on a logarithmic axis, each panel with the validation error relative to the "
+        "training error after the last epoch.",
         f"Training (solid) and validation (dashed) MSE of the best trial in each cell, {dataset_name(dataset)}; both "
         "are measured after the epoch and without dropout. The number is the gap after the last epoch: validation "
         "over training error.",
@@ -52,5 +52,12 @@ def _draw(axes: object, winner: Trial) -> None:
     if last.training_mse and last.validation_mse:
         gap = last.validation_mse / last.training_mse - 1
         axes.text(
-            0.97, 0.93, f"gap {100 * gap:+.0f} %", transform=axes.transAxes, ha="right", va="top", color=BLACK, fontsize=8
+            0.97,
+            0.93,
+            f"gap {100 * gap:+.0f} %",
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            color=BLACK,
+            fontsize=8,
         )

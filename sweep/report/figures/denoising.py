@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from sweep.report.figures.architecture import yerror
 from sweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, line_style, new_figure
@@ -31,7 +32,6 @@ def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.
     split = _over_variance(left, frame)
     left.set_xlabel("Noise variance")
     left.set_ylabel(f"PSNR, {split} images (dB)")
-    left.legend(loc="best")
     for index, (variance, winner) in enumerate(sorted(winners.items())):
         style = line_style(index)
         epochs = [epoch.epoch for epoch in winner.epochs]
@@ -40,12 +40,29 @@ def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.
         linear = run.baseline(dataset, stage.name, "linear_mmse", "psnr_db", winner.configuration)
         if linear is not None:
             right.axhline(linear, color=style["color"], linewidth=0.9, linestyle=":")
+            # The hollow marker says without colour which network the line belongs to.
+            right.plot(
+                epochs[-1], linear, color=style["color"], marker=style["marker"], markerfacecolor="white", linestyle=""
+            )
     right.plot([], [], color=BLACK, linewidth=0.9, linestyle=":", label="Linear MMSE")
     right.set_xlabel("Epoch")
     right.set_ylabel("PSNR, validation images (dB)")
-    figure.legend(
-        *right.get_legend_handles_labels(), loc="outside upper right", ncols=len(winners) + 1, title="Noise variance"
-    )
+    right.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    for axes, title in ((left, None), (right, "Network at noise variance")):
+        axes.yaxis.set_major_locator(MaxNLocator(7, integer=True))
+        handles, labels = axes.get_legend_handles_labels()
+        order = sorted(range(len(labels)), key=lambda index: labels[index] != "Network")
+        axes.legend(
+            [handles[index] for index in order],
+            [labels[index] for index in order],
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.18),
+            ncols=3,
+            title=title,
+            columnspacing=1.0,
+            handlelength=2.4,
+            handletextpad=0.6,
+        )
     variances = [axis_value("noise_variance", variance) for variance in sorted(winners)]
     return Drawing(
         name,
@@ -55,8 +72,8 @@ def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.
         f"each noise variance of {', '.join(variances)}, with the linear MMSE denoiser's as dotted lines.",
         f"PSNR of the denoisers, {dataset_name(dataset)}. Left: on {split} images"
         + (", bars are 95 % intervals over seeds. " if split == "test" else ". ")
-        + "Right: on validation images during the search; the dotted line of a colour is the linear MMSE denoiser's "
-        "PSNR at the same noise variance.",
+        + "Right: on validation images during the search; a dotted line with a hollow marker is the "
+        "linear MMSE denoiser's PSNR at the noise variance of the same marker.",
     )
 
 

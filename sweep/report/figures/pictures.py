@@ -13,12 +13,13 @@ LABEL_IN = 1.05
 GAP = 0.06
 
 
-def reconstruction_grid(name: str, dataset: str, arrays: dict[str, np.ndarray], latent_dim: int) -> Drawing:
+def reconstruction_grid(name: str, dataset: str, stage: str, arrays: dict[str, np.ndarray], latent_dim: int) -> Drawing:
     """Original, the retrained winner's reconstruction and PCA's, under each other.
 
     Args:
         name: of the files.
         dataset: its name.
+        stage: whose winner it is.
         arrays: original, winner, pca: float32 [N, C, H, W] in [0, 1].
         latent_dim: of both.
     """
@@ -34,8 +35,8 @@ def reconstruction_grid(name: str, dataset: str, arrays: dict[str, np.ndarray], 
         f"{len(original)} test images of {dataset_name(dataset)} in three rows: the originals, the retrained winner's "
         f"reconstructions and PCA's, both from {latent_dim} numbers an image.",
         f"The first {len(original)} test images of {dataset_name(dataset)} and their reconstructions from a code of "
-        f"length {latent_dim}, by the retrained winner (its first seed) and by PCA. The MSE is the mean over the "
-        "images shown.",
+        f"length {latent_dim}, by the retrained winner of {stage} (its first seed) and by PCA. The MSE is the mean "
+        "over the images shown.",
     )
 
 

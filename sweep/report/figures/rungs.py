@@ -7,8 +7,8 @@ import math
 from matplotlib.axes import Axes
 
 from sweep.report.account import stopped_at
-from sweep.report.figures.style import BLACK, COLOURS, GREY, LIGHT, Drawing, log_errors, log_ticks, new_figure
-from sweep.report.markdown import dataset_name
+from sweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, log_errors, log_ticks, new_figure
+from sweep.report.markdown import dataset_name, plural
 from sweep.report.rows import Run, Stage, Trial
 
 METRIC_LABELS = {
@@ -19,12 +19,18 @@ METRIC_LABELS = {
 COLUMNS = 2
 # How each ending is drawn: line and marker differ besides the colour.
 ENDINGS = {
-    "stopped": ("Stopped at a rung", {"color": LIGHT, "linewidth": 0.8}, {"marker": "x", "color": GREY}),
-    "completed": ("Trained to the end", {"color": COLOURS[5], "linewidth": 1.0}, {"marker": "o", "color": COLOURS[0]}),
-    "winner": ("Best of its cell", {"color": COLOURS[0], "linewidth": 1.5}, {"marker": "*", "color": COLOURS[1]}),
-    "diverged": ("Diverged", {"color": COLOURS[3], "linestyle": "--"}, {"marker": "v", "color": COLOURS[3]}),
-    "failed": ("Failed", {"color": BLACK, "linestyle": "-."}, {"marker": "s", "color": BLACK}),
-    "open": ("Not ended", {"color": COLOURS[2], "linestyle": ":"}, {"marker": "D", "color": COLOURS[2]}),
+    "stopped": ("Stopped at a rung", {"color": GREY, "linewidth": 0.8, "linestyle": "-", "marker": "x"}),
+    "completed": ("Trained to the end", {"color": COLOURS[5], "linewidth": 1.0, "linestyle": "-", "marker": "o"}),
+    "winner": (
+        "Best of its cell",
+        {"color": COLOURS[0], "linewidth": 1.4, "marker": "*", "markersize": 8, "markerfacecolor": COLOURS[4]},
+    ),
+    "diverged": ("Diverged", {"color": COLOURS[1], "linestyle": "--", "marker": "v", "markersize": 6}),
+    "failed": (
+        "Failed",
+        {"color": BLACK, "linestyle": "-.", "marker": "s", "markersize": 6, "markerfacecolor": "white"},
+    ),
+    "open": ("Not ended", {"color": COLOURS[2], "linestyle": ":", "marker": "D"}),
 }
 
 
@@ -35,15 +41,19 @@ def rungs_figure(name: str, run: Run, dataset: str) -> Drawing | None:
         return None
     columns = min(COLUMNS, len(stages))
     rows = -(-len(stages) // columns)
-    figure, panels = new_figure(0.4 + 2.6 * rows, rows, columns)
+    has_room = rows * columns > len(stages)
+    figure, panels = new_figure((0.1 if has_room else 0.4) + 2.6 * rows, rows, columns)
     handles = {}
     for axes, stage in zip(panels, stages, strict=False):
         _draw(axes, stage, dataset)
         handles.update(dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)))
-    for axes in panels[len(stages) :]:
-        axes.remove()
-    order = [label for label, _, _ in ENDINGS.values() if label in handles]
-    figure.legend([handles[label] for label in order], order, loc="outside upper center", ncols=min(6, len(order)))
+    order = [label for label, _ in ENDINGS.values() if label in handles]
+    shown = [handles[label] for label in order]
+    if has_room:
+        panels[-1].set_axis_off()
+        panels[-1].legend(shown, order, loc="center", title="Each line is a trial", handlelength=3.5, labelspacing=0.8)
+    else:
+        figure.legend(shown, order, loc="outside upper center", ncols=3, handlelength=3.5)
     return Drawing(
         name,
         figure,
@@ -62,14 +72,13 @@ def _draw(axes: Axes, stage: Stage, dataset: str) -> None:
     order = list(ENDINGS)
     for trial in sorted(trials, key=lambda trial: order.index(_ending(trial, winners))):
         ending = _ending(trial, winners)
-        label, line, marker = ENDINGS[ending]
+        label, line = ENDINGS[ending]
         points = [(epoch.epoch, getattr(epoch, stage.metric)) for epoch in trial.epochs]
         points = [(epoch, value) for epoch, value in points if value is not None and math.isfinite(value)]
         if points:
-            size = 7 if ending == "winner" else 4.5
-            level = 2 + order.index(ending) / 10
-            axes.plot(*zip(*points, strict=True), zorder=level, **line)
-            axes.plot(*points[-1], linestyle="", markersize=size, label=label, zorder=level + 1, **marker)
+            axes.plot(
+                *zip(*points, strict=True), label=label, markevery=[-1], zorder=2 + order.index(ending) / 10, **line
+            )
     stops = stopped_at(trials)
     for rung in stage.rungs:
         axes.axvline(rung, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
@@ -77,7 +86,7 @@ def _draw(axes: Axes, stage: Stage, dataset: str) -> None:
     log_ticks(axes, ticks, [f"{tick}\n{stops[tick]} stop" if tick in stops else f"{tick}" for tick in ticks])
     if stage.metric == "validation_mse":
         log_errors(axes)
-    axes.set_title(f"{stage.name} ({len(trials)} trials)", loc="left")
+    axes.set_title(f"{stage.name.replace('_', ' ').capitalize()}, {plural(len(trials), 'trial')}", loc="left")
     axes.set_xlabel("Epoch (logarithmic)")
     axes.set_ylabel(METRIC_LABELS[stage.metric])
 

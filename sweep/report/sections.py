@@ -1,0 +1,132 @@
+"""A section of the report for each stage and data set: which follows from the rows of the stage's table."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from sweep.report import result_tables
+from sweep.report.figures.architecture import architecture_figure
+from sweep.report.figures.curves import learning_curves
+from sweep.report.figures.denoising import denoising_figure
+from sweep.report.figures.pictures import denoising_grid, reconstruction_grid
+from sweep.report.figures.style import Drawing
+from sweep.report.markdown import file_name, plural
+from sweep.report.published import Published
+from sweep.report.rows import Run, Stage
+from sweep.report.sentences import architecture, denoising, regularization
+from sweep.run_folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """What the page shows of one stage on one data set.
+
+    Attributes:
+        title: its heading.
+        judged_on: how many trials, seeds and images stand behind it, and on which split.
+        tables: (a line above, markdown); the line may be empty.
+        notes: what signs in the tables mean.
+        prose: sentences.
+        drawings: figures.
+        csv: name of the CSV file.
+    """
+
+    stage: Stage
+    title: str
+    judged_on: str
+    tables: list[tuple[str, str]]
+    notes: str
+    prose: list[str]
+    drawings: list[Drawing]
+    csv: str
+
+
+def stage_section(
+    run: Run, stage: Stage, dataset: str, frame: pd.DataFrame, published: Published, folder: RunFolder
+) -> Section:
+    """The section of a stage on one data set.
+
+    Args:
+        run: the run.
+        stage: one of its stages.
+        dataset: one of the stage's data sets.
+        frame: its cells, of `tables.cell_table`.
+        published: numbers to show beside.
+        folder: where pictures lie.
+    """
+    name = file_name(dataset, stage.name)
+    if stage.kind == "architecture":
+        tables = [("", result_tables.architecture_markdown(stage, dataset, frame, published))]
+        prose = architecture.best_cell(stage, frame) + architecture.undertrained(stage, frame)
+        prose += architecture.empty_cells(stage, frame) + architecture.column_ranks(stage, frame)
+        prose += architecture.published_against_baselines(stage, dataset, frame, published)
+        drawings = [architecture_figure(name, stage, dataset, frame, published)]
+    elif stage.kind == "regularization":
+        tables = [("", result_tables.regularization_markdown(stage, dataset, frame, published))]
+        prose = regularization.regularizers(run, stage, dataset) + architecture.undertrained(stage, frame)
+        prose += architecture.empty_cells(stage, frame)
+        drawings = [learning_curves(f"{name}-curves", stage, dataset)]
+    elif stage.kind == "denoising":
+        tables = [
+            ("PSNR in dB, the mean over images of 10 log10(1 / MSE):", result_tables.psnr_markdown(stage, frame)),
+            ("SSIM, the mean over images:", result_tables.ssim_markdown(stage, frame)),
+        ]
+        prose = denoising.denoisers(stage, frame) + architecture.empty_cells(stage, frame)
+        prose += denoising.published_denoising(dataset, frame, published)
+        drawings = [denoising_figure(name, run, stage, dataset, frame)]
+        drawings += pictures(run, folder, dataset, "denoising", stage.name)
+    else:
+        tables = [("", result_tables.generic_markdown(stage, frame))]
+        prose = architecture.best_cell(stage, frame) + architecture.undertrained(stage, frame)
+        prose += architecture.empty_cells(stage, frame)
+        drawings = [learning_curves(f"{name}-curves", stage, dataset)]
+    return Section(
+        stage,
+        stage.name.replace("_", " ").capitalize(),
+        _judged_on(run, stage, dataset),
+        [(caption, text) for caption, text in tables if text],
+        "" if stage.kind == "denoising" else result_tables.table_notes(stage, dataset, frame, published),
+        prose,
+        [drawing for drawing in drawings if drawing],
+        name,
+    )
+
+
+def _judged_on(run: Run, stage: Stage, dataset: str) -> str:
+    facts = run.datasets[dataset]
+    training = min(stage.training_images or facts["num_training_images"], facts["num_training_images"])
+    validation = min(stage.validation_images or facts["num_validation_images"], facts["num_validation_images"])
+    trials = [trial for trial in stage.trials if trial.dataset == dataset]
+    text = (
+        f"{plural(len(trials), 'trial')} in {plural(len(stage.cells(dataset)), 'cell')}, "
+        f"{plural(len(trials[0].seeds), 'seed')} each, up to {plural(stage.epochs, 'epoch')} on {training:,} training "
+        f"images, on which the baselines were fitted too; judged on {validation:,} validation images, by which alone "
+        "the winner of each cell was selected."
+    )
+    if stage.kind == "denoising":
+        text += " Noise is Gaussian, and every output, the noisy input too, is clipped to [0, 1] before it is judged."
+    return text
+
+
+def pictures(run: Run, folder: RunFolder, dataset: str, purpose: str, stage: str | None = None) -> list[Drawing]:
+    """The picture grids of one purpose, of a stage or of all; those whose file is missing are left out."""
+    found = []
+    for event in run.pictures:
+        path = folder.resolve(event["file"])
+        wanted = event["dataset"] == dataset and event["purpose"] == purpose and stage in (None, event["stage"])
+        if not wanted or not path.is_file():
+            continue
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        name = file_name(dataset, event["stage"], "pictures")
+        if purpose == "reconstruction":
+            found.append(reconstruction_grid(name, dataset, event["stage"], arrays, event["latent_dim"]))
+        else:
+            found += [
+                denoising_grid(f"{name}-{variance:g}", dataset, arrays, index, variance)
+                for index, variance in enumerate(event["noise_variances"])
+            ]
+    return found

@@ -1,0 +1,51 @@
+"""What the sentences go by: when a value is better, when a model overfits."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from sweep.report.markdown import axis_name, axis_value, number
+from sweep.report.rows import Stage
+from sweep.report.tables import QUANTITY
+
+# Error on unseen images this far above training error is called overfitting.
+OVERFITTING_GAP = 0.10
+
+
+def is_known(value: float | None) -> bool:
+    return value is not None and not pd.isna(value)
+
+
+def is_better(mode: str, value: float, other: float | None) -> bool:
+    """Whether a value is better than another; true where there is no other."""
+    if not is_known(other):
+        return True
+    return bool(value < other if mode == "min" else value > other)
+
+
+def gap_text(training: float, other: float, split: str) -> str:
+    """Whether an error on unseen images lies so far above the training error that it is called overfitting."""
+    gap = other / training - 1
+    if gap > OVERFITTING_GAP:
+        return f"{split} error lies {100 * gap:.0f} % above training error: it overfits"
+    return f"{split} error lies {100 * abs(gap):.0f} % {'above' if gap > 0 else 'below'} training error: no overfitting"
+
+
+def cell_text(stage: Stage, line: pd.Series) -> str:
+    """A cell in words: latent dimension 30, hidden layers 512-128."""
+    axes = [(stage.rows, line["rows"])] + ([(stage.columns, line["columns"])] if stage.columns else [])
+    return ", ".join(f"{axis_name(axis).lower()} {axis_value(axis, value)}" for axis, value in axes)
+
+
+def metric_text(stage: Stage, value: float) -> str:
+    """A value of the stage's metric with its name: validation MSE 0.00139."""
+    quantity = QUANTITY[stage.metric]
+    name = {"mse": "MSE", "psnr_db": "PSNR", "ssim": "SSIM"}[quantity]
+    return f"validation {name} {number(value, quantity)}" + (" dB" if quantity == "psnr_db" else "")
+
+
+def against(value: float, other: float, what: str) -> str:
+    """An error beside another: 3.3 times below PCA (0.00568)."""
+    if value < other:
+        return f"{other / value:.1f} times below {what} ({number(other)})"
+    return f"not below {what} ({number(other)})"
