@@ -21,10 +21,12 @@ from sweep.report.account import account_sentence, account_table, failure_table
 from sweep.report.figures.rungs import rungs_figure
 from sweep.report.figures.style import Drawing, save, styled
 from sweep.report.published import Published
-from sweep.report.rows import Run, Trial, read_run
+from sweep.report.reading import read_run
+from sweep.report.rows import Run, Trial
 from sweep.report.sections import pictures, stage_section
 from sweep.report.sentences import winners
 from sweep.report.sentences.claims import published_claims
+from sweep.report.sentences.denoising import denoising_headline
 from sweep.report.sentences.rules import OVERFITTING_GAP
 from sweep.report.tables import cell_table, seed_table, trial_table, winner_table
 from sweep.run_folder import RunFolder, write_whole
@@ -153,11 +155,16 @@ class Report:
         self.drawings += [drawing for section in sections for drawing in section.drawings] + reconstructions
         self.drawings += [rungs] if rungs else []
         has_winners = bool(len(plain))
+        denoisers = [
+            denoising_headline(section.stage, self._cells[section.stage.name, dataset])
+            for section in sections
+            if section.stage.kind == "denoising"
+        ]
         return {
             "name": dataset,
             "facts": facts,
             "num_images": facts["num_training_images"] + facts["num_validation_images"],
-            "headline": winners.headline(frame),
+            "headline": " ".join(filter(None, [winners.headline(frame), *denoisers])),
             "sections": sections,
             "winners": result_tables.winners_markdown(plain, self._published, dataset) if has_winners else "",
             "winners_prose": winners.winner_sentences(plain) + winners.published_winner(plain) if has_winners else [],

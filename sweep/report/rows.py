@@ -1,7 +1,7 @@
-"""The journal's events as typed rows: what the tables, figures and sentences are made from.
+"""Typed rows of a run: what the tables, figures and sentences are made from.
 
-Nothing is computed here beyond putting together what belongs together. A run may be unfinished: whatever is missing is
-None or empty, and a trial without an end has the status "unfinished" or "waiting".
+A run may be unfinished: whatever is missing is None or empty, and a trial without an end has the status "unfinished" or
+"waiting".
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import dataclasses
 from typing import Any
 
 from sweep.configuration import Configuration
-from sweep.job import cell_key
-from sweep.winners import cell_winners
 
 Cell = tuple[tuple[str, Any], ...]
 
@@ -180,105 +178,3 @@ class Run:
             configuration.noise_variance if denoises else None,
         )
         return self.baselines.get(key, {}).get(metric)
-
-
-def read_run(events: list[dict[str, Any]]) -> Run:
-    """A run's rows from the events of its journal, in order."""
-    start = next((event for event in events if event["kind"] == "run_started"), None)
-    ends = [event for event in events if event["kind"] == "run_ended"]
-    trials = _trials(events)
-    ended = {event["stage"]: event["seconds"] for event in events if event["kind"] == "stage_ended"}
-    stages = {e["stage"]: _stage(e, events, trials, ended) for e in events if e["kind"] == "stage_started"}
-    baselines = {}
-    for event in events:
-        if event["kind"] == "baseline":
-            names = ("dataset", "split", "stage", "method", "latent_dim", "noise_variance")
-            baselines[tuple(event[name] for name in names)] = {
-                name: event.get(name) for name in ("mse", "psnr_db", "ssim")
-            }
-    pictures = {(e["dataset"], e["stage"], e["purpose"]): e for e in events if e["kind"] == "pictures"}
-    return Run(
-        status=ends[-1]["status"] if ends else ("unfinished" if start else "empty"),
-        study=start["study"] if start else {},
-        study_hash=start["study_hash"] if start else "",
-        command=tuple(start["command"]) if start else (),
-        environment=start["environment"] if start else {},
-        reference=start.get("reference") if start else None,
-        datasets=start["datasets"] if start else {},
-        stages=stages,
-        retrainings=_retrainings(events, trials),
-        baselines=baselines,
-        pictures=tuple(pictures.values()),
-        started_at=start["time"] if start else None,
-        seconds=sum(event["seconds"] for event in ends),
-        retraining_seconds=ended.get("retraining"),
-    )
-
-
-def _trials(events: list[dict[str, Any]]) -> dict[str, Trial]:
-    created = {e["trial"]: e for e in events if e["kind"] in ("trial_created", "retraining_created")}
-    rows: dict[str, dict[int, Epoch]] = {name: {} for name in created}
-    decisions: dict[str, list[dict[str, Any]]] = {name: [] for name in created}
-    ends: dict[str, dict[str, Any]] = {}
-    numbers = [field.name for field in dataclasses.fields(Epoch) if field.name not in ("epoch", "per_seed")]
-    for event in events:
-        name = event.get("trial")
-        if event["kind"] == "row":
-            per_seed = tuple(value for value in event.get("per_seed") or () if value is not None)
-            values = {number: event.get(number) for number in numbers}
-            rows[name][event["epoch"]] = Epoch(epoch=event["epoch"], per_seed=per_seed, **values)
-        elif event["kind"] == "decision":
-            decisions[name].append(event)
-        elif event["kind"] == "trial_ended":
-            ends[name] = event
-    return {
-        name: Trial(
-            name=name,
-            stage=event.get("stage"),
-            dataset=event["dataset"],
-            cell=cell_key(event.get("cell", {})),
-            configuration=Configuration.from_dict(event["configuration"]),
-            seeds=tuple(event["seeds"]) if "seeds" in event else (event["seed"],),
-            budget=event["epochs"],
-            epochs=tuple(rows[name][epoch] for epoch in sorted(rows[name])),
-            decisions=tuple(decisions[name]),
-            status=ends[name]["status"] if name in ends else ("unfinished" if rows[name] else "waiting"),
-            reason=ends[name]["reason"] if name in ends else None,
-            seconds=ends[name]["seconds"] if name in ends else None,
-        )
-        for name, event in created.items()
-    }
-
-
-def _stage(
-    start: dict[str, Any], events: list[dict[str, Any]], trials: dict[str, Trial], ended: dict[str, float]
-) -> Stage:
-    name = start["stage"]
-    winners = {
-        key: trials[winner.trial] if winner is not None else None for key, winner in cell_winners(events, name).items()
-    }
-    return Stage(
-        name=name,
-        metric=start["metric"],
-        mode=start["mode"],
-        rows=start["table"]["rows"],
-        columns=start["table"].get("columns"),
-        rungs=tuple(start["rungs"]),
-        epochs=start["epochs"],
-        training_images=start["training_images"],
-        validation_images=start["validation_images"],
-        trials=tuple(trial for trial in trials.values() if trial.stage == name),
-        winners=winners,
-        seconds=ended.get(name),
-    )
-
-
-def _retrainings(events: list[dict[str, Any]], trials: dict[str, Trial]) -> tuple[Retraining, ...]:
-    results = {event["trial"]: event for event in events if event["kind"] == "retrained"}
-    found = {}
-    for event in events:
-        if event["kind"] == "retraining_created":
-            serves = tuple((s["stage"], cell_key(s["cell"]), s["trial"]) for s in event["serves"])
-            name = event["trial"]
-            found[name] = Retraining(trials[name], event["num_images"], serves, results.get(name))
-    return tuple(found.values())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from sweep.report.figures.style import BLACK, GREY, Drawing, line_style, log_errors, log_ticks, new_figure
 from sweep.report.markdown import axis_name, axis_value, dataset_name
@@ -68,7 +70,7 @@ def architecture_figure(
     log_errors(axes)
     axes.set_xlabel("Latent dimension")
     axes.set_ylabel("Validation MSE per pixel")
-    _legends(axes, labels, axis_name(other) if other else None)
+    _legend(figure, axes, labels, axis_name(other) if other else None)
     best = found.loc[found["value"].astype(float).idxmin()]
     return Drawing(
         name,
@@ -80,19 +82,15 @@ def architecture_figure(
     )
 
 
-def _legends(axes: Axes, labels: list[str], title: str | None) -> None:
-    """To the right, the networks under their axis' name above, what they are compared with below."""
+def _legend(figure: Figure, axes: Axes, labels: list[str], title: str | None) -> None:
+    """To the right, the networks under their axis' name, then what they are compared with."""
     found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    others = [label for label in found if label not in labels]
-    for shown, name, place, height in (
-        (labels, title, "upper left", 1.0),
-        (others, "Compared with", "lower left", 0.0),
-    ):
-        legend = axes.legend(
-            [found[label] for label in shown], shown, title=name, loc=place, bbox_to_anchor=(1.01, height),
-            handlelength=3.2, alignment="left", borderaxespad=0,
-        )  # fmt: skip
-        axes.add_artist(legend)
+    nothing = Line2D([], [], linestyle="")
+    entries = [(nothing, title)] if title else []
+    entries += [(found[label], label) for label in labels]
+    entries += [(nothing, " "), (nothing, "Compared with")]
+    entries += [(handle, label) for label, handle in found.items() if label not in labels]
+    figure.legend(*zip(*entries, strict=True), loc="outside right center", handlelength=3.2)
 
 
 def yerror(half_widths: pd.Series | None) -> list[float] | None:

@@ -36,6 +36,11 @@ def denoisers(stage: Stage, frame: pd.DataFrame) -> list[str]:
     return sentences
 
 
+def denoising_headline(stage: Stage, frame: pd.DataFrame) -> str | None:
+    """One line on a denoising stage: its sentence on test images, if it was retrained."""
+    return next((text for text in denoisers(stage, frame) if " test images" in text), None)
+
+
 def published_denoising(dataset: str, frame: pd.DataFrame, published: Published) -> list[str]:
     """Published PSNR beside this run's under both readings of a noise level: standard deviation and variance."""
     return [_published(frame, level, value) for level, value in published.denoising(dataset).items()]

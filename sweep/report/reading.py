@@ -1,0 +1,126 @@
+"""The journal's events as typed rows; nothing is computed beyond putting together what belongs together."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from sweep.configuration import Configuration
+from sweep.report.rows import Cell, Epoch, Retraining, Run, Stage, Trial
+
+
+def read_run(events: list[dict[str, Any]]) -> Run:
+    """A run's rows from the events of its journal, in order."""
+    start = next((event for event in events if event["kind"] == "run_started"), None)
+    ends = [event for event in events if event["kind"] == "run_ended"]
+    trials = _trials(events)
+    ended = {event["stage"]: event["seconds"] for event in events if event["kind"] == "stage_ended"}
+    stages = {e["stage"]: _stage(e, trials, ended) for e in events if e["kind"] == "stage_started"}
+    baselines = {}
+    for event in events:
+        if event["kind"] == "baseline":
+            names = ("dataset", "split", "stage", "method", "latent_dim", "noise_variance")
+            baselines[tuple(event[name] for name in names)] = {
+                name: event.get(name) for name in ("mse", "psnr_db", "ssim")
+            }
+    pictures = {(e["dataset"], e["stage"], e["purpose"]): e for e in events if e["kind"] == "pictures"}
+    return Run(
+        status=ends[-1]["status"] if ends else ("unfinished" if start else "empty"),
+        study=start["study"] if start else {},
+        study_hash=start["study_hash"] if start else "",
+        command=tuple(start["command"]) if start else (),
+        environment=start["environment"] if start else {},
+        reference=start.get("reference") if start else None,
+        datasets=start["datasets"] if start else {},
+        stages=stages,
+        retrainings=_retrainings(events, trials),
+        baselines=baselines,
+        pictures=tuple(pictures.values()),
+        started_at=start["time"] if start else None,
+        seconds=sum(event["seconds"] for event in ends),
+        retraining_seconds=ended.get("retraining"),
+    )
+
+
+def _trials(events: list[dict[str, Any]]) -> dict[str, Trial]:
+    created = {e["trial"]: e for e in events if e["kind"] in ("trial_created", "retraining_created")}
+    rows: dict[str, dict[int, Epoch]] = {name: {} for name in created}
+    decisions: dict[str, list[dict[str, Any]]] = {name: [] for name in created}
+    ends: dict[str, dict[str, Any]] = {}
+    numbers = [field.name for field in dataclasses.fields(Epoch) if field.name not in ("epoch", "per_seed")]
+    for event in events:
+        name = event.get("trial")
+        if event["kind"] == "row":
+            per_seed = tuple(value for value in event.get("per_seed") or () if value is not None)
+            values = {number: event.get(number) for number in numbers}
+            rows[name][event["epoch"]] = Epoch(epoch=event["epoch"], per_seed=per_seed, **values)
+        elif event["kind"] == "decision":
+            decisions[name].append(event)
+        elif event["kind"] == "trial_ended":
+            ends[name] = event
+    return {
+        name: Trial(
+            name=name,
+            stage=event.get("stage"),
+            dataset=event["dataset"],
+            cell=_cell(event.get("cell", {})),
+            configuration=Configuration.from_dict(event["configuration"]),
+            seeds=tuple(event["seeds"]) if "seeds" in event else (event["seed"],),
+            budget=event["epochs"],
+            epochs=tuple(rows[name][epoch] for epoch in sorted(rows[name])),
+            decisions=tuple(decisions[name]),
+            status=ends[name]["status"] if name in ends else ("unfinished" if rows[name] else "waiting"),
+            reason=ends[name]["reason"] if name in ends else None,
+            seconds=ends[name]["seconds"] if name in ends else None,
+        )
+        for name, event in created.items()
+    }
+
+
+def _stage(start: dict[str, Any], trials: dict[str, Trial], ended: dict[str, float]) -> Stage:
+    name = start["stage"]
+    mine = tuple(trial for trial in trials.values() if trial.stage == name)
+    return Stage(
+        name=name,
+        metric=start["metric"],
+        mode=start["mode"],
+        rows=start["table"]["rows"],
+        columns=start["table"].get("columns"),
+        rungs=tuple(start["rungs"]),
+        epochs=start["epochs"],
+        training_images=start["training_images"],
+        validation_images=start["validation_images"],
+        trials=mine,
+        winners=_winners(mine, start["metric"], start["mode"]),
+        seconds=ended.get(name),
+    )
+
+
+def _winners(trials: tuple[Trial, ...], metric: str, mode: str) -> dict[tuple[str, Cell], Trial | None]:
+    """The best fully trained trial of each cell by the metric of its last epoch, the first of equals.
+
+    The rule by which the run chose them too, so that a stage that has not ended has provisional winners.
+    """
+    sign = 1.0 if mode == "min" else -1.0
+    best: dict[tuple[str, Cell], Trial | None] = {}
+    for trial in trials:
+        leader = best.setdefault((trial.dataset, trial.cell), None)
+        value = trial.value(metric) if trial.status == "completed" else None
+        if value is not None and (leader is None or sign * value < sign * leader.value(metric)):
+            best[trial.dataset, trial.cell] = trial
+    return best
+
+
+def _cell(values: dict[str, Any]) -> Cell:
+    return tuple((axis, tuple(value) if isinstance(value, list) else value) for axis, value in values.items())
+
+
+def _retrainings(events: list[dict[str, Any]], trials: dict[str, Trial]) -> tuple[Retraining, ...]:
+    results = {event["trial"]: event for event in events if event["kind"] == "retrained"}
+    found = {}
+    for event in events:
+        if event["kind"] == "retraining_created":
+            serves = tuple((s["stage"], _cell(s["cell"]), s["trial"]) for s in event["serves"])
+            name = event["trial"]
+            found[name] = Retraining(trials[name], event["num_images"], serves, results.get(name))
+    return tuple(found.values())

@@ -1,0 +1,138 @@
+"""Frames against numbers computed from the events by other means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from synthetic import EPOCHS, LATENT_DIMS, Synthetic
+
+from sweep.report.account import account_table, failure_table
+from sweep.report.published import Published
+from sweep.report.reading import read_run
+from sweep.report.rows import Run
+from sweep.report.tables import cell_table, seed_table, trial_table, winner_table
+from sweep.run_folder import RunFolder
+
+Events = list[dict[str, Any]]
+
+
+def rows_of(events: Events, kind: str) -> pd.DataFrame:
+    return pd.DataFrame([event for event in events if event["kind"] == kind])
+
+
+def test_architecture_values_are_the_best_completed_last_rows(run: Run, events: Events) -> None:
+    frame = cell_table(run, run.stages["architecture"], "mnist")
+    rows = rows_of(events, "row").groupby("trial").last()
+    created = rows_of(events, "trial_created").set_index("trial")
+    completed = [e["trial"] for e in events if e["kind"] == "trial_ended" and e["status"] == "completed"]
+    joined = created.join(rows["validation_mse"])
+    joined = joined[(joined["stage"] == "architecture") & (joined["dataset"] == "mnist") & joined.index.isin(completed)]
+    widths = joined["configuration"].map(lambda c: "-".join(map(str, c["hidden_layers"])))
+    expected = joined.groupby([joined["configuration"].map(lambda c: c["latent_dim"]), widths])["validation_mse"].min()
+    found = frame.dropna(subset="value").set_index(["latent_dim", "hidden_layers"])["value"].astype(float)
+    assert found.to_dict() == pytest.approx(expected.to_dict())
+
+
+def test_cells_are_ordered_by_latent_dimension_then_as_in_the_study(run: Run) -> None:
+    frame = cell_table(run, run.stages["architecture"], "fashion_mnist")
+    assert list(frame["latent_dim"].unique()) == list(LATENT_DIMS)
+    assert list(frame["hidden_layers"][:3]) == ["1024", "512-128", "512-384-256-128"]
+
+
+def test_a_cell_without_a_finished_trial_has_no_value(run: Run) -> None:
+    frame = cell_table(run, run.stages["architecture"], "mnist").set_index(["latent_dim", "hidden_layers"])
+    line = frame.loc[(30, "512-128")]
+    assert pd.isna(line["value"]) and pd.isna(line["trial"])
+    assert (line["num_completed"], line["num_trials"]) == (0, 3)
+
+
+def test_ranks_and_the_best_cell(run: Run) -> None:
+    frame = cell_table(run, run.stages["architecture"], "mnist")
+    known = frame.dropna(subset="value")
+    assert list(known["rank"].astype(float)) == list(scipy.stats.rankdata(known["value"].astype(float)))
+    assert known.loc[known["is_best"], "rank"].tolist() == [1.0]
+
+
+def test_test_numbers_are_means_with_t_intervals_over_the_named_trials(run: Run, events: Events) -> None:
+    retrained = rows_of(events, "retrained").set_index("trial")
+    frame = cell_table(run, run.stages["denoising"], "mnist")
+    assert len(frame) == 3
+    for _, line in frame.iterrows():
+        values = retrained.loc[line["retraining_trials"].split(), "test_psnr_db"]
+        assert len(values) == line["num_retrained"] == 3
+        low, high = scipy.stats.t.interval(0.95, 2, values.mean(), scipy.stats.sem(values))
+        assert line["test_psnr_db"] == pytest.approx(values.mean())
+        assert 2 * line["test_psnr_db_half_width"] == pytest.approx(high - low)
+
+
+def test_winners_show_validation_before_and_test_after(run: Run, events: Events) -> None:
+    published = Published(run.reference)
+    frame = winner_table(run, "mnist", published)
+    assert list(frame["stage"]) == ["architecture", "regularization", "denoising", "denoising", "denoising"]
+    first = frame.iloc[0]
+    rows = rows_of(events, "row")
+    before = rows[rows["trial"] == first["trial"]].iloc[-1]["validation_mse"]
+    assert first["search_validation_mse"] == before
+    retrained = rows_of(events, "retrained").set_index("trial")
+    values = retrained.loc[first["retraining_trials"].split()]
+    assert len(values) == 5
+    assert first["test_mse"] == pytest.approx(values["test_mse"].mean())
+    assert first["retrained_training_mse"] == pytest.approx(values["training_mse"].mean())
+    assert first["published_validation_mse"] == 0.016
+
+
+def test_a_configuration_retrained_for_one_stage_has_its_test_error_in_every_table(run: Run) -> None:
+    frame = cell_table(run, run.stages["regularization"], "mnist").set_index("regularizer")
+    architecture = winner_table(run, "mnist", Published(None)).iloc[0]
+    assert frame.loc["none", "test_mse"] == architecture["test_mse"]
+    assert pd.isna(frame.loc["l1", "test_mse"])
+
+
+def test_several_seeds_of_a_trial_give_an_interval() -> None:
+    synthetic = Synthetic(seeds=(1, 2, 3)).build()
+    run = read_run([{"seq": i, "time": 0.0, **event} for i, event in enumerate(synthetic.events)])
+    frame = cell_table(run, run.stages["architecture"], "fashion_mnist")
+    winner = run.stages["architecture"].best("fashion_mnist")
+    values = np.array(winner.last.per_seed)
+    expected = scipy.stats.t.ppf(0.975, 2) * values.std(ddof=1) / np.sqrt(3)
+    assert frame.loc[frame["is_best"], "half_width"].item() == pytest.approx(expected)
+    assert set(frame["num_seeds"]) == {3}
+
+
+def test_the_account_adds_up(run: Run, events: Events) -> None:
+    account = account_table(run)
+    rows = rows_of(events, "row")
+    assert account["epochs_trained"].sum() == len(rows)
+    ends = rows_of(events, "trial_ended")
+    for status in ("completed", "stopped", "diverged", "failed"):
+        assert account[status].sum() == (ends["status"] == status).sum()
+    search = account[account["stage"] == "architecture"].set_index("dataset")
+    assert search.loc["mnist", "epochs_full"] == 36 * EPOCHS
+    stops = ends[(ends["status"] == "stopped") & ends["trial"].str.startswith("architecture-mnist")]
+    assert search.loc["mnist", "stopped_at"] == stops["epochs"].value_counts().sort_index().to_dict()
+    seconds = ends.loc[ends["trial"].str.startswith("denoising"), "seconds"].sum()
+    hours = account.loc[account["stage"] == "denoising", "core_hours"].sum()
+    assert hours == pytest.approx(seconds / 3600)
+
+
+def test_the_ledger_holds_every_failure_with_its_reason(run: Run, events: Events) -> None:
+    found = failure_table(run).set_index("trial")["reason"].to_dict()
+    assert found == {
+        e["trial"]: e["reason"] for e in events if e["kind"] == "trial_ended" and e["status"] in ("diverged", "failed")
+    }
+    assert len(found) == 3
+
+
+def test_csv_files_hold_full_precision_and_trial_ids(run: Run, folder: RunFolder) -> None:
+    written = pd.read_csv(folder.tables / "mnist-architecture.csv")
+    frame = cell_table(run, run.stages["architecture"], "mnist")
+    assert list(written["value"].dropna()) == list(frame["value"].dropna())
+    known = {trial.name for trial in run.stages["architecture"].trials}
+    assert set(written["trial"].dropna()) <= known
+    seeds = pd.read_csv(folder.tables / "retrainings.csv")
+    assert list(seeds["test_mse"]) == list(seed_table(run)["test_mse"])
+    assert len(pd.read_csv(folder.tables / "trials.csv")) == len(trial_table(run)) == 2 * (36 + 16 + 9)
