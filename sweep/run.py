@@ -88,7 +88,7 @@ class Run:
         started = time.monotonic()
         with self._journal:
             self._record_start(command)
-            with Cluster(self._images, *self._workers) as cluster:
+            with self._started_cluster() as cluster:
                 for stage in self._study.stages:
                     if not self._interruption.requested():
                         self._search(cluster, stage)
@@ -112,11 +112,16 @@ class Run:
             )
         started = time.monotonic()
         with self._journal:
-            with Cluster(self._images, *self._workers) as cluster:
+            with self._started_cluster() as cluster:
                 self._retrain(cluster)
             outcome = self._outcome()
             self._record("run_ended", status=outcome.status, seconds=round(time.monotonic() - started, 3))
         return outcome
+
+    def _started_cluster(self) -> Cluster:
+        cluster = Cluster(self._images, *self._workers)
+        self._interruption.install()
+        return cluster
 
     def _record(self, kind: str, **fields: Any) -> dict[str, Any]:
         event = self._journal.append(kind, **fields)
