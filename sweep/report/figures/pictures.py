@@ -72,17 +72,20 @@ def _grid(rows: list[tuple[str, np.ndarray]]) -> Figure:
     cell_in = (WIDTH_IN - LABEL_IN) / count
     picture_in = cell_in * (1 - GAP)
     row_in = picture_in * height / width + cell_in * GAP
-    figure = Figure(figsize=(WIDTH_IN, max(row_in, 0.34) * len(rows)))
-    step = 1 / len(rows)
+    rows_in = max(row_in, 0.34)
+    figure = Figure(figsize=(WIDTH_IN, rows_in * len(rows)))
+    # One pair of axes, in inches from the top left: a pair for each picture takes longer than all the rest.
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
     for row, (label, images) in enumerate(rows):
-        middle = 1 - (row + 0.5) * step
-        figure.text((LABEL_IN - 0.1) / WIDTH_IN, middle, label, ha="right", va="center", fontsize=8.5)
-        share = picture_in * height / width / figure.get_figheight()
+        middle = (row + 0.5) * rows_in
+        axes.text(LABEL_IN - 0.1, middle, label, ha="right", va="center", fontsize=8.5)
+        half = picture_in * height / width / 2
         for column, image in enumerate(images):
-            left = (LABEL_IN + column * cell_in) / WIDTH_IN
-            axes = figure.add_axes((left, middle - share / 2, picture_in / WIDTH_IN, share))
-            axes.imshow(_pixels(image), cmap="gray", vmin=0, vmax=1, interpolation="none")
-            axes.set_axis_off()
+            left = LABEL_IN + column * cell_in
+            extent = (left, left + picture_in, middle + half, middle - half)
+            axes.imshow(_pixels(image), cmap="gray", vmin=0, vmax=1, interpolation="none", extent=extent)
+    axes.set(xlim=(0, WIDTH_IN), ylim=(rows_in * len(rows), 0), aspect="auto")
     return figure
 
 

@@ -49,6 +49,8 @@ STYLE = {
     "lines.linewidth": 1.4,
     "lines.markersize": 4.5,
     "svg.hashsalt": "aesweep",
+    # Each picture keeps its own pixels in the SVG.
+    "image.composite_image": False,
     # A dollar in a name is a dollar.
     "text.parse_math": False,
     "figure.facecolor": "white",

@@ -1,0 +1,143 @@
+"""Figures before they are files: what they draw, how it can be told apart, and how large it is."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from sweep.report.figures.architecture import architecture_figure
+from sweep.report.figures.curves import learning_curves
+from sweep.report.figures.denoising import denoising_figure
+from sweep.report.figures.pictures import denoising_grid, reconstruction_grid
+from sweep.report.figures.rungs import rungs_figure
+from sweep.report.figures.style import Drawing, styled
+from sweep.report.published import Published
+from sweep.report.rows import Run
+from sweep.report.tables import cell_table
+
+
+@pytest.fixture(autouse=True)
+def style():
+    with styled():
+        yield
+
+
+@pytest.fixture(scope="module")
+def drawings(run: Run) -> dict[str, Drawing]:
+    published = Published(run.reference)
+    stages = run.stages
+    arrays = {name: np.zeros((10, 1, 28, 28)) for name in ("original", "winner", "pca")}
+    with styled():
+        architecture = cell_table(run, stages["architecture"], "mnist")
+        denoising = cell_table(run, stages["denoising"], "mnist")
+        return {
+            "architecture": architecture_figure("a", stages["architecture"], "mnist", architecture, published),
+            "curves": learning_curves("c", stages["regularization"], "mnist"),
+            "denoising": denoising_figure("d", run, stages["denoising"], "mnist", denoising),
+            "rungs": rungs_figure("r", run, "mnist"),
+            "pictures": reconstruction_grid("p", "mnist", "architecture", arrays, 100),
+        }
+
+
+NAMES = ["architecture", "curves", "denoising", "rungs", "pictures"]
+
+
+def texts(figure: Figure) -> list[Text]:
+    """What is written in a figure once it is drawn; labels of ticks beyond an axis' ends are not drawn."""
+    FigureCanvasAgg(figure).draw()
+    beyond = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if not (axes.axison and low <= tick.get_loc() <= high):
+                    beyond |= {tick.label1, tick.label2}
+    return [t for t in figure.findobj(Text) if t not in beyond and t.get_visible() and t.get_text().strip()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_is_as_wide_as_a_page_and_readable(drawings: dict[str, Drawing], name: str) -> None:
+    figure = drawings[name].figure
+    assert 6.5 <= figure.get_figwidth() <= 7
+    assert min(text.get_fontsize() for text in texts(figure)) >= 8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_written_is_cut_off_or_overlaps(drawings: dict[str, Drawing], name: str) -> None:
+    figure = drawings[name].figure
+    boxes = {text: text.get_window_extent() for text in texts(figure)}
+    assert len(boxes) >= 3
+    for box in boxes.values():
+        inside = box.transformed(figure.transFigure.inverted())
+        assert min(inside.x0, inside.y0) >= -0.005 and max(inside.x1, inside.y1) <= 1.005
+    overlapping = [
+        (a.get_text(), b.get_text()) for a, b in itertools.combinations(boxes, 2) if boxes[a].overlaps(boxes[b])
+    ]
+    assert overlapping == []
+
+
+def test_the_architecture_figure_draws_the_tables_numbers(run: Run, drawings: dict[str, Drawing]) -> None:
+    frame = cell_table(run, run.stages["architecture"], "mnist")
+    (axes,) = drawings["architecture"].figure.axes
+    containers = {container.get_label(): container.lines[0] for container in axes.containers}
+    for widths, line in containers.items():
+        mine = frame[frame["hidden_layers"] == widths]
+        assert list(line.get_xdata()) == list(mine["latent_dim"])
+        np.testing.assert_array_equal(np.asarray(line.get_ydata(), dtype=float), mine["value"].astype(float))
+    assert list(containers) == ["1024", "512-128", "512-384-256-128"]
+    pca = next(line for line in axes.lines if line.get_label() == "PCA")
+    assert list(pca.get_ydata()) == list(frame["pca_validation"].unique())
+
+
+def test_lines_differ_by_more_than_colour(drawings: dict[str, Drawing]) -> None:
+    (axes,) = drawings["architecture"].figure.axes
+    lines = [container.lines[0] for container in axes.containers]
+    lines += [line for line in axes.lines if not line.get_label().startswith("_")]
+    looks = {(line.get_marker(), line.get_linestyle(), line.get_markerfacecolor()) for line in lines}
+    assert len(looks) == len(lines)
+
+
+def test_axes_are_labelled(drawings: dict[str, Drawing]) -> None:
+    for name in ("architecture", "denoising", "rungs"):
+        for axes in drawings[name].figure.axes:
+            if axes.axison:
+                assert axes.get_xlabel() and axes.get_ylabel()
+
+
+def test_stopped_trials_end_at_their_rung(run: Run, drawings: dict[str, Drawing]) -> None:
+    axes = drawings["rungs"].figure.axes[0]
+    ends = [line.get_xdata()[-1] for line in axes.lines if line.get_label() == "Stopped at a rung"]
+    stopped = [
+        trial.last.epoch
+        for trial in run.stages["architecture"].trials
+        if trial.dataset == "mnist" and trial.status == "stopped"
+    ]
+    assert sorted(ends) == sorted(stopped) and set(ends) <= set(run.stages["architecture"].rungs)
+
+
+def test_a_stage_without_a_winner_has_no_curves(run: Run) -> None:
+    assert learning_curves("c", run.stages["regularization"], "no such data set") is None
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 24), (2, 5, 5)])
+def test_pictures_of_any_shape_are_shown_pixel_by_pixel(shape: tuple[int, int, int]) -> None:
+    clean = np.random.default_rng(0).random((4, *shape))
+    noisy = (clean + 0.1)[None]
+    arrays = {"original": clean, "noisy": noisy, "linear_mmse": noisy, "denoised": clean[None]}
+    figure = denoising_grid("n", "mnist", arrays, 0, 0.04).figure
+    images = figure.axes[0].images
+    assert len(images) == 4 * 4
+    assert {image.get_array().shape[:2] for image in images} == {shape[1:]}
+    # Every picture keeps its proportions and none covers another.
+    extents = [np.abs(image.get_extent()) for image in images]
+    assert {round((right - left) / (bottom - top), 6) for left, right, bottom, top in extents} == {
+        round(shape[2] / shape[1], 6)
+    }
+    assert len({(left, top) for left, _, _, top in extents}) == 16
+    labels = [text.get_text() for text in texts(figure)]
+    assert labels == ["Clean", "Noisy\n20.0 dB", "Linear MMSE\n20.0 dB", "Network\ninf dB"]

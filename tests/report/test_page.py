@@ -1,0 +1,216 @@
+"""The whole report: its sections, its links, the same bytes twice, unfinished runs, and what it may import."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from synthetic import Synthetic, write_events
+
+from sweep.errors import JournalError, RunFolderError
+from sweep.report.page import write_report
+from sweep.report.rows import Run
+from sweep.run_folder import RunFolder
+
+Events = list[dict[str, Any]]
+
+
+def digests(folder: RunFolder) -> dict[str, str]:
+    files = [folder.report, *folder.tables.iterdir(), *folder.figures.iterdir()]
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def table_after(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table after a heading."""
+    lines = text.partition(heading)[2].splitlines()
+    first = next(index for index, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[first:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+    return [rows[0], *rows[2:]]
+
+
+def plain(events: Events) -> Events:
+    """Events as a writer takes them."""
+    return [{name: value for name, value in e.items() if name not in ("seq", "time", "crc")} for e in events]
+
+
+def test_every_section_is_there(mnist: str, report: str) -> None:
+    headings = re.findall(r"^### (.*)$", mnist, flags=re.MULTILINE)
+    assert headings == [
+        "Architecture",
+        "Regularization",
+        "Denoising",
+        "Winners on the full data",
+        "Best configurations",
+        "Search",
+    ]
+    assert re.findall(r"^## (.*)$", report, flags=re.MULTILINE) == [
+        "MNIST",
+        "Fashion-MNIST",
+        "Published claims",
+        "What the search cost",
+        "Failures",
+        "How to reproduce it",
+    ]
+
+
+def test_links_lead_to_files_and_every_file_is_linked(report: str, folder: RunFolder) -> None:
+    linked = set(re.findall(r"\]\(([^)]+)\)", report))
+    assert all((folder.root / name).is_file() for name in linked)
+    written = {f"{p.parent.name}/{p.name}" for p in [*folder.tables.iterdir(), *folder.figures.iterdir()]}
+    assert written == linked
+
+
+def test_every_figure_has_alternative_text(report: str) -> None:
+    figures = re.findall(r"!\[(.*)\]\((.*)\)", report)
+    assert len(figures) == 2 * 8
+    assert all(len(alternative) > 60 for alternative, _ in figures)
+
+
+def test_the_architecture_table(fashion: str, run: Run) -> None:
+    header, *rows = table_after(fashion, "### Architecture")
+    assert header == [
+        "Latent dimension", "`1024`", "`512-128`", "`512-384-256-128`", "PCA", "Mean image", "Published, 3 layers",
+        "Published, 5 layers",
+    ]  # fmt: skip
+    assert [row[0] for row in rows] == ["15", "30", "50", "100"]
+    best = run.stages["architecture"].best("fashion_mnist")
+    assert rows[3][1] == f"**{best.last.validation_mse:.5f}**"
+    assert rows[0][3].endswith(" ‡") and rows[1][3].endswith(" †")
+    assert rows[3][4:] == ["0.00774", "0.0875", "0.047", "0.069"]
+    assert sum("**" in cell for row in rows for cell in row) == 1
+
+
+def test_a_cell_without_a_finished_trial_is_a_dash(mnist: str) -> None:
+    assert table_after(mnist, "### Architecture")[2][2] == "–"
+
+
+def test_the_regularization_table_names_strengths(mnist: str, run: Run) -> None:
+    header, *rows = table_after(mnist, "### Regularization")
+    assert [row[0] for row in rows] == [
+        "None", "L1", "L2", "L1 + L2", "Dropout", "Sparse code", "*PCA*", "*Mean image*",
+    ]  # fmt: skip
+    strength = header.index("Strength")
+    assert rows[3][strength].startswith("L1 1e-0") and ", L2 1e-0" in rows[3][strength]
+    assert rows[0][strength] == "–" and rows[4][strength].startswith("Dropout 0.")
+    assert rows[0][header.index("Gap")] == "+30 %"
+    assert rows[1][header.index("Published validation MSE")] == "0.078"
+
+
+def test_the_denoising_tables(mnist: str, folder: RunFolder, run: Run) -> None:
+    header, *rows = table_after(mnist, "PSNR in dB")
+    assert [row[0] for row in rows] == ["0.04", "0.25", "0.5"]
+    assert rows[0][header.index("Validation: linear MMSE")] == "22.10"
+    assert re.fullmatch(r"\*\*\d\d\.\d\d ± \d\.\d\d\*\*", rows[0][header.index("Test: network")])
+    assert len(table_after(mnist, "SSIM, the mean")) == 4
+
+
+def test_splits_and_sizes_are_stated(mnist: str) -> None:
+    assert "54,000 training, 6,000 validation and 10,000 test images" in mnist
+    assert "up to 27 epochs on 20,000 training images" in mnist and "judged on 3,000 validation images" in mnist
+    assert "Retrained on all 60,000 training and validation images" in mnist
+
+
+def test_failures_and_names_are_inert(report: str) -> None:
+    row = next(line for line in report.splitlines() if "out of memory" in line)
+    assert "`RuntimeError: <script>alert(1)</script> \\| 'rm' out of memory`" in row
+
+
+def test_the_command_is_quoted(report: str) -> None:
+    assert "```sh\naesweep run 'jobs/a study.yaml'\n```" in report
+
+
+def test_another_process_writes_the_same_bytes_without_torch_ray_or_a_display(
+    folder: RunFolder, other_folder: RunFolder
+) -> None:
+    shutil.copytree(folder.root, other_folder.root, ignore=shutil.ignore_patterns("figures", "tables", "*.md"))
+    script = (
+        "import sys; from pathlib import Path; from sweep.report.page import write_report; "
+        "write_report(Path(sys.argv[1])); "
+        "print([n for n in ('torch', 'ray', 'skimage', 'sklearn', 'matplotlib.pyplot') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(other_folder.root)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"},
+    )
+    assert done.stdout.strip() == "[]" and done.stderr == ""
+    assert digests(other_folder) == digests(folder)
+
+
+def test_nothing_but_the_report_is_written(folder: RunFolder) -> None:
+    names = {path.name for path in folder.root.iterdir()}
+    assert names == {"journal.jsonl", "pictures", "report.md", "tables", "figures"}
+    assert not [path for path in folder.root.rglob(".*")]
+
+
+def test_an_interrupted_run_says_what_is_missing(events: Events, other_folder: RunFolder) -> None:
+    started = next(i for i, e in enumerate(events) if e["kind"] == "stage_started" and e["stage"] == "regularization")
+    cut = plain(events[: started + 60])
+    write_events(other_folder, [*cut, {"kind": "run_ended", "status": "interrupted", "seconds": 9.0}])
+    text = write_report(other_folder).read_text()
+    assert "> **This run was interrupted.**" in text
+    assert re.search(
+        r"> Stage regularization has not ended: \d+ of 32 trials have; its winners are provisional\.", text
+    )
+    assert "> Stage denoising was not started." in text
+    assert "so the test set has not been opened" in text
+    assert "**Provisional:** the stage has not ended." in text
+    assert "No winner of a plain autoencoder has been retrained." in text
+    assert "### Denoising" not in text
+
+
+@pytest.mark.parametrize(
+    "kind", ["run_started", "stage_started", "trial_created", "row", "retraining_created", "retrained"]
+)
+def test_a_run_killed_right_after_an_event_still_has_a_report(
+    events: Events, other_folder: RunFolder, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.report.page.save", lambda *_: None)
+    first = next(i for i, event in enumerate(events) if event["kind"] == kind)
+    write_events(other_folder, plain(events[: first + 1]))
+    assert "> **This run has not ended.**" in write_report(other_folder).read_text()
+
+
+def test_a_stage_of_another_kind_has_a_table(other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweep.report.page.save", lambda *_: None)
+    synthetic = Synthetic(reference=False)
+    synthetic._start()
+    synthetic._search("architecture", "validation_mse", {"rows": "learning_rate", "columns": "latent_dim"})
+    synthetic._add("run_ended", status="completed", seconds=1.0)
+    text = write_report(synthetic.write(other_folder.root)).read_text()
+    header, *rows = table_after(text, "### Architecture")
+    assert header[:4] == ["Learning rate", "Latent dimension", "Trials", "Training MSE"]
+    assert len(rows) == 3 * 4 and rows[0][:2] == ["0.001", "15"]
+    assert "## Published claims" not in text
+
+
+def test_an_empty_journal_and_a_missing_one(other_folder: RunFolder) -> None:
+    write_events(other_folder, [])
+    assert "The journal holds no run yet." in write_report(other_folder).read_text()
+    other_folder.journal.unlink()
+    with pytest.raises(JournalError, match="cannot be read"):
+        write_report(other_folder)
+    with pytest.raises(RunFolderError, match="is not a run"):
+        write_report(other_folder.root)
+
+
+def test_missing_pictures_are_left_out(
+    events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.report.page.save", lambda *_: None)
+    write_events(other_folder, plain(events))
+    text = write_report(other_folder).read_text()
+    assert "-pictures" not in text and "### Denoising" in text
