@@ -23,12 +23,12 @@ from sweep.report.figures.style import Drawing, save, styled
 from sweep.report.published import Published
 from sweep.report.reading import read_run
 from sweep.report.rows import Run, Trial
-from sweep.report.sections import pictures, stage_section
+from sweep.report.sections import picture_arrays, pictures, stage_section
 from sweep.report.sentences import winners
 from sweep.report.sentences.claims import published_claims
 from sweep.report.sentences.denoising import denoising_headline
 from sweep.report.sentences.rules import OVERFITTING_GAP
-from sweep.report.tables import cell_table, seed_table, trial_table, winner_table
+from sweep.report.tables import BASELINES, cell_table, seed_table, trial_table, winner_table
 from sweep.run_folder import RunFolder, write_whole
 
 
@@ -86,7 +86,9 @@ class Report:
             "failures": self._failures,
         }
         for (stage, dataset), frame in self._cells.items():
-            self.frames[markdown.file_name(dataset, stage)] = frame.drop(columns=["rows", "columns"])
+            shown = frame.drop(columns=["rows", "columns"])
+            unused = [name for name in shown if name.startswith(BASELINES) and shown[name].isna().all()]
+            self.frames[markdown.file_name(dataset, stage)] = shown.drop(columns=unused)
         for dataset, frame in self._winners.items():
             if len(frame):
                 self.frames[markdown.file_name(dataset, "winners")] = frame
@@ -140,6 +142,11 @@ class Report:
             )
         elif run.status in ("unfinished", "interrupted") and not run.retrainings:
             found.append("No winner has been retrained, so the test set has not been opened.")
+        found += [
+            f"{markdown.code(event['file'])} is missing or not as it was recorded; its figures are left out."
+            for event in run.pictures
+            if picture_arrays(self._folder, event) is None
+        ]
         return found
 
     def _dataset(self, dataset: str) -> dict[str, Any]:
@@ -207,7 +214,8 @@ class Report:
 
 def _csv(frame: pd.DataFrame) -> str:
     buffer = io.StringIO()
-    frame.to_csv(buffer, index=False, lineterminator="\n")
+    # Counts stay whole numbers beside a missing one.
+    frame.convert_dtypes().to_csv(buffer, index=False, lineterminator="\n")
     return buffer.getvalue()
 
 

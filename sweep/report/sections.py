@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,15 +115,13 @@ def _judged_on(run: Run, stage: Stage, dataset: str) -> str:
 
 
 def pictures(run: Run, folder: RunFolder, dataset: str, purpose: str, stage: str | None = None) -> list[Drawing]:
-    """The picture grids of one purpose, of a stage or of all; those whose file is missing are left out."""
+    """The picture grids of one purpose, of a stage or of all; those whose file is not there are left out."""
     found = []
     for event in run.pictures:
-        path = folder.resolve(event["file"])
         wanted = event["dataset"] == dataset and event["purpose"] == purpose and stage in (None, event["stage"])
-        if not wanted or not path.is_file():
+        arrays = picture_arrays(folder, event) if wanted else None
+        if arrays is None:
             continue
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
         name = file_name(dataset, event["stage"], "pictures")
         if purpose == "reconstruction":
             found.append(reconstruction_grid(name, dataset, event["stage"], arrays, event["latent_dim"]))
@@ -130,3 +131,13 @@ def pictures(run: Run, folder: RunFolder, dataset: str, purpose: str, stage: str
                 for index, variance in enumerate(event["noise_variances"])
             ]
     return found
+
+
+def picture_arrays(folder: RunFolder, event: dict[str, Any]) -> dict[str, np.ndarray] | None:
+    """The arrays of a `pictures` event; None where their file is missing or is not the one that was recorded."""
+    path = folder.resolve(event["file"])
+    content = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != event["sha256"]:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import sys
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 from synthetic import Synthetic, write_events
 
 from sweep.errors import JournalError, RunFolderError
@@ -207,10 +209,37 @@ def test_an_empty_journal_and_a_missing_one(other_folder: RunFolder) -> None:
         write_report(other_folder.root)
 
 
-def test_missing_pictures_are_left_out(
-    events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+def test_pictures_that_are_missing_or_changed_are_left_out_and_named(
+    folder: RunFolder, events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sweep.report.page.save", lambda *_: None)
     write_events(other_folder, plain(events))
+    shutil.copytree(folder.pictures, other_folder.pictures)
+    (other_folder.pictures / "mnist-architecture.npz").unlink()
+    changed = other_folder.pictures / "mnist-denoising.npz"
+    changed.write_bytes(changed.read_bytes()[:-1])
     text = write_report(other_folder).read_text()
-    assert "-pictures" not in text and "### Denoising" in text
+    for name in ("architecture", "denoising"):
+        assert f"> `pictures/mnist-{name}.npz` is missing or not as it was recorded; its figures are left out." in text
+        assert f"(figures/mnist-{name}-pictures" not in text
+    assert "(figures/fashion_mnist-denoising-pictures-0.04.png)" in text
+
+
+def test_markup_in_names_and_reasons_is_inert(events: Events, other_folder: RunFolder) -> None:
+    hostile = "x<img src=x onerror=alert(1)>|`**[a](http://example.org)$y"
+    events = json.loads(json.dumps(plain(events)).replace("fashion_mnist", hostile))
+    write_events(other_folder, events)
+    text = write_report(other_folder).read_text()
+    page = MarkdownIt("commonmark").enable("table").render(text)
+    assert "<img src=x" not in page and "<script" not in page and 'href="http' not in page
+    assert "<h2>x&lt;img src=x onerror=alert(1)&gt;|`**[a](http:" in page
+    assert page.count("<table>") == 2 * 6 + 4
+    assert {path.parent for path in other_folder.root.rglob("*.png")} == {other_folder.figures}
+
+
+def test_the_page_is_well_formed_markdown(report: str) -> None:
+    page = MarkdownIt("commonmark").enable("table").render(report)
+    assert page.count("<img ") == 2 * 8
+    # For each data set six tables of results; then claims, cost, failures and how to reproduce.
+    assert page.count("<table>") == 2 * 6 + 4
+    assert "<p>|" not in page and "**" not in re.sub(r"<code>.*?</code>", "", page)
