@@ -165,9 +165,9 @@ def test_an_interrupted_run_says_what_is_missing(events: Events, other_folder: R
     text = write_report(other_folder).read_text()
     assert "> **This run was interrupted.**" in text
     assert re.search(
-        r"> Stage regularization has not ended: \d+ of 32 trials have; its winners are provisional\.", text
+        r"> - Stage regularization has not ended: \d+ of 32 trials have; its winners are provisional\.", text
     )
-    assert "> Stage denoising was not started." in text
+    assert "> - Stage denoising was not started." in text
     assert "so the test set has not been opened" in text
     assert "**Provisional:** the stage has not ended." in text
     assert "No winner of a plain autoencoder has been retrained." in text
@@ -220,7 +220,9 @@ def test_pictures_that_are_missing_or_changed_are_left_out_and_named(
     changed.write_bytes(changed.read_bytes()[:-1])
     text = write_report(other_folder).read_text()
     for name in ("architecture", "denoising"):
-        assert f"> `pictures/mnist-{name}.npz` is missing or not as it was recorded; its figures are left out." in text
+        assert (
+            f"> - `pictures/mnist-{name}.npz` is missing or not as it was recorded; its figures are left out." in text
+        )
         assert f"(figures/mnist-{name}-pictures" not in text
     assert "(figures/fashion_mnist-denoising-pictures-0.04.png)" in text
 
