@@ -20,7 +20,7 @@ from sweep.search_space import SearchSpace
 
 MAX_FILE_BYTES = 1_000_000
 BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
-METRICS = {"validation_mse": "min", "validation_psnr_db": "max", "validation_ssim": "max"}
+METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
 

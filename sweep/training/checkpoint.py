@@ -10,8 +10,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from torch import Tensor, nn
 from models.autoencoder import Architecture, as_module
 from sweep.configuration import Configuration
 from sweep.errors import AesweepError
+from sweep.run_folder import write_whole
 from sweep.training.member import MemberState, architecture_of
 
 FORMAT = "aesweep-autoencoder"
@@ -87,18 +86,7 @@ def write_checkpoint(
     # Sorted, and one entry alone: the library keeps no order among entries, and the same model gives the same bytes.
     metadata = {FORMAT: json.dumps(description, sort_keys=True)}
     content = safetensors.torch.save(tensors, metadata=metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # a model is to be passed on; mkstemp made it the owner's alone
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, content)
     return hashlib.sha256(content).hexdigest()
 
 
