@@ -58,8 +58,11 @@ data_options = [
     click.option("--data-dir", type=click.Path(), help="Where MNIST and Fashion-MNIST lie. [env: AESWEEP_DATA_DIR]"),
     click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST where they are missing."),
 ]
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), help="Trials at once on this machine. [default: its cores]"
+)
 worker_options = [
-    click.option("--workers", type=click.IntRange(min=1), help="Trials at once on this machine. [default: its cores]"),
+    workers_option,
     click.option("--address", help="Of a running Ray cluster. [default: this machine alone]"),
 ]
 
@@ -83,7 +86,7 @@ def commands() -> None:
 @study_argument
 @set_option
 @_all(data_options)
-@_all(worker_options)
+@workers_option
 @json_option
 def plan(
     study_file: Path,
@@ -91,7 +94,6 @@ def plan(
     data_dir: str | None,
     download: bool,
     workers: int | None,
-    address: str | None,
     as_json: bool,
 ) -> None:
     """Show what a study would run, and about how long it would take on this machine."""
@@ -101,8 +103,8 @@ def plan(
 def _plan(study: Study, data_dir: str | None, download: bool, workers: int | None, as_json: bool) -> None:
     import dataclasses
 
+    from sweep.inputs import load_images
     from sweep.planning import duration, plan_study, plan_table
-    from sweep.run import load_images
 
     images = load_images(study, data_dir, download)
     sizes = {name: (len(found.training), int(found.training[0].size)) for name, found in images.items()}
@@ -156,7 +158,8 @@ def run(
     name = name or study.name
     if NAME.fullmatch(name) and (runs_dir / name).exists():
         RunFolder.create(runs_dir, name)  # refuses before the images are read
-    from sweep.run import Run, load_images, read_reference
+    from sweep.inputs import load_images, read_reference
+    from sweep.run import Run
 
     if study.report.reference:
         read_reference(study.report.reference)
@@ -172,7 +175,7 @@ def run(
 
 @commands.command()
 @run_argument
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the study's. ")
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the study's.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Instead of the study's.")
 @_all(data_options)
 @_all(worker_options)
@@ -190,8 +193,9 @@ def retrain(
     quiet: bool,
 ) -> None:
     """Train a finished search's winners that are not trained yet, or with other epochs and seeds, and report again."""
+    from sweep.inputs import load_images
     from sweep.journal import read_journal
-    from sweep.run import Run, load_images
+    from sweep.run import Run
 
     folder = RunFolder.open(run_folder)
     events = read_journal(folder.journal)

@@ -8,24 +8,24 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from data.datasets import ImageData, load_dataset
+from data.image_data import ImageData
 from sweep.asha import Asha
 from sweep.cluster.runner import Cluster
 from sweep.configuration import Configuration
 from sweep.environment import describe_environment
-from sweep.errors import JournalError, StudyError
+from sweep.errors import JournalError
+from sweep.inputs import read_reference
 from sweep.interruption import Interruption
 from sweep.job import Job, stage_jobs
 from sweep.journal import Journal, read_journal
 from sweep.progress import Progress
 from sweep.retrain import Retraining, retrainings
 from sweep.run_folder import RunFolder, write_whole
-from sweep.study import Study, read_yaml
+from sweep.study import Study
 from sweep.winners import cell_winners, stage_winner
 
 
@@ -36,14 +36,6 @@ class Outcome:
     status: str
     signal_number: int | None
     missing: list[str]
-
-
-def load_images(study: Study, data_dir: str | None, download: bool) -> dict[str, ImageData]:
-    """All data sets of a study, checked. Raises `data.DataError` before anything is trained."""
-    return {
-        dataset.name: load_dataset(dataset.name, path=dataset.path, data_dir=data_dir, download=download)
-        for dataset in study.datasets
-    }
 
 
 class Run:
@@ -297,11 +289,3 @@ class Run:
         owed = {event["trial"] for event in self._events if event["kind"] == "retraining_created"}
         done = {event["trial"] for event in self._events if event["kind"] == "retrained"}
         return Outcome("failed" if empty or owed - done else "completed", None, empty + sorted(owed - done))
-
-
-def read_reference(path: str) -> dict[str, Any]:
-    """Published numbers to show beside a run's own, from a YAML file."""
-    values = read_yaml(Path(path))
-    if not isinstance(values, dict):
-        raise StudyError(path, ["expected a mapping of published tables"])
-    return values
