@@ -7,7 +7,6 @@ the outputs makes the metric of its image NaN or infinite, and with it the mean:
 from __future__ import annotations
 
 import numpy as np
-from skimage.metrics import structural_similarity
 
 
 def mse(outputs: np.ndarray, targets: np.ndarray) -> float:
@@ -45,6 +44,8 @@ def ssim(outputs: np.ndarray, targets: np.ndarray, shape: tuple[int, int, int]) 
         targets: N images.
         shape: C, H, W of an image.
     """
+    from skimage.metrics import structural_similarity  # takes a second, and few of those who import this need it
+
     window = ssim_window(shape)
     if window is None:
         return float("nan")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import yaml
@@ -148,8 +149,6 @@ class Run:
         return max(1, round(self._study.validation_fraction * len(data.training)))
 
     def _search(self, cluster: Cluster, name: str) -> None:
-        from sweep.comparison import validation_baselines
-
         stage = self._study.stages[name]
         jobs = stage_jobs(self._study, name, self._bases(name))
         started = time.monotonic()
@@ -178,15 +177,25 @@ class Run:
                 seeds=list(job.seeds),
                 epochs=job.epochs,
             )
-        for dataset, images in self._images.items():
-            here = [job for job in jobs if job.dataset == dataset]
-            for found in validation_baselines(here, images, name) if here else ():
-                self._record("baseline", **found)
         ashas = {cell: Asha(stage.rungs(), stage.asha.reduction_factor, stage.mode) for cell in cells}
-        self._train(cluster, jobs, stage.metric, ashas)
+        with ThreadPoolExecutor(1) as beside:
+            baselines = beside.submit(self._validation_baselines, name, jobs)
+            self._train(cluster, jobs, stage.metric, ashas)
+            for found in baselines.result():
+                self._record("baseline", **found)
         if not self._interruption.requested():
             self._record_winners(name)
             self._record("stage_ended", stage=name, seconds=round(time.monotonic() - started, 3))
+
+    def _validation_baselines(self, name: str, jobs: list[Job]) -> list[dict[str, Any]]:
+        """What the stage's cells are compared with; takes no longer than the training beside which it runs."""
+        from sweep.comparison import validation_baselines
+
+        found = []
+        for dataset, images in self._images.items():
+            here = [job for job in jobs if job.dataset == dataset]
+            found += validation_baselines(here, images, name) if here else []
+        return found
 
     def _bases(self, name: str) -> dict[str, Configuration | None]:
         """What each data set's trials start from; a data set whose earlier stage has no winner is left out."""

@@ -107,6 +107,7 @@ def test_module_is_one_idea_long(path):
         "sweep.job",
         "sweep.winners",
         "sweep.cli",
+        "sweep.comparison",
         "sweep.report.page",
     ],
 )
