@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ def check_sizes(study: Study, num_images: dict[str, int]) -> None:
     faults = []
     for dataset, total in num_images.items():
         num_validation = max(1, round(study.validation_fraction * total))
-        if num_validation >= total:
-            faults.append(f"validation_fraction: leaves no image of {dataset}'s {total} to train on")
+        if total - num_validation < 2:
+            faults.append(f"validation_fraction: leaves fewer than 2 of {dataset}'s {total} images to train on")
         for name, stage in study.stages.items():
             for key, limit in (("training_images", total - num_validation), ("validation_images", num_validation)):
                 asked = getattr(stage, key)
+                if key == "training_images" and asked == 1:
+                    faults.append(f"stages.{name}.{key}: expected 2 or more, got 1")
                 if asked is not None and asked > limit:
                     faults.append(f"stages.{name}.{key}: {dataset} has {limit:,} of them, got {asked:,}")
     if faults:
@@ -47,4 +50,8 @@ def read_reference(path: str) -> dict[str, Any]:
     values = read_yaml(Path(path))
     if not isinstance(values, dict):
         raise StudyError(path, ["expected a mapping of published tables"])
+    try:
+        json.dumps(values)
+    except TypeError as error:
+        raise StudyError(path, [f"expected texts and numbers alone: {error}; put dates into quotes"]) from error
     return values

@@ -20,6 +20,7 @@ from sweep.search_space import SearchSpace
 
 MAX_FILE_BYTES = 1_000_000
 BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
+RESERVED_STAGES = ("retraining", "winners", "rungs")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
@@ -95,25 +96,33 @@ class Stage(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Stage:
-        for key, axis in zip(("rows", "columns"), self.table.axes(), strict=False):
-            found = getattr(self.space, axis, None)
-            if found is None:
-                raise ValueError(f"table.{key}: {axis!r} is not an axis of this stage's space")
-            if found.when or found.is_random:
-                raise ValueError(f"table.{key}: {axis!r} must be a grid without a condition, so that it makes cells")
-        if self.table.columns == self.table.rows:
-            raise ValueError(f"table.columns: {self.table.rows!r} is already the table's rows")
+        faults = self._table_faults()
         if self.from_ is None:
             for name in ("hidden_layers", "latent_dim"):
-                if getattr(self.space, name) is None:
-                    raise ValueError(f"space.{name} is needed where a stage does not start `from` another")
+                axis = getattr(self.space, name)
+                if axis is None or axis.when:
+                    faults.append(f"space.{name} is needed, without a condition, in a stage that is not `from` another")
         if self.mode is None:
             self.mode = METRICS[self.metric]
         if self.mode != METRICS[self.metric]:
-            raise ValueError(f"mode: {self.metric} is better when it is {METRICS[self.metric]}imal; got {self.mode}")
+            faults.append(f"mode: {self.metric} is better when it is {METRICS[self.metric]}imal; got {self.mode}")
         if self.asha.grace_period > self.epochs:
-            raise ValueError(f"asha.grace_period: {self.asha.grace_period} is more than the {self.epochs} epochs")
+            faults.append(f"asha.grace_period: {self.asha.grace_period} is more than the {self.epochs} epochs")
+        if faults:
+            raise ValueError("\n".join(faults))
         return self
+
+    def _table_faults(self) -> list[str]:
+        faults = []
+        for key, axis in zip(("rows", "columns"), self.table.axes(), strict=False):
+            found = getattr(self.space, axis, None) if axis in SearchSpace.model_fields else None
+            if found is None:
+                faults.append(f"table.{key}: {axis!r} is not an axis of this stage's space")
+            elif found.when or found.is_random:
+                faults.append(f"table.{key}: {axis!r} must be a grid without a condition, so that it makes cells")
+        if self.table.columns == self.table.rows:
+            faults.append(f"table.columns: {self.table.rows!r} is already the table's rows")
+        return faults
 
     def rungs(self) -> list[int]:
         """The epochs at which ASHA decides; the last epoch is none of them."""
@@ -166,25 +175,22 @@ class Study(_Strict):
             raise ValueError(f"a data set is listed twice: {names}")
         return datasets
 
-    @model_validator(mode="after")
-    def _chain(self) -> Study:
-        earlier: list[str] = []
-        for name, stage in self.stages.items():
-            if stage.from_ is not None and stage.from_ not in earlier:
-                raise ValueError(
-                    f"stages.{name}.from: {stage.from_!r} is not an earlier stage; earlier are: "
-                    f"{', '.join(earlier) or 'none'}"
-                )
-            earlier.append(name)
-        return self
-
     def resolved(self) -> dict[str, Any]:
         """The study as plain values, every default filled in."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def sha256(self) -> str:
-        """The hash by which two runs of the same study are known as such."""
-        return hashlib.sha256(json.dumps(self.resolved(), sort_keys=True).encode()).hexdigest()
+        """The hash by which two runs of the same study are known as such, wherever its files lie.
+
+        Of a path only the last part counts: the images have a hash of their own, and the journal holds the reference.
+        """
+        values = self.resolved()
+        for dataset in values["datasets"]:
+            if "path" in dataset:
+                dataset["path"] = Path(dataset["path"]).name
+        if "reference" in values["report"]:
+            values["report"]["reference"] = Path(values["report"]["reference"]).name
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 class _Loader(yaml.SafeLoader):
@@ -265,12 +271,42 @@ def load_study(path: Path, overrides: tuple[str, ...] = ()) -> Study:
 
 def check_study(values: dict[str, Any], source: str) -> Study:
     """The typed study, or a StudyError that lists every fault."""
+    faults = _name_faults(values)
     try:
-        return Study.model_validate(values)
+        study = Study.model_validate(values)
     except pydantic.ValidationError as error:
-        raise StudyError(source, _faults(error)) from error
+        raise StudyError(source, _faults(error) + faults) from error
     except RecursionError as error:
         raise StudyError(source, ["is nested too deeply"]) from error
+    if faults:
+        raise StudyError(source, faults)
+    return study
+
+
+def _name_faults(values: dict[str, Any]) -> list[str]:
+    """What is wrong with how stages are named and refer to each other, whatever else may be wrong in the file."""
+    stages = values.get("stages")
+    if not isinstance(stages, dict):
+        return []
+    faults, earlier = [], []
+    for name, stage in stages.items():
+        origin = stage.get("from") if isinstance(stage, dict) else None
+        if isinstance(origin, str) and origin not in earlier:
+            known = ", ".join(map(str, earlier)) or "none"
+            faults.append(f"stages.{name}.from: {origin!r} is not an earlier stage; earlier are: {known}")
+        if name in RESERVED_STAGES:
+            faults.append(f"stages.{name}: the name is taken by a part of the report; give the stage another")
+        earlier.append(name)
+    datasets = values.get("datasets") if isinstance(values.get("datasets"), list) else []
+    names = [dataset.get("name") if isinstance(dataset, dict) else dataset for dataset in datasets]
+    pairs = [f"{stage}-{dataset}" for stage in stages for dataset in names]
+    pairs += [f"{dataset}-{stage}" for stage in stages for dataset in names]
+    faults += [
+        f"stages: two stages and data sets would both be called {pair!r}; rename one"
+        for pair in dict.fromkeys(pairs)
+        if pairs.count(pair) > 1
+    ]
+    return faults
 
 
 def _faults(error: pydantic.ValidationError) -> list[str]:
@@ -284,7 +320,7 @@ def _faults(error: pydantic.ValidationError) -> list[str]:
             message = "is missing"
         elif fault["type"] != "value_error":
             message = f"{message}, got {str(fault['input'])[:80]!r}"
-        faults.append(f"{key}: {message}")
+        faults += [f"{key}: {line}" for line in message.split("\n")]
     return faults
 
 
