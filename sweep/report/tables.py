@@ -27,8 +27,8 @@ def cell_table(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
     Columns: the axes (`rows`, `columns` hold their raw values); num_trials, num_completed; `trial`, the winner, with
     its value of the stage's metric (`value`, `half_width` over `num_seeds`), `rank`, `is_best`, training_mse,
     validation_mse, validation_psnr_db and its configuration; for each baseline `<method>_validation` in the stage's
-    metric; and, where the cell was retrained, `retraining_trials` and test_mse, test_psnr_db, test_ssim with their
-    half widths and baselines `<method>_test_<quantity>`.
+    metric and `<method>_validation_psnr_db`; and, where the cell was retrained, `retraining_trials` and test_mse,
+    test_psnr_db, test_ssim with their half widths and baselines `<method>_test_<quantity>`.
     """
     quantity = QUANTITY[stage.metric]
     best = stage.best(dataset)
@@ -48,7 +48,8 @@ def cell_table(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
             "is_best": winner is not None and winner is best,
         }
         for method in BASELINES:
-            line[f"{method}_validation"] = run.baseline(dataset, stage.name, method, quantity, shown.configuration)
+            for name, unit in ((f"{method}_validation", quantity), (f"{method}_validation_psnr_db", "psnr_db")):
+                line[name] = run.baseline(dataset, stage.name, method, unit, shown.configuration)
         line.update(_test_numbers(run, dataset, retrained_as(run, winner)))
         if winner:
             line.update({name: value for name, value in _configuration(winner).items() if name not in line})

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from synthetic import LINEAR_DB, NOISY_DB, Synthetic
 
 from sweep.report.figures.architecture import architecture_figure
 from sweep.report.figures.curves import learning_curves
@@ -17,6 +18,7 @@ from sweep.report.figures.pictures import denoising_grid, reconstruction_grid
 from sweep.report.figures.rungs import rungs_figure
 from sweep.report.figures.style import Drawing, styled
 from sweep.report.published import Published
+from sweep.report.reading import read_run
 from sweep.report.rows import Run
 from sweep.report.tables import cell_table
 
@@ -107,6 +109,19 @@ def test_axes_are_labelled(drawings: dict[str, Drawing]) -> None:
         for axes in drawings[name].figure.axes:
             if axes.axison:
                 assert axes.get_xlabel() and axes.get_ylabel()
+
+
+def test_denoising_baselines_are_drawn_in_db_whatever_the_stage_is_judged_by() -> None:
+    synthetic = Synthetic()
+    synthetic._start()
+    synthetic._search("architecture", "validation_mse", {"rows": "latent_dim", "columns": "hidden_layers"})
+    synthetic._search("denoising", "validation_mse", {"rows": "noise_variance", "columns": None})
+    run = read_run([{"seq": i, "time": 0.0, **event} for i, event in enumerate(synthetic.events)])
+    stage = run.stages["denoising"]
+    left, _ = denoising_figure("d", run, stage, "mnist", cell_table(run, stage, "mnist")).figure.axes
+    drawn = {line.get_label(): list(line.get_ydata()) for line in left.lines}
+    assert drawn["Linear MMSE"] == list(LINEAR_DB.values())
+    assert drawn["Noisy input"] == list(NOISY_DB.values())
 
 
 def test_stopped_trials_end_at_their_rung(run: Run, drawings: dict[str, Drawing]) -> None:

@@ -11,6 +11,7 @@ from synthetic import DATASETS, Synthetic
 
 from sweep.report.published import Published
 from sweep.report.reading import read_run
+from sweep.report.result_tables import psnr_markdown
 from sweep.report.rows import Run
 from sweep.report.sentences import architecture, claims, denoising, regularization, winners
 from sweep.report.sentences.rules import against, gap_text
@@ -140,6 +141,25 @@ def test_the_network_against_the_linear_denoiser(run: Run) -> None:
     validation, test = denoising.denoisers(stage, frame_of(run, "denoising", "fashion_mnist"))
     for text in (validation, test):
         assert "**Undertrained:**" in text and "noise variance 0.04 (by" in text and "0.25" not in text
+
+
+def test_a_denoiser_judged_by_its_mse_is_compared_in_db_on_validation_images(events: Events) -> None:
+    events = copy.deepcopy(events)
+    for event in events:
+        if event["kind"] == "stage_started" and event["stage"] == "denoising":
+            event.update(metric="validation_mse", mode="min")
+    run = read_run(events)
+    frame = frame_of(run, "denoising", "mnist")
+    assert denoising.denoisers(run.stages["denoising"], frame)[0].startswith("On validation images the network beats")
+    header, _, first, *_ = psnr_markdown(run.stages["denoising"], frame).splitlines()
+    column = header.split("|").index(next(cell for cell in header.split("|") if "Validation: linear" in cell))
+    assert first.split("|")[column].strip() == "22.10"
+
+
+def test_a_single_known_cell_is_called_one_cell(run: Run) -> None:
+    frame = frame_of(run, "denoising", "mnist")
+    frame.loc[1:, "validation_psnr_db"] = None
+    assert " in the 1 cell known, by " in denoising.denoisers(run.stages["denoising"], frame)[0]
 
 
 def test_a_published_noise_level_is_read_both_ways(run: Run) -> None:
