@@ -18,7 +18,8 @@ from rich.console import Console
 from data.image_data import DataError
 from sweep.errors import EX_DATAERR, AesweepError
 from sweep.run_folder import NAME, RunFolder
-from sweep.study import Study, check_study, load_study
+from sweep.study import Study
+from sweep.study_file import check_study, load_study
 
 if TYPE_CHECKING:
     from sweep.run import Outcome, Run

@@ -9,7 +9,8 @@ from typing import Any
 from data.datasets import load_dataset
 from data.image_data import ImageData
 from sweep.errors import StudyError
-from sweep.study import Study, read_yaml
+from sweep.study import Study
+from sweep.study_file import read_yaml
 
 
 def load_images(study: Study, data_dir: str | None, download: bool) -> dict[str, ImageData]:

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweep.errors import EX_CONFIG, StudyError
-from sweep.study import MAX_FILE_BYTES, Study, check_study, load_study
+from sweep.study import Study
+from sweep.study_file import MAX_FILE_BYTES, check_study, load_study
 from tests.conftest import SMALL_STUDY
 
 JOBS = sorted((Path(__file__).parent.parent / "jobs").glob("*.yaml"))

@@ -9,7 +9,7 @@ from sweep.job import cell_key, stage_jobs
 from sweep.retrain import chosen_winners, retrainings
 from sweep.run_folder import RunFolder
 from sweep.status import run_status
-from sweep.study import load_study
+from sweep.study_file import load_study
 from sweep.winners import cell_winners, stage_winner
 
 
