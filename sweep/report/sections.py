@@ -64,27 +64,27 @@ def stage_section(
     if stage.kind == "architecture":
         tables = [("", result_tables.architecture_markdown(stage, dataset, frame, published))]
         prose = architecture.best_cell(stage, frame) + architecture.undertrained(stage, frame)
-        prose += architecture.empty_cells(stage, frame) + architecture.column_ranks(stage, frame)
+        prose += architecture.empty_cells(stage, dataset, frame) + architecture.column_ranks(stage, frame)
         prose += architecture.published_against_baselines(stage, dataset, frame, published)
         drawings = [architecture_figure(name, stage, dataset, frame, published)]
     elif stage.kind == "regularization":
         tables = [("", result_tables.regularization_markdown(stage, dataset, frame, published))]
         prose = regularization.regularizers(run, stage, dataset) + architecture.undertrained(stage, frame)
-        prose += architecture.empty_cells(stage, frame)
+        prose += architecture.empty_cells(stage, dataset, frame)
         drawings = [learning_curves(f"{name}-curves", stage, dataset)]
     elif stage.kind == "denoising":
         tables = [
             ("PSNR in dB, the mean over images of 10 log10(1 / MSE):", result_tables.psnr_markdown(stage, frame)),
             ("SSIM, the mean over images:", result_tables.ssim_markdown(stage, frame)),
         ]
-        prose = denoising.denoisers(stage, frame) + architecture.empty_cells(stage, frame)
+        prose = denoising.denoisers(stage, frame) + architecture.empty_cells(stage, dataset, frame)
         prose += denoising.published_denoising(dataset, frame, published)
         drawings = [denoising_figure(name, run, stage, dataset, frame)]
         drawings += pictures(run, folder, dataset, "denoising", stage.name)
     else:
         tables = [("", result_tables.generic_markdown(stage, frame))]
         prose = architecture.best_cell(stage, frame) + architecture.undertrained(stage, frame)
-        prose += architecture.empty_cells(stage, frame)
+        prose += architecture.empty_cells(stage, dataset, frame)
         drawings = [learning_curves(f"{name}-curves", stage, dataset)]
     return Section(
         stage,
