@@ -10,21 +10,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.console import Console
 
 from data.image_data import DataError
 from sweep.errors import EX_DATAERR, AesweepError
 from sweep.run_folder import NAME, RunFolder
 from sweep.study import Study
 from sweep.study_file import check_study, load_study
-
-if TYPE_CHECKING:
-    from sweep.run import Outcome, Run
-
-_stderr = Console(stderr=True, highlight=False)
 
 
 class Commands(click.Group):
@@ -54,7 +48,6 @@ study_argument = click.argument("study_file", metavar="STUDY", type=click.Path(p
 run_argument = click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 set_option = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a dotted key.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print plain values for a script.")
-quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 data_options = [
     click.option("--data-dir", type=click.Path(), help="Where MNIST and Fashion-MNIST lie. [env: AESWEEP_DATA_DIR]"),
     click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST where they are missing."),
@@ -65,6 +58,19 @@ workers_option = click.option(
 worker_options = [
     workers_option,
     click.option("--address", help="Of a running Ray cluster. [default: this machine alone]"),
+]
+execution_options = [
+    *worker_options,
+    click.option(
+        "--save-every",
+        "save_every_s",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0),
+        default=30.0,
+        help="How much of a trial's training a kill may cost, about. [30]",
+    ),
+    json_option,
+    click.option("--quiet", is_flag=True, help="No progress on stderr."),
 ]
 
 
@@ -104,12 +110,13 @@ def plan(
 def _plan(study: Study, data_dir: str | None, download: bool, workers: int | None, as_json: bool) -> None:
     import dataclasses
 
+    from sweep.execution import num_cores
     from sweep.inputs import load_images
     from sweep.planning import duration, plan_study, plan_table
 
     images = load_images(study, data_dir, download)
     sizes = {name: (len(found.training), int(found.training[0].size)) for name, found in images.items()}
-    num_workers = workers or _num_cores()
+    num_workers = workers or num_cores()
     stages, retraining = plan_study(study, sizes, num_workers)
     total = sum(stage.seconds for stage in stages) + retraining["seconds"]
     if as_json:
@@ -134,10 +141,8 @@ def _plan(study: Study, data_dir: str | None, download: bool, workers: int | Non
     "--runs", "runs_dir", type=click.Path(path_type=Path), default=Path("runs"), help="Where runs lie. [runs]"
 )
 @_all(data_options)
-@_all(worker_options)
 @click.option("--dry-run", is_flag=True, help="Only show what would run, as `plan` does.")
-@json_option
-@quiet_option
+@_all(execution_options)
 def run(
     study_file: Path,
     overrides: tuple[str, ...],
@@ -145,33 +150,53 @@ def run(
     runs_dir: Path,
     data_dir: str | None,
     download: bool,
-    workers: int | None,
-    address: str | None,
     dry_run: bool,
-    as_json: bool,
-    quiet: bool,
+    **settings: Any,
 ) -> None:
     """Run a study from its search to its report."""
     study = load_study(study_file, overrides)
     if dry_run:
-        _plan(study, data_dir, download, workers, as_json)
+        _plan(study, data_dir, download, settings["workers"], settings["as_json"])
         return
     name = name or study.name
     if NAME.fullmatch(name) and (runs_dir / name).exists():
         RunFolder.create(runs_dir, name)  # refuses before the images are read
+    from sweep.execution import Execution
     from sweep.inputs import load_images, read_reference
-    from sweep.run import Run
 
     if study.report.reference:
         read_reference(study.report.reference)
     images = load_images(study, data_dir, download)
     folder = RunFolder.create(runs_dir, name)
-    command = ["aesweep", *sys.argv[1:]]
+    execution = Execution(folder, **settings)
+    execution.follow(lambda: execution.run(study, images).execute(["aesweep", *sys.argv[1:]]))
 
-    def execute(progress: Any, interruption: Any) -> Outcome:
-        return _new(Run, study, folder, images, progress, interruption, workers, address).execute(command)
 
-    _follow(folder, execute, as_json, quiet)
+@commands.command()
+@run_argument
+@_all(data_options)
+@_all(execution_options)
+def resume(
+    run_folder: Path,
+    data_dir: str | None,
+    download: bool,
+    **settings: Any,
+) -> None:
+    """Go on with a run that was interrupted or killed, to the result that it would have had."""
+    from sweep.execution import Execution
+    from sweep.inputs import load_images
+    from sweep.journal import read_journal
+    from sweep.outcome import Outcome
+    from sweep.resume import recorded_study
+
+    folder = RunFolder.open(run_folder)
+    execution = Execution(folder, **settings)
+
+    def execute() -> Outcome:
+        study = recorded_study(read_journal(folder.journal), folder.journal)
+        return execution.run(study, load_images(study, data_dir, download)).resume(["aesweep", *sys.argv[1:]])
+
+    execution.follow(execute)
 
 
 @commands.command()
@@ -179,24 +204,19 @@ def run(
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the study's.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Instead of the study's.")
 @_all(data_options)
-@_all(worker_options)
-@json_option
-@quiet_option
+@_all(execution_options)
 def retrain(
     run_folder: Path,
     epochs: int | None,
     seeds: int | None,
     data_dir: str | None,
     download: bool,
-    workers: int | None,
-    address: str | None,
-    as_json: bool,
-    quiet: bool,
+    **settings: Any,
 ) -> None:
     """Train a finished search's winners that are not trained yet, or with other epochs and seeds, and report again."""
+    from sweep.execution import Execution
     from sweep.inputs import load_images
     from sweep.journal import read_journal
-    from sweep.run import Run
 
     folder = RunFolder.open(run_folder)
     events = read_journal(folder.journal)
@@ -207,54 +227,8 @@ def retrain(
                 stage.setdefault("retraining", {})[key] = value
     study = check_study(values, str(folder.journal))
     images = load_images(study, data_dir, download)
-
-    def execute(progress: Any, interruption: Any) -> Outcome:
-        return _new(Run, study, folder, images, progress, interruption, workers, address).execute_retraining()
-
-    _follow(folder, execute, as_json, quiet)
-
-
-def _new(
-    kind: type[Run],
-    study: Study,
-    folder: RunFolder,
-    images: Any,
-    progress: Any,
-    interruption: Any,
-    workers: int | None,
-    address: str | None,
-) -> Run:
-    return kind(
-        study,
-        folder,
-        images,
-        progress=progress,
-        interruption=interruption,
-        num_workers=workers or _num_cores(),
-        address=address,
-    )
-
-
-def _follow(folder: RunFolder, execute: Any, as_json: bool, quiet: bool) -> None:
-    """Executes under progress and signals, writes the report, says how it ended, and exits accordingly."""
-    from sweep.interruption import Interruption
-    from sweep.progress import Progress
-
-    with folder.one_writer(), Interruption() as interruption:
-        with Progress(_stderr, quiet) as progress:
-            outcome = execute(progress, interruption)
-        report = _write_report(folder)
-    if as_json:
-        values = {"run": str(folder.root), "report": str(report), "status": outcome.status, "missing": outcome.missing}
-        click.echo(json.dumps(values))
-    else:
-        click.echo(str(report))
-    for missing in outcome.missing:
-        click.echo(f"no result: {missing}", err=True)
-    if outcome.status == "interrupted":
-        click.echo(f"interrupted; everything up to here is recorded in {folder.root}", err=True)
-        sys.exit(128 + outcome.signal_number)
-    sys.exit(0 if outcome.status == "completed" else 1)
+    execution = Execution(folder, **settings)
+    execution.follow(lambda: execution.run(study, images).execute_retraining())
 
 
 @commands.command()
@@ -262,14 +236,10 @@ def _follow(folder: RunFolder, execute: Any, as_json: bool, quiet: bool) -> None
 @json_option
 def report(run_folder: Path, as_json: bool) -> None:
     """Write a run's report again, from its folder alone."""
-    path = _write_report(RunFolder.open(run_folder))
+    from sweep.execution import write_report
+
+    path = write_report(RunFolder.open(run_folder))
     click.echo(json.dumps({"report": str(path)}) if as_json else str(path))
-
-
-def _write_report(folder: RunFolder) -> Path:
-    from sweep.report.page import write_report
-
-    return write_report(folder)
 
 
 @commands.command()
@@ -307,10 +277,6 @@ def reconstruct(
         click.echo(json.dumps(rows, indent=2))
     else:
         click.echo(tabulate(rows, headers="keys", tablefmt="github", floatfmt=".6f"))
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

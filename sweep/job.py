@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from sweep.configuration import Configuration
@@ -29,6 +30,9 @@ class Job:
         precision: "fp32", "tf32" or "bf16" matrix products.
         cell: axis name to value, where the trial stands in its stage's table.
         checkpoint: file that a retraining writes; None in a search.
+        states: folder for what a killed training goes on from; None to keep nothing.
+        state_interval_s: time between two of these states.
+        recorded: epochs that the journal holds of an earlier session.
     """
 
     trial: str
@@ -44,6 +48,9 @@ class Job:
     precision: str
     cell: tuple[tuple[str, Any], ...] = ()
     checkpoint: str | None = None
+    states: str | None = None
+    state_interval_s: float = 30.0
+    recorded: int = 0
 
 
 def cell_key(cell: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -88,3 +95,32 @@ def stage_jobs(study: Study, stage_name: str, bases: dict[str, Configuration | N
                 )
             )
     return [job for _, job in sorted(jobs, key=lambda item: item[0])]
+
+
+def opening_events(study: Study, stage_name: str, jobs: list[Job]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What a stage's beginning records, as (kind, fields)."""
+    stage = study.stages[stage_name]
+    start = {
+        "stage": stage_name,
+        "num_trials": len(jobs),
+        "num_cells": len({(job.dataset, job.cell) for job in jobs}),
+        "rungs": stage.rungs(),
+        "epochs": stage.epochs,
+        "training_images": stage.training_images,
+        "validation_images": stage.validation_images,
+        "metric": stage.metric,
+        "mode": stage.mode,
+        "table": stage.table.model_dump(),
+    }
+    yield "stage_started", start
+    for job in jobs:
+        fields = {
+            "stage": stage_name,
+            "dataset": job.dataset,
+            "trial": job.trial,
+            "cell": dict(job.cell),
+            "configuration": job.configuration.as_dict(),
+            "seeds": list(job.seeds),
+            "epochs": job.epochs,
+        }
+        yield "trial_created", fields

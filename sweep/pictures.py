@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,11 @@ from sweep.training.images import evaluation_input, to_float
 
 
 def take_pictures(
-    folder: RunFolder, images: ImageData, done: list[Retraining], num_pictures: int
+    folder: RunFolder,
+    images: ImageData,
+    done: list[Retraining],
+    num_pictures: int,
+    skip: Container[str] = (),
 ) -> Iterator[dict[str, Any]]:
     """Writes the pictures of one data set and yields the fields of a `pictures` event for each file.
 
@@ -28,6 +32,7 @@ def take_pictures(
         images: the data set.
         done: its finished retrainings. The first seed of each winner is pictured.
         num_pictures: how many of the first test images are shown.
+        skip: stages whose pictures are there already.
     """
     training = to_float(images.training.reshape(len(images.training), -1))
     shape = (num_pictures, *images.test.shape[1:])
@@ -35,6 +40,8 @@ def take_pictures(
     original = every[:num_pictures]
     shape = (len(original), *images.test.shape[1:])
     for stage in dict.fromkeys(winner.stage for retraining in done for winner in retraining.serves):
+        if stage in skip:
+            continue
         first: dict[str, Retraining] = {}
         for retraining in done:
             for winner in retraining.serves:

@@ -42,6 +42,7 @@ class Progress:
         self._running: set[str] = set()
         self._epochs_done = 0
         self._epochs_saved = 0
+        self._epochs_recalled = 0
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal and not self._quiet:
@@ -58,6 +59,16 @@ class Progress:
         """A line that stays."""
         if not self._quiet:
             self._console.print(Text(message), soft_wrap=True)
+
+    def recall(self, events: list[dict[str, Any]]) -> None:
+        """Takes note, without a word, of what an earlier session recorded of the stage that goes on now."""
+        quiet, self._quiet = self._quiet, True
+        for event in events:
+            if event.get("status") != "interrupted":
+                self.follow(event)
+        self._quiet = quiet
+        self._began_at, self._epochs_recalled = time.monotonic(), self._epochs_done
+        self._running.clear()
 
     def follow(self, event: dict[str, Any]) -> None:
         """Takes note of one event of the journal."""
@@ -83,6 +94,10 @@ class Progress:
             self._ended[event["status"]] += 1
             self._running.discard(event["trial"])
             self._epochs_saved += self._trials[event["trial"]]["epochs"] - (event["epochs"] or 0)
+        elif kind == "continued":
+            for reason in event["rejected"]:
+                self.say(reason)
+            self.say(f"{event['trial']} goes on after epoch {event['epoch']}")
         elif kind == "stage_ended":
             self.say(f"{self._title}: done in {event['seconds']:.0f} s ({self._counts()})")
         is_due = self._live is None and time.monotonic() - self._spoke_at >= LINE_INTERVAL_S
@@ -102,9 +117,10 @@ class Progress:
     def _remaining_s(self) -> float | None:
         """Time left if nothing more is stopped early, at the pace so far."""
         budget = sum(trial["epochs"] for trial in self._trials.values()) - self._epochs_saved
-        if not self._epochs_done or not budget:
+        trained = self._epochs_done - self._epochs_recalled
+        if not trained or not budget:
             return None
-        return (time.monotonic() - self._began_at) / self._epochs_done * max(0, budget - self._epochs_done)
+        return (time.monotonic() - self._began_at) / trained * max(0, budget - self._epochs_done)
 
     def _table(self) -> Group:
         table = Table(title=None, expand=False)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sweep.job import Job
+from sweep.configuration import Configuration
+from sweep.errors import JournalError
+from sweep.job import Job, cell_key
 from sweep.run_folder import RunFolder
 from sweep.study import Study
 from sweep.winners import Winner, cell_winners, stage_winner
@@ -20,6 +22,18 @@ class Retraining:
 
     job: Job
     serves: list[Winner]
+
+    def created(self, num_images: int) -> dict[str, Any]:
+        """Fields of its `retraining_created` event; it trains on so many images."""
+        return {
+            "trial": self.job.trial,
+            "dataset": self.job.dataset,
+            "configuration": self.job.configuration.as_dict(),
+            "seed": self.job.seeds[0],
+            "epochs": self.job.epochs,
+            "num_images": num_images,
+            "serves": [{"stage": w.stage, "cell": w.cell, "trial": w.trial} for w in self.serves],
+        }
 
 
 def chosen_winners(study: Study, events: list[dict[str, Any]], stage_name: str) -> list[Winner]:
@@ -35,11 +49,11 @@ def chosen_winners(study: Study, events: list[dict[str, Any]], stage_name: str) 
 
 
 def retrainings(study: Study, events: list[dict[str, Any]], folder: RunFolder) -> list[Retraining]:
-    """The retrainings that a run owes, in the order of its stages.
+    """The retrainings that a run owes: those of its stages in their order, then those begun with other settings.
 
     Args:
         study: the run's study.
-        events: its journal up to the end of the last stage.
+        events: its journal, at least up to the end of the last stage.
         folder: the run, where checkpoints go.
 
     Returns:
@@ -52,6 +66,12 @@ def retrainings(study: Study, events: list[dict[str, Any]], folder: RunFolder) -
             for k in range(stage.retraining.seeds or study.retraining.seeds):
                 key = (winner.dataset, winner.configuration, epochs, study.seed + k)
                 served.setdefault(key, []).append(winner)
+    retrained = {event["trial"] for event in events if event["kind"] == "retrained"}
+    for event in events:
+        if event["kind"] == "retraining_created" and event["trial"] not in retrained:
+            key = (event["dataset"], Configuration.from_dict(event["configuration"]), event["epochs"], event["seed"])
+            if key not in served:
+                served[key] = [_winner(events, event["dataset"], **winner) for winner in event["serves"]]
     found = []
     for (dataset, configuration, epochs, seed), winners in served.items():
         trial = f"retraining-{dataset}-{configuration.digest()}-{epochs}-{seed}"
@@ -71,3 +91,10 @@ def retrainings(study: Study, events: list[dict[str, Any]], folder: RunFolder) -
         )
         found.append(Retraining(job, winners))
     return found
+
+
+def _winner(events: list[dict[str, Any]], dataset: str, stage: str, cell: dict[str, Any], trial: str) -> Winner:
+    winner = cell_winners(events, stage).get((dataset, cell_key(cell)))
+    if winner is None or winner.trial != trial:
+        raise JournalError(f"the journal retrains {trial} as winner of stage {stage}, {dataset}, {cell}; it is not")
+    return winner

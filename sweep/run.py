@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,22 +21,26 @@ from sweep.environment import describe_environment
 from sweep.errors import JournalError
 from sweep.inputs import read_reference
 from sweep.interruption import Interruption
-from sweep.job import Job, stage_jobs
+from sweep.job import Job, opening_events, stage_jobs
 from sweep.journal import Journal, read_journal
+from sweep.outcome import Outcome, outcome_of
 from sweep.progress import Progress
+from sweep.recorder import Recorder
+from sweep.resume import (
+    Standing,
+    after_retraining,
+    check_images,
+    is_over,
+    missing,
+    replay,
+    stage_seconds,
+    standings,
+    unrecorded_seconds,
+)
 from sweep.retrain import Retraining, retrainings
-from sweep.run_folder import RunFolder, write_whole
+from sweep.run_folder import RunFolder, state_files, write_whole
 from sweep.study import Study
-from sweep.winners import cell_winners, stage_winner
-
-
-@dataclasses.dataclass
-class Outcome:
-    """How a run ended: "completed", "interrupted" (by which signal) or "failed" (what was left without a result)."""
-
-    status: str
-    signal_number: int | None
-    missing: list[str]
+from sweep.winners import cell_winners, stage_winner, winner_events
 
 
 class Run:
@@ -44,12 +48,13 @@ class Run:
 
     Args:
         study: what to run.
-        folder: a new run's folder.
+        folder: the run's, held against other writers.
         images: the study's data sets.
         progress: follows the events.
         interruption: asked whether to stop.
         num_workers: trials at once on this machine.
         address: of a Ray cluster; None for this machine alone.
+        state_interval_s: how much of a trial's training a kill may cost, about; what it goes on from is kept so often.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Run:
         interruption: Interruption,
         num_workers: int,
         address: str | None = None,
+        state_interval_s: float = 30.0,
     ):
         self._study = study
         self._folder = folder
@@ -69,6 +75,7 @@ class Run:
         self._progress = progress
         self._interruption = interruption
         self._workers = (num_workers, address)
+        self._state_interval_s = state_interval_s
         self._events = read_journal(folder.journal) if folder.journal.exists() else []
         self._journal = Journal(folder.journal)
 
@@ -78,38 +85,67 @@ class Run:
         Args:
             command: the command line, for the record.
         """
-        started = time.monotonic()
         with self._journal:
             self._record_start(command)
-            with self._started_cluster() as cluster:
-                for stage in self._study.stages:
-                    if not self._interruption.requested():
-                        self._search(cluster, stage)
-                if not self._interruption.requested():
-                    self._retrain(cluster)
-            outcome = self._outcome()
-            self._record("run_ended", status=outcome.status, seconds=round(time.monotonic() - started, 3))
-        return outcome
+            return self._finish()
+
+    def resume(self, command: list[str]) -> Outcome:
+        """Goes on with a run that was interrupted or killed; what is recorded is not repeated.
+
+        Args:
+            command: the command line, for the record.
+
+        Raises:
+            JournalError: the record is that of other images, another study or another version.
+        """
+        with self._journal:
+            check_images(self._events, self._described_images(), self._folder.journal)
+            if is_over(self._events):
+                self._progress.say("nothing is left to do")
+                return outcome_of(self._events, None)
+            standing = standings(self._events)
+            self._folder.discard_states(keep={name for name, found in standing.items() if found.status is None})
+            self._record(
+                "resumed",
+                command=command,
+                environment=describe_environment(),
+                num_workers=self._workers[0],
+                unrecorded_seconds=unrecorded_seconds(self._events),
+            )
+            return self._finish()
 
     def execute_retraining(self) -> Outcome:
-        """Trains the winners of a finished search that the journal does not hold yet.
+        """Trains the winners of a finished search that the journal does not hold yet, also those that failed.
 
         Raises:
             JournalError: a stage of the search has not ended.
         """
-        ended = {event["stage"] for event in self._events if event["kind"] == "stage_ended"}
-        open_stages = [stage for stage in self._study.stages if stage not in ended]
+        open_stages = [stage for stage in self._study.stages if not self._has_ended(stage)]
         if open_stages:
             raise JournalError(
-                f"{self._folder.journal}: stage {open_stages[0]} has not ended, so the search's winners are not known"
+                f"{self._folder.journal}: stage {open_stages[0]} has not ended, so the search's winners are not known: "
+                f"`aesweep resume {self._folder.root}` goes on with it"
             )
-        started = time.monotonic()
         with self._journal:
-            with self._started_cluster() as cluster:
-                self._retrain(cluster)
-            outcome = self._outcome()
-            self._record("run_ended", status=outcome.status, seconds=round(time.monotonic() - started, 3))
+            return self._finish(retry=True)
+
+    def _finish(self, retry: bool = False) -> Outcome:
+        """Everything that the journal does not hold yet."""
+        started = time.monotonic()
+        with self._started_cluster() as cluster:
+            for stage in self._study.stages:
+                if not self._interruption.requested() and not self._has_ended(stage):
+                    self._search(cluster, stage)
+            if not self._interruption.requested():
+                self._retrain(cluster, retry)
+        outcome = outcome_of(self._events, self._interruption.signal_number)
+        if outcome.status != "interrupted":
+            self._folder.discard_states()
+        self._record("run_ended", status=outcome.status, seconds=round(time.monotonic() - started, 3))
         return outcome
+
+    def _has_ended(self, stage: str) -> bool:
+        return any(event["kind"] == "stage_ended" and event["stage"] == stage for event in self._events)
 
     def _started_cluster(self) -> Cluster:
         cluster = Cluster(self._images, *self._workers)
@@ -120,7 +156,14 @@ class Run:
         event = self._journal.append(kind, **fields)
         self._events.append(event)
         self._progress.follow(event)
+        if kind == "trial_ended" and fields["status"] != "interrupted":
+            for _, path in state_files(self._folder.states, fields["trial"]):
+                path.unlink(missing_ok=True)
         return event
+
+    def _record_missing(self, expected: Iterable[tuple[str, dict[str, Any]]], events: list[dict[str, Any]]) -> None:
+        for kind, fields in missing(expected, list(events), self._folder.journal):
+            self._record(kind, **fields)
 
     def _record_start(self, command: list[str]) -> None:
         reference = self._study.report.reference
@@ -133,17 +176,20 @@ class Run:
             environment=describe_environment(),
             num_workers=self._workers[0],
             reference=read_reference(reference) if reference else None,
-            datasets={
-                name: {
-                    "sha256": data.sha256,
-                    "shape": list(data.training.shape[1:]),
-                    "num_training_images": len(data.training) - self._num_validation(data),
-                    "num_validation_images": self._num_validation(data),
-                    "num_test_images": len(data.test),
-                }
-                for name, data in self._images.items()
-            },
+            datasets=self._described_images(),
         )
+
+    def _described_images(self) -> dict[str, dict[str, Any]]:
+        return {
+            name: {
+                "sha256": data.sha256,
+                "shape": list(data.training.shape[1:]),
+                "num_training_images": len(data.training) - self._num_validation(data),
+                "num_validation_images": self._num_validation(data),
+                "num_test_images": len(data.test),
+            }
+            for name, data in self._images.items()
+        }
 
     def _num_validation(self, data: ImageData) -> int:
         return max(1, round(self._study.validation_fraction * len(data.training)))
@@ -152,40 +198,24 @@ class Run:
         stage = self._study.stages[name]
         jobs = stage_jobs(self._study, name, self._bases(name))
         started = time.monotonic()
-        cells = {(job.dataset, job.cell) for job in jobs}
-        self._record(
-            "stage_started",
-            stage=name,
-            num_trials=len(jobs),
-            num_cells=len(cells),
-            rungs=stage.rungs(),
-            epochs=stage.epochs,
-            training_images=stage.training_images,
-            validation_images=stage.validation_images,
-            metric=stage.metric,
-            mode=stage.mode,
-            table=stage.table.model_dump(),
-        )
-        for job in jobs:
-            self._record(
-                "trial_created",
-                stage=name,
-                dataset=job.dataset,
-                trial=job.trial,
-                cell=dict(job.cell),
-                configuration=job.configuration.as_dict(),
-                seeds=list(job.seeds),
-                epochs=job.epochs,
-            )
-        ashas = {cell: Asha(stage.rungs(), stage.asha.reduction_factor, stage.mode) for cell in cells}
+        earlier = list(self._events)
+        mine = {job.trial for job in jobs}
+        self._progress.recall([e for e in earlier if e.get("stage") == name or e.get("trial") in mine])
+        self._record_missing(opening_events(self._study, name, jobs), earlier)
+        standing = standings(earlier)
+        ashas = {
+            cell: Asha(stage.rungs(), stage.asha.reduction_factor, stage.mode)
+            for cell in dict.fromkeys((job.dataset, job.cell) for job in jobs)
+        }
+        replay(ashas, jobs, earlier, self._folder.journal)
         with ThreadPoolExecutor(1) as beside:
             baselines = beside.submit(self._validation_baselines, name, jobs)
-            self._train(cluster, jobs, stage.metric, ashas)
-            for found in baselines.result():
-                self._record("baseline", **found)
+            self._train(cluster, [job for job in jobs if not _ended(job, standing)], stage.metric, ashas)
+            self._record_missing((("baseline", fields) for fields in baselines.result()), earlier)
         if not self._interruption.requested():
-            self._record_winners(name)
-            self._record("stage_ended", stage=name, seconds=round(time.monotonic() - started, 3))
+            self._record_missing(winner_events(self._events, name, stage.mode, self._images), earlier)
+            seconds = stage_seconds(earlier, "stage_started", name) + time.monotonic() - started
+            self._record("stage_ended", stage=name, seconds=round(seconds, 3))
 
     def _validation_baselines(self, name: str, jobs: list[Job]) -> list[dict[str, Any]]:
         """What the stage's cells are compared with; takes no longer than the training beside which it runs."""
@@ -208,93 +238,75 @@ class Run:
         winners = {dataset: stage_winner(earlier, dataset, mode) for dataset in names}
         return {dataset: winner.configuration for dataset, winner in winners.items() if winner is not None}
 
-    def _record_winners(self, name: str) -> None:
-        stage = self._study.stages[name]
-        winners = cell_winners(self._events, name)
-        for (dataset, cell), winner in winners.items():
-            trial, value = (winner.trial, winner.value) if winner else (None, None)
-            self._record("cell_winner", stage=name, dataset=dataset, cell=dict(cell), trial=trial, value=value)
-        for dataset in self._images:
-            best = stage_winner(winners, dataset, stage.mode)
-            if best is not None:
-                self._record(
-                    "stage_winner",
-                    stage=name,
-                    dataset=dataset,
-                    cell=best.cell,
-                    trial=best.trial,
-                    value=best.value,
-                    configuration=best.configuration.as_dict(),
-                )
-
-    def _retrain(self, cluster: Cluster) -> None:
-        from sweep.comparison import test_baselines
-
-        known = {event["trial"] for event in self._events if event["kind"] == "retraining_created"}
-        retrained = {event["trial"] for event in self._events if event["kind"] == "retrained"}
+    def _retrain(self, cluster: Cluster, retry: bool) -> None:
         owed = retrainings(self._study, self._events, self._folder)
         started = time.monotonic()
+        earlier = list(self._events)
+        mine = {retraining.job.trial for retraining in owed}
+        self._progress.recall([event for event in earlier if event.get("trial") in mine])
+        standing = standings(earlier)
         for retraining in owed:
-            job = retraining.job
-            if job.trial in known:
-                continue
-            self._record(
-                "retraining_created",
-                trial=job.trial,
-                dataset=job.dataset,
-                configuration=job.configuration.as_dict(),
-                seed=job.seeds[0],
-                epochs=job.epochs,
-                num_images=len(self._images[job.dataset].training),
-                serves=[{"stage": w.stage, "cell": w.cell, "trial": w.trial} for w in retraining.serves],
-            )
-        self._train(cluster, [r.job for r in owed if r.job.trial not in retrained], "training_mse", {})
+            if retraining.job.trial not in standing:
+                num_images = len(self._images[retraining.job.dataset].training)
+                self._record("retraining_created", **retraining.created(num_images))
+        jobs = [retraining.job for retraining in owed if not _ended(retraining.job, standing, retry)]
+        self._train(cluster, jobs, "training_mse", {})
         if self._interruption.requested():
             return
+        known = after_retraining(self._events)
         retrained = {event["trial"] for event in self._events if event["kind"] == "retrained"}
         done = [retraining for retraining in owed if retraining.job.trial in retrained]
         for dataset, images in self._images.items():
             here = [retraining for retraining in done if retraining.job.dataset == dataset]
             if here:
-                self._record_test(dataset, images, here, test_baselines)
-        self._record("stage_ended", stage="retraining", seconds=round(time.monotonic() - started, 3))
+                self._record_test(dataset, images, here, known)
+        if not any(event["kind"] == "stage_ended" and event["stage"] == "retraining" for event in known):
+            seconds = stage_seconds(earlier, "retraining_created") + time.monotonic() - started
+            self._record("stage_ended", stage="retraining", seconds=round(seconds, 3))
 
     def _record_test(
-        self, dataset: str, images: ImageData, done: list[Retraining], test_baselines: Callable[..., Any]
+        self, dataset: str, images: ImageData, done: list[Retraining], known: list[dict[str, Any]]
     ) -> None:
+        """Records baselines and pictures of the test set, but for those that are known."""
+        from sweep.comparison import test_baselines
         from sweep.pictures import take_pictures
 
-        searched = {
+        searched = dict.fromkeys(
             Configuration.from_dict(event["configuration"])
             for event in self._events
             if event["kind"] == "trial_created" and event["dataset"] == dataset
-        }
+        )
         jobs = [dataclasses.replace(done[0].job, configuration=configuration) for configuration in searched]
-        for found in test_baselines(jobs, images):
-            self._record("baseline", **found)
-        for found in take_pictures(self._folder, images, done, self._study.report.num_pictures):
+        pictured = {event["stage"] for event in known if event["kind"] == "pictures" and event["dataset"] == dataset}
+        if not pictured:
+            self._record_missing((("baseline", fields) for fields in test_baselines(jobs, images)), known)
+        num_pictures = self._study.report.num_pictures
+        for found in take_pictures(self._folder, images, done, num_pictures, skip=pictured):
             self._record("pictures", **found)
 
     def _train(self, cluster: Cluster, jobs: list[Job], metric: str, ashas: dict[Any, Asha]) -> None:
+        standing = standings(self._events)
+        recorder = Recorder(self._record, metric, ashas, standing)
+        jobs = [
+            dataclasses.replace(
+                job,
+                states=str(self._folder.states.resolve()),
+                state_interval_s=self._state_interval_s,
+                recorded=standing[job.trial].epochs,
+            )
+            for job in jobs
+        ]
+        jobs = [job for job in jobs if recorder.open(job)]
         if jobs:
             cluster.train(
                 jobs,
-                record=self._record,
-                metric=metric,
-                ashas=ashas,
+                recorder=recorder,
                 resources=self._study.resources,
                 stop_requested=self._interruption.requested,
             )
 
-    def _outcome(self) -> Outcome:
-        if self._interruption.requested():
-            return Outcome("interrupted", self._interruption.signal_number, [])
-        empty = [
-            f"{event['stage']}, {event['dataset']}, "
-            + ", ".join(f"{axis} {value}" for axis, value in event["cell"].items())
-            for event in self._events
-            if event["kind"] == "cell_winner" and event["trial"] is None
-        ]
-        owed = {event["trial"] for event in self._events if event["kind"] == "retraining_created"}
-        done = {event["trial"] for event in self._events if event["kind"] == "retrained"}
-        return Outcome("failed" if empty or owed - done else "completed", None, empty + sorted(owed - done))
+
+def _ended(job: Job, standing: dict[str, Standing], retry: bool = False) -> bool:
+    """Whether a job came to its end in an earlier session; a failure is no end where it is to be tried again."""
+    status = standing[job.trial].status if job.trial in standing else None
+    return status is not None and not (retry and status == "failed")

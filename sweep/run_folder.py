@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import filelock
@@ -18,6 +18,7 @@ import filelock
 from sweep.errors import RunFolderError
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_STATE = re.compile(r"(?P<trial>[^.].*)\.(?P<epoch>\d+)\.safetensors")
 
 
 class RunFolder:
@@ -34,6 +35,7 @@ class RunFolder:
         self.lock = self.root / ".lock"
         self.checkpoints = self.root / "checkpoints"
         self.pictures = self.root / "pictures"
+        self.states = self.root / "states"
         self.report = self.root / "report.md"
         self.tables = self.root / "tables"
         self.figures = self.root / "figures"
@@ -48,8 +50,8 @@ class RunFolder:
             folder.root.mkdir(parents=True)
         except FileExistsError as error:
             raise RunFolderError(
-                f"{folder.root} exists already: give another --name, or remove the folder to start afresh; "
-                f"`aesweep report {folder.root}` shows what it holds"
+                f"{folder.root} exists already: `aesweep resume {folder.root}` goes on with it, "
+                f"`aesweep report {folder.root}` shows what it holds; or give another --name"
             ) from error
         except OSError as error:
             raise RunFolderError(f"{folder.root} cannot be created: {error.strerror}") from error
@@ -72,9 +74,25 @@ class RunFolder:
             raise RunFolderError(f"{relative!r} lies outside the run {self.root}")
         return path
 
+    def discard_states(self, keep: Container[str] = ()) -> None:
+        """Removes what killed trainings go on from, but for the trials named; and the folder, once it is empty."""
+        for path in self.states.glob("*") if self.states.is_dir() else ():
+            match = _STATE.fullmatch(path.name)
+            if match is None or match["trial"] not in keep:
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.states.rmdir()
+
     @contextlib.contextmanager
-    def one_writer(self) -> Iterator[None]:
-        """Holds the run against a second writer. Raises RunFolderError that names the holder."""
+    def one_writer(self) -> Iterator[str | None]:
+        """Holds the run against a second writer.
+
+        Yields:
+            The earlier holder where it went without letting go of the run, else None.
+
+        Raises:
+            RunFolderError: another process holds it; the message names it.
+        """
         holder = self.root / ".lock.holder"
         lock = filelock.FileLock(self.lock)
         try:
@@ -82,12 +100,25 @@ class RunFolder:
         except filelock.Timeout as error:
             name = holder.read_text() if holder.exists() else "another process"
             raise RunFolderError(f"{self.root} is being written by {name}: wait for it, or end it first") from error
+        # The system lets go of a lock whose process is dead, so a name that is left behind is that of a dead one.
+        gone = holder.read_text() if holder.exists() else None
         try:
             holder.write_text(f"process {os.getpid()} on {os.uname().nodename}")
-            yield
+            yield gone
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+
+def state_path(folder: Path, trial: str, epoch: int) -> Path:
+    """The file from which a trial goes on after an epoch."""
+    return folder / f"{trial}.{epoch}.safetensors"
+
+
+def state_files(folder: Path, trial: str) -> list[tuple[int, Path]]:
+    """The files from which a trial could go on, as (epoch, path), newest first."""
+    matches = [(_STATE.fullmatch(path.name), path) for path in (folder.iterdir() if folder.is_dir() else ())]
+    return sorted(((int(m["epoch"]), path) for m, path in matches if m and m["trial"] == trial), reverse=True)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

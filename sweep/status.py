@@ -15,7 +15,9 @@ def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
         events: the journal's events, in order.
     """
     start = next((event for event in events if event["kind"] == "run_started"), None)
-    end = next((event for event in reversed(events) if event["kind"] == "run_ended"), None)
+    # A run that was resumed is under way again, whatever its end before.
+    last = next((event for event in reversed(events) if event["kind"] in ("run_ended", "resumed")), None)
+    end = last if last and last["kind"] == "run_ended" else None
     created = {e["trial"]: e.get("stage", "retraining") for e in events if e["kind"].endswith("_created")}
     state = dict.fromkeys(created, "waiting")
     epochs: Counter[str] = Counter()

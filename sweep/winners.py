@@ -7,6 +7,7 @@ by the validation metric of their last epoch.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sweep.configuration import Configuration
@@ -69,3 +70,18 @@ def stage_winner(winners: dict[tuple, Winner | None], dataset: str, mode: str) -
     sign = 1.0 if mode == "min" else -1.0
     found = [winner for (name, _), winner in winners.items() if name == dataset and winner is not None]
     return min(found, key=lambda winner: sign * winner.value, default=None)
+
+
+def winner_events(
+    events: list[dict[str, Any]], stage: str, mode: str, datasets: Iterable[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What a stage's end records of its winners, as (kind, fields)."""
+    winners = cell_winners(events, stage)
+    for (dataset, cell), winner in winners.items():
+        trial, value = (winner.trial, winner.value) if winner else (None, None)
+        yield "cell_winner", {"stage": stage, "dataset": dataset, "cell": dict(cell), "trial": trial, "value": value}
+    for dataset in datasets:
+        best = stage_winner(winners, dataset, mode)
+        if best is not None:
+            fields = {name: getattr(best, name) for name in ("stage", "dataset", "cell", "trial", "value")}
+            yield "stage_winner", {**fields, "configuration": best.configuration.as_dict()}

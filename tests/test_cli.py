@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from sweep.cli import commands
 from sweep.journal import Journal
+from sweep.run_folder import RunFolder
 
 
 def call(*arguments: object):
@@ -19,7 +21,7 @@ def call(*arguments: object):
 
 def test_help_names_every_command():
     text = call("--help").stdout
-    assert all(name in text for name in ("plan", "run", "report", "retrain", "status", "reconstruct"))
+    assert all(name in text for name in ("plan", "run", "resume", "report", "retrain", "status", "reconstruct"))
 
 
 def test_unknown_option_is_a_usage_error():
@@ -69,7 +71,7 @@ def test_existing_run_exits_with_73(small_study, write_study, tmp_path):
     (tmp_path / "runs" / "small").mkdir(parents=True)
     done = call("run", write_study(small_study), "--runs", tmp_path / "runs")
     assert done.exit_code == 73
-    assert "exists already" in done.stderr
+    assert "exists already" in done.stderr and "aesweep resume" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["../out", ".hidden", "a/b", "x" * 65])
@@ -79,14 +81,14 @@ def test_run_name_that_is_no_plain_name_exits_with_73(small_study, write_study, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("command", ["report", "status", "retrain"])
+@pytest.mark.parametrize("command", ["report", "status", "retrain", "resume"])
 def test_folder_that_is_no_run_exits_with_73(tmp_path, command):
     done = call(command, tmp_path)
     assert done.exit_code == 73
     assert "is not a run" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["report", "status", "retrain"])
+@pytest.mark.parametrize("command", ["report", "status", "retrain", "resume"])
 def test_damaged_journal_exits_with_65(tmp_path, command):
     (tmp_path / "journal.jsonl").write_text("no record\n")
     done = call(command, tmp_path)
@@ -125,3 +127,19 @@ def test_plan_shows_stages_and_retraining_for_people_and_scripts(small_study, wr
 def test_installed_command_reports_its_version():
     done = subprocess.run([sys.executable, "-m", "sweep.cli", "--version"], capture_output=True, text=True, check=True)
     assert "aesweep" in done.stdout
+
+
+def test_resume_of_a_journal_without_a_beginning_exits_with_65(tmp_path):
+    Journal(tmp_path / "journal.jsonl").close()
+    done = call("resume", tmp_path)
+    assert done.exit_code == 65
+    assert "nothing was recorded yet" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_second_driver_exits_with_73_and_names_the_first(tmp_path):
+    Journal(tmp_path / "journal.jsonl").close()
+    with RunFolder(tmp_path).one_writer():
+        done = call("resume", tmp_path)
+    assert done.exit_code == 73
+    assert f"process {os.getpid()}" in done.stderr

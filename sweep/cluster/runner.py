@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from data.datasets import ImageData
-from sweep.asha import Asha
 from sweep.job import Job
+from sweep.recorder import Recorder
 from sweep.study import Resources
 
 # Ray reads these when it is imported and when it starts; what the user has set stands.
@@ -71,19 +71,15 @@ class Cluster:
         self,
         jobs: Iterable[Job],
         *,
-        record: Callable[..., Any],
-        metric: str,
-        ashas: dict[Any, Asha],
+        recorder: Recorder,
         resources: Resources,
         stop_requested: Callable[[], bool],
     ) -> None:
         """Trains the jobs in their order, as many at once as there is room for.
 
         Args:
-            jobs: what to train.
-            record: appends an event to the journal.
-            metric: the row's field that ASHA compares.
-            ashas: by (data set, cell); empty to train every job to its end.
+            jobs: what to train; the recorder has opened them.
+            recorder: records what they report, and says which of them go on.
             resources: what each trial holds.
             stop_requested: asked all the time; once true, trials are ended and recorded as interrupted.
         """
@@ -93,7 +89,7 @@ class Cluster:
         from sweep.cluster.trial import train_trial
 
         logging.getLogger("ray.tune").setLevel(logging.ERROR)
-        scheduler = RecordingScheduler(record, metric, ashas)
+        scheduler = RecordingScheduler(recorder, stop_requested)
 
         class Requested(tune.Stopper):
             def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -117,7 +113,7 @@ class Cluster:
                 storage_path=os.path.join(self._folder, "tune"), verbose=0, stop=Requested(), log_to_file=False
             ),
         ).fit()
-        scheduler.end_unfinished("the run was interrupted")
+        recorder.end_unfinished("the run was interrupted")
 
 
 def _object_store_bytes(images: dict[str, ImageData]) -> int:

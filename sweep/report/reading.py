@@ -8,11 +8,14 @@ from typing import Any
 from sweep.configuration import Configuration
 from sweep.report.rows import Cell, Epoch, Retraining, Run, Stage, Trial
 
+_SESSION = ("run_ended", "resumed")
+
 
 def read_run(events: list[dict[str, Any]]) -> Run:
     """A run's rows from the events of its journal, in order."""
     start = next((event for event in events if event["kind"] == "run_started"), None)
-    ends = [event for event in events if event["kind"] == "run_ended"]
+    # A run that was resumed is under way again, whatever its end before.
+    last = next((event for event in reversed(events) if event["kind"] in _SESSION), None)
     trials = _trials(events)
     ended = {event["stage"]: event["seconds"] for event in events if event["kind"] == "stage_ended"}
     stages = {e["stage"]: _stage(e, trials, ended) for e in events if e["kind"] == "stage_started"}
@@ -25,7 +28,7 @@ def read_run(events: list[dict[str, Any]]) -> Run:
             }
     pictures = {(e["dataset"], e["stage"], e["purpose"]): e for e in events if e["kind"] == "pictures"}
     return Run(
-        status=ends[-1]["status"] if ends else ("unfinished" if start else "empty"),
+        status=last["status"] if last and last["kind"] == "run_ended" else ("unfinished" if start else "empty"),
         study=start["study"] if start else {},
         study_hash=start["study_hash"] if start else "",
         command=tuple(start["command"]) if start else (),
@@ -37,7 +40,7 @@ def read_run(events: list[dict[str, Any]]) -> Run:
         baselines=baselines,
         pictures=tuple(pictures.values()),
         started_at=start["time"] if start else None,
-        seconds=sum(event["seconds"] for event in ends),
+        seconds=sum(e.get("seconds", 0) + e.get("unrecorded_seconds", 0) for e in events if e["kind"] in _SESSION),
         retraining_seconds=ended.get("retraining"),
     )
 
@@ -53,6 +56,7 @@ def _trials(events: list[dict[str, Any]]) -> dict[str, Trial]:
         if event["kind"] == "row":
             per_seed = tuple(value for value in event.get("per_seed") or () if value is not None)
             values = {number: event.get(number) for number in numbers}
+            ends.pop(name, None)  # an interrupted trial that goes on
             rows[name][event["epoch"]] = Epoch(epoch=event["epoch"], per_seed=per_seed, **values)
         elif event["kind"] == "decision":
             decisions[name].append(event)

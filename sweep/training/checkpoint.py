@@ -82,7 +82,7 @@ def write_checkpoint(
         "epochs": state.epoch,
     }
     tensors = module.state_dict()
-    description["sha256"] = _digest(description, tensors)
+    description["sha256"] = content_digest(description, tensors)
     # Sorted, and one entry alone: the library keeps no order among entries, and the same model gives the same bytes.
     metadata = {FORMAT: json.dumps(description, sort_keys=True)}
     content = safetensors.torch.save(tensors, metadata=metadata)
@@ -143,7 +143,7 @@ def _parse(path: Path, text: str | None, tensors: dict[str, Tensor]) -> tuple[Ch
             raise CheckpointError(
                 f"{path}: expected checkpoint format {VERSION}, got {values['version']}; read it with that aesweep"
             )
-        if values.pop("sha256") != _digest(values, tensors):
+        if values.pop("sha256") != content_digest(values, tensors):
             raise CheckpointError(f"{path}: the checkpoint's content is not what was written; {_REMEDY}")
         metadata = CheckpointMetadata(
             configuration=Configuration.from_dict(values["configuration"]),
@@ -157,7 +157,7 @@ def _parse(path: Path, text: str | None, tensors: dict[str, Tensor]) -> tuple[Ch
         raise CheckpointError(f"{path}: the checkpoint's metadata is damaged ({error!r}); {_REMEDY}") from error
 
 
-def _digest(description: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+def content_digest(description: dict[str, Any], tensors: dict[str, Tensor]) -> str:
     """A hash of a checkpoint's content, so that a damaged file is known without the journal at hand."""
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):

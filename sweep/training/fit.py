@@ -5,6 +5,7 @@ Pure torch: usable in a notebook, and what a Ray Tune trial runs.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from models.metrics import mse, psnr_db, ssim
 from sweep.job import Job
 from sweep.training.checkpoint import write_checkpoint
 from sweep.training.images import evaluation_input, prepare, to_float
+from sweep.training.member_file import newest_members, write_members
 from sweep.training.pack import Pack
 from sweep.training.precision import configure_torch
 
@@ -30,14 +32,20 @@ def fit(job: Job, images: ImageData) -> Iterator[dict[str, Any]]:
     validation_mse, validation_psnr_db and per_seed (the validation MSE of each seed). With several seeds, numbers are
     means over them. The last row of a retraining holds `test` (mse, psnr_db, ssim) and `checkpoint` (file, sha256,
     num_bytes). For a denoiser (noise variance above 0) every error is that of the denoised image against the clean one.
+
+    A job of which some epochs are recorded goes on from the newest whole state of its members, else from the start; its
+    first row then holds `continued` (epoch, rejected), and epochs that are trained again give the same rows again.
     """
     configure_torch(num_threads=1, precision=job.precision)
     prepared = prepare(images, job)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     pack = Pack(prepared.training, device=device, precision=job.precision)
+    begin = newest_members(job, images.sha256)
     for seed in job.seeds:
-        pack.add(f"{job.trial}/{seed}", job.configuration, seed=seed, epochs=job.epochs)
-    for epoch in range(1, job.epochs + 1):
+        state = begin.states.get(seed)
+        pack.add(f"{job.trial}/{seed}", job.configuration, seed=seed, epochs=job.epochs, state=state)
+    saved_at = time.monotonic()
+    for epoch in range(begin.epoch + 1, job.epochs + 1):
         started = time.perf_counter()
         results = pack.train_epoch()
         row: dict[str, Any] = {
@@ -61,9 +69,18 @@ def fit(job: Job, images: ImageData) -> Iterator[dict[str, Any]]:
             test = to_float(images.test.reshape(len(images.test), -1))
             row["test"] = _errors(pack, key, test, job, "test", shape=images.test.shape[1:])
             row["checkpoint"] = _checkpoint(pack, key, job, images)
+        if job.recorded and epoch == begin.epoch + 1:
+            row["continued"] = {"epoch": begin.epoch, "rejected": begin.rejected}
         yield row
         if row["diverged"]:
             return
+        # Only now is the row taken, and the trial known to go on: no state is ahead of the record.
+        if job.states and epoch < job.epochs and time.monotonic() - saved_at >= job.state_interval_s:
+            # A full disk costs a run that is killed later some epochs; it shall not cost this trial.
+            with contextlib.suppress(OSError):
+                states = {seed: pack.export(f"{job.trial}/{seed}") for seed in job.seeds}
+                write_members(job, images.sha256, epoch, states)
+            saved_at = time.monotonic()
 
 
 def _errors(

@@ -135,7 +135,7 @@ def test_another_safetensors_file_and_a_pickle_are_refused(tmp_path):
 
 def rewrite(path, change) -> None:
     """Changes a checkpoint and makes its own hash agree, as only another program could."""
-    from sweep.training.checkpoint import FORMAT, _digest
+    from sweep.training.checkpoint import FORMAT, content_digest
 
     content = path.read_bytes()
     size = struct.unpack("<Q", content[:8])[0]
@@ -143,7 +143,7 @@ def rewrite(path, change) -> None:
     tensors = safetensors.torch.load(content)
     del description["sha256"]
     change(description, tensors)
-    description["sha256"] = _digest(description, tensors)
+    description["sha256"] = content_digest(description, tensors)
     path.write_bytes(safetensors.torch.save(tensors, metadata={FORMAT: json.dumps(description)}))
 
 

@@ -1,0 +1,97 @@
+"""A run's execution as a command does it: alone in its folder, under progress and signals, with a report at its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from data.datasets import ImageData
+from sweep.interruption import Interruption
+from sweep.outcome import Outcome
+from sweep.progress import Progress
+from sweep.run_folder import RunFolder
+from sweep.study import Study
+
+if TYPE_CHECKING:
+    from sweep.run import Run
+
+
+class Execution:
+    """One command's work on a run.
+
+    Args:
+        folder: the run.
+        workers: trials at once on this machine; None for its cores.
+        address: of a running Ray cluster, or None.
+        save_every_s: see `Run.state_interval_s`.
+        as_json: say how it ended in JSON.
+        quiet: no progress.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        workers: int | None,
+        address: str | None,
+        save_every_s: float,
+        as_json: bool,
+        quiet: bool,
+    ):
+        self._folder = folder
+        self._settings = {
+            "num_workers": workers or num_cores(),
+            "address": address,
+            "state_interval_s": save_every_s,
+        }
+        self._as_json = as_json
+        self._progress = Progress(Console(stderr=True, highlight=False), quiet)
+        self._interruption = Interruption()
+
+    def run(self, study: Study, images: dict[str, ImageData]) -> Run:
+        """The run, as it stands in its folder."""
+        from sweep.run import Run
+
+        followed = {"progress": self._progress, "interruption": self._interruption}
+        return Run(study, self._folder, images, **followed, **self._settings)
+
+    def follow(self, execute: Callable[[], Outcome]) -> None:
+        """Executes, writes the report, says how it ended, and exits accordingly."""
+        with self._folder.one_writer() as gone, self._interruption:
+            if gone:
+                click.echo(f"{gone} held {self._folder.root} and is gone: its lock is taken over", err=True)
+            with self._progress:
+                outcome = execute()
+            report = write_report(self._folder)
+        self._say(outcome, report)
+        if outcome.status == "interrupted":
+            sys.exit(128 + outcome.signal_number)
+        sys.exit(0 if outcome.status == "completed" else 1)
+
+    def _say(self, outcome: Outcome, report: Path) -> None:
+        root = self._folder.root
+        values = {"run": str(root), "report": str(report), "status": outcome.status, "missing": outcome.missing}
+        click.echo(json.dumps(values) if self._as_json else str(report))
+        for missing in outcome.missing:
+            click.echo(f"no result: {missing}", err=True)
+        if outcome.status == "interrupted":
+            click.echo(f"interrupted; what is done is recorded, and goes on with: aesweep resume {root}", err=True)
+
+
+def write_report(folder: RunFolder) -> Path:
+    """The report's page, with its tables and figures."""
+    from sweep.report.page import write_report
+
+    return write_report(folder)
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,346 @@
+"""A run goes on from its journal to the result that it would have had: with a toy in place of the training, so that it
+can be killed between any two events. `tests/test_resume_ray.py` kills real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import signal
+
+import pytest
+from rich.console import Console
+
+import sweep.comparison
+import sweep.pictures
+import sweep.run
+from sweep.errors import JournalError, RunFolderError
+from sweep.journal import Journal, read_journal
+from sweep.outcome import Outcome
+from sweep.progress import Progress
+from sweep.resume import check_images, is_over, missing, recorded_study, standings, unrecorded_seconds
+from sweep.run import Run, load_images
+from sweep.run_folder import RunFolder
+from sweep.study import load_study
+
+# What may differ between a run that was killed and one that was not: when, how long, and how it was resumed.
+TIMES = {"time", "seq", "seconds", "command", "environment"}
+
+
+class ToyCluster:
+    """Trains one trial after another without training: each row follows from the trial and the epoch alone."""
+
+    trained: list = []  # noqa: RUF012 - (trial, epoch) as they were asked for, of all clusters
+    diverging: frozenset = frozenset()
+    failing: frozenset = frozenset()
+    interrupt_after: int | None = None
+
+    def __init__(self, images, num_workers, address=None):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def train(self, jobs, *, recorder, resources, stop_requested):
+        for job in jobs:
+            if job.trial in self.failing:
+                recorder.fail(job, "the worker broke")
+                continue
+            epoch = job.recorded - 1 if job.recorded > 1 and job.recorded % 2 else 0  # an older state, or none
+            goes_on = True
+            while goes_on and not stop_requested():
+                epoch += 1
+                type(self).trained.append((job.trial, epoch))
+                if len(self.trained) == self.interrupt_after:
+                    interruption.signal_number = signal.SIGINT
+                goes_on = recorder.take(job, toy_row(job, epoch, self.diverging), seconds=0.1)
+        recorder.end_unfinished("the run was interrupted")
+
+
+class Interrupted:
+    """An interruption that a test sets."""
+
+    signal_number = None
+
+    def install(self):
+        pass
+
+    def requested(self):
+        return self.signal_number is not None
+
+
+interruption = Interrupted()
+
+
+def toy_row(job, epoch, diverging):
+    digest = hashlib.sha256(f"{job.trial}/{epoch}".encode()).digest()
+    value = (1 + digest[0] / 256) / (1 + epoch)
+    bad = job.trial in diverging and epoch == 2
+    row = {"epoch": epoch, "loss": math.nan if bad else value, "training_mse": value, "learning_rate": 0.1}
+    row |= {"seconds": 0.1, "diverged": bad}
+    if job.purpose == "search":
+        row |= {"validation_mse": value, "validation_psnr_db": -value, "per_seed": [value]}
+    elif epoch == job.epochs:
+        row |= {"test/mse": value, "test/psnr_db": -value, "test/ssim": value}
+        row |= {"checkpoint/file": "checkpoints/none", "checkpoint/sha256": "0", "checkpoint/num_bytes": 1}
+    return row
+
+
+def toy_pictures(folder, images, done, num_pictures, skip=()):
+    for stage in dict.fromkeys(winner.stage for retraining in done for winner in retraining.serves):
+        if stage not in skip:
+            yield {"dataset": images.name, "stage": stage, "purpose": "reconstruction", "file": "none"}
+
+
+def toy_baselines(jobs, images, stage=None):
+    split = "test" if stage is None else "validation"
+    for latent_dim in sorted({job.configuration.latent_dim for job in jobs}):
+        fields = {"dataset": images.name, "split": split, "stage": stage, "method": "pca", "latent_dim": latent_dim}
+        yield {**fields, "noise_variance": None, "mse": 0.1, "psnr_db": 10.0, "ssim": None}
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch):
+    monkeypatch.setattr(sweep.run, "Cluster", ToyCluster)
+    monkeypatch.setattr(sweep.run, "describe_environment", dict)
+    monkeypatch.setattr(Journal, "sync", lambda journal: None)
+    monkeypatch.setattr(sweep.comparison, "validation_baselines", toy_baselines)
+    monkeypatch.setattr(sweep.comparison, "test_baselines", toy_baselines)
+    monkeypatch.setattr(sweep.pictures, "take_pictures", toy_pictures)
+    monkeypatch.setattr(interruption, "signal_number", None)
+    for name, value in (("trained", []), ("diverging", frozenset()), ("failing", frozenset())):
+        monkeypatch.setattr(ToyCluster, name, value)
+    monkeypatch.setattr(ToyCluster, "interrupt_after", None)
+
+
+@pytest.fixture
+def study(small_study, write_study):
+    return load_study(write_study(small_study))
+
+
+@pytest.fixture(scope="module")
+def images():
+    class Study:
+        class Digits:
+            name, path = "digits", None
+
+        datasets = (Digits,)
+
+    return load_images(Study, None, False)
+
+
+def new_run(study, folder, images) -> Run:
+    folder.root.mkdir(parents=True, exist_ok=True)
+    progress = Progress(Console(file=io.StringIO()))
+    return Run(study, folder, images, progress=progress, interruption=interruption, num_workers=1)
+
+
+def finished(study, folder, images) -> list[dict]:
+    assert new_run(study, folder, images).execute(["aesweep"]).status != "interrupted"
+    return read_journal(folder.journal)
+
+
+def record(events) -> list[dict]:
+    """What must be the same: all that was recorded, in its order, but for times and what tells of the resuming."""
+    return [
+        {name: value for name, value in event.items() if name not in TIMES}
+        for event in events
+        if event["kind"] not in ("resumed", "continued", "run_ended")
+        and not (event["kind"] == "trial_ended" and event["status"] == "interrupted")
+    ]
+
+
+def cut(folder, lines, number):
+    """A copy of a run that was killed right after so many events."""
+    folder.root.mkdir(parents=True)
+    folder.journal.write_bytes(b"".join(lines[:number]))
+
+
+@pytest.mark.parametrize("case", ["plain", "diverging and failing"])
+def test_run_killed_between_any_two_events_has_the_record_that_it_would_have_had(
+    study, tmp_path, images, monkeypatch, case
+):
+    if case != "plain":
+        monkeypatch.setattr(ToyCluster, "diverging", frozenset({"architecture-digits-0001"}))
+        monkeypatch.setattr(ToyCluster, "failing", frozenset({"regularization-digits-0002"}))
+    whole = RunFolder(tmp_path / "whole")
+    events = finished(study, whole, images)
+    assert {event["kind"] for event in events} > {"baseline", "pictures", "retrained", "stage_winner", "decision"}
+    lines = whole.journal.read_bytes().splitlines(keepends=True)
+    for number in range(1, len(lines)):
+        folder = RunFolder(tmp_path / f"{number}")
+        cut(folder, lines, number)
+        outcome = new_run(study, folder, images).resume(["aesweep", "resume"])
+        resumed = read_journal(folder.journal)
+        assert record(resumed) == record(events), f"killed after {events[number - 1]}"
+        assert outcome.status == resumed[-1]["status"] == events[-1]["status"]
+        assert sum(event["kind"] == "resumed" for event in resumed) == 1
+
+
+def test_run_killed_again_and_again_has_the_record_that_it_would_have_had(study, tmp_path, images):
+    whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    events = finished(study, whole, images)
+    lines = whole.journal.read_bytes().splitlines(keepends=True)
+    cut(folder, lines, 1)
+    num_resumed = 0
+    while not is_over(read_journal(folder.journal)):
+        num_resumed += 1
+        before = len(read_journal(folder.journal))
+        new_run(study, folder, images).resume(["aesweep", "resume"])
+        if len(read_journal(folder.journal)) > before + 30:
+            kept = folder.journal.read_bytes().splitlines(keepends=True)[: before + 30]
+            folder.journal.write_bytes(b"".join(kept))
+    assert num_resumed > 3
+    assert record(read_journal(folder.journal)) == record(events)
+
+
+@pytest.mark.parametrize("epochs", [1, 4, 17, 40, 62])
+def test_run_interrupted_by_a_signal_goes_on_to_the_same_record(study, tmp_path, images, monkeypatch, epochs):
+    events = finished(study, RunFolder(tmp_path / "whole"), images)
+    folder = RunFolder(tmp_path / "interrupted")
+    monkeypatch.setattr(ToyCluster, "trained", [])
+    monkeypatch.setattr(ToyCluster, "interrupt_after", epochs)
+    outcome = new_run(study, folder, images).execute(["aesweep"])
+    assert outcome == Outcome("interrupted", signal.SIGINT, [])
+    monkeypatch.setattr(interruption, "signal_number", None)
+    monkeypatch.setattr(ToyCluster, "interrupt_after", None)
+    assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
+    resumed = read_journal(folder.journal)
+    assert record(resumed) == record(events)
+    assert [event["status"] for event in resumed if event["kind"] == "run_ended"] == ["interrupted", "completed"]
+
+
+def test_finished_run_is_left_as_it_is(study, tmp_path, images):
+    folder = RunFolder(tmp_path / "run")
+    finished(study, folder, images)
+    before = folder.journal.read_bytes()
+    assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
+    assert folder.journal.read_bytes() == before
+
+
+def test_trials_that_ended_and_stages_that_are_closed_are_not_trained_again(study, tmp_path, images, monkeypatch):
+    whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    events = finished(study, whole, images)
+    lines = whole.journal.read_bytes().splitlines(keepends=True)
+    number = [event["kind"] for event in events].index("stage_ended") + 20
+    cut(folder, lines, number)
+    ended = {event["trial"] for event in events[:number] if event["kind"] == "trial_ended"}
+    monkeypatch.setattr(ToyCluster, "trained", [])
+    new_run(study, folder, images).resume(["aesweep", "resume"])
+    assert ended and not ended & {trial for trial, _ in ToyCluster.trained}
+
+
+def test_retraining_begun_with_other_settings_is_finished_too(study, tmp_path, images):
+    whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    finished(study, whole, images)
+    more = study.model_copy(deep=True)
+    for stage in more.stages.values():
+        stage.retraining.seeds = 4
+    assert new_run(more, whole, images).execute_retraining().status == "completed"
+    events = read_journal(whole.journal)
+    first = [event["kind"] for event in events].index("run_ended")
+    number = next(e["seq"] for e in events if e["kind"] == "retrained" and e["seq"] > first) + 1
+    cut(folder, whole.journal.read_bytes().splitlines(keepends=True), number)
+    assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
+
+    def retrained(found):
+        return sorted(event["trial"] for event in found if event["kind"] == "retrained")
+
+    assert retrained(read_journal(folder.journal)) == retrained(events)
+
+
+def test_states_of_ended_trials_are_removed_and_those_of_open_ones_kept(study, tmp_path, images, monkeypatch):
+    folder = RunFolder(tmp_path / "run")
+    monkeypatch.setattr(ToyCluster, "interrupt_after", 17)
+    new_run(study, folder, images).execute(["aesweep"])
+    standing = standings(read_journal(folder.journal))
+    last = [trial for trial, found in standing.items() if found.status is None and found.epochs]
+    ended = [trial for trial, found in standing.items() if found.status]
+    folder.states.mkdir()
+    names = {f"{trial}.1.safetensors" for trial in (*last, *ended)} | {".torn.safetensors.x1", "other"}
+    for name in names:
+        (folder.states / name).write_bytes(b"")
+    monkeypatch.setattr(interruption, "signal_number", None)
+    monkeypatch.setattr(ToyCluster, "interrupt_after", len(ToyCluster.trained) + 1)
+    run = new_run(study, folder, images)
+    run._finish = lambda: Outcome("interrupted", signal.SIGINT, [])
+    run.resume(["aesweep", "resume"])
+    assert last and ended
+    assert {path.name for path in folder.states.iterdir()} == {f"{trial}.1.safetensors" for trial in last}
+
+
+def test_journal_of_nothing_is_refused(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    Journal(path).close()
+    with pytest.raises(JournalError, match="nothing was recorded yet"):
+        recorded_study(read_journal(path), path)
+
+
+def test_study_that_is_not_what_its_hash_says_is_refused(study, tmp_path, images):
+    events = finished(study, RunFolder(tmp_path / "run"), images)
+    assert recorded_study(events, tmp_path) == study
+    events[0]["study"]["seed"] += 1
+    with pytest.raises(JournalError, match="the study's hash"):
+        recorded_study(events, tmp_path)
+
+
+@pytest.mark.parametrize("field", ["sha256", "shape", "num_validation_images"])
+def test_changed_images_are_refused_with_one_line(study, tmp_path, images, field):
+    events = finished(study, RunFolder(tmp_path / "run"), images)
+    found = {name: dict(values) for name, values in events[0]["datasets"].items()}
+    check_images(events, found, tmp_path)
+    found["digits"][field] = "another"
+    with pytest.raises(JournalError, match=f"data set digits: {field} is another now") as error:
+        check_images(events, found, tmp_path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_decision_that_does_not_follow_from_those_before_is_refused(study, tmp_path, images):
+    whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "changed")
+    events = finished(study, whole, images)
+    folder.root.mkdir()
+    stops = [event["seq"] for event in events if event["kind"] == "decision" and event["action"] == "stop"]
+    with Journal(folder.journal) as journal:
+        for event in events[: stops[0] + 1]:
+            if event["seq"] == stops[0]:
+                event["action"] = "continue"
+            journal.append(event["kind"], **{k: v for k, v in event.items() if k not in ("seq", "kind", "time")})
+    with pytest.raises(JournalError, match="does not follow from those before it"):
+        new_run(study, folder, images).resume(["aesweep", "resume"])
+
+
+def test_trial_of_another_configuration_is_refused(study, tmp_path, images):
+    events = finished(study, RunFolder(tmp_path / "run"), images)
+    created = next(event for event in events if event["kind"] == "trial_created")
+    fields = {name: created[name] for name in ("trial", "stage", "configuration")}
+    assert not list(missing([("trial_created", fields)], events, tmp_path))
+    fields["configuration"] = {**fields["configuration"], "latent_dim": 99}
+    with pytest.raises(JournalError, match="trial_created: configuration"):
+        list(missing([("trial_created", fields)], events, tmp_path))
+
+
+def test_time_of_a_session_that_was_killed_is_that_of_its_events():
+    def event(kind, time):
+        return {"kind": kind, "time": time}
+
+    killed = [event("run_started", 10.0), event("row", 17.5)]
+    assert unrecorded_seconds(killed) == 7.5
+    ended = [*killed, event("run_ended", 18.0)]
+    assert unrecorded_seconds(ended) == 0
+    assert unrecorded_seconds([*ended, event("resumed", 100.0), event("row", 102.0)]) == 2
+
+
+def test_second_writer_is_refused_with_the_name_of_the_first_and_a_dead_ones_lock_is_taken_over(tmp_path):
+    folder = RunFolder(tmp_path)
+    with folder.one_writer() as gone:
+        assert gone is None
+        with pytest.raises(RunFolderError, match=r"is being written by process \d+ on"), folder.one_writer():
+            pass
+    (tmp_path / ".lock.holder").write_text("process 7 on elsewhere")
+    with folder.one_writer() as gone:
+        assert gone == "process 7 on elsewhere"
+    with folder.one_writer() as gone:
+        assert gone is None
