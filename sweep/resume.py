@@ -16,7 +16,8 @@ from typing import Any
 from sweep.asha import Asha
 from sweep.errors import JournalError
 from sweep.job import Job
-from sweep.study import Study, check_study
+from sweep.study import Study
+from sweep.study_file import check_study
 
 Event = dict[str, Any]
 

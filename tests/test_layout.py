@@ -40,7 +40,7 @@ ALLOWED = {
     "sweep.asha": set(),
     "sweep.job": {"sweep.configuration", "sweep.search_space", "sweep.study"},
     "sweep.winners": {"sweep.configuration", "sweep.job"},
-    "sweep.resume": {"sweep.asha", "sweep.errors", "sweep.job", "sweep.study"},
+    "sweep.resume": {"sweep.asha", "sweep.errors", "sweep.job", "sweep.study", "sweep.study_file"},
     "sweep.recorder": {"sweep.asha", "sweep.job", "sweep.resume"},
     "sweep.outcome": set(),
 }

@@ -14,14 +14,15 @@ from rich.console import Console
 import sweep.comparison
 import sweep.pictures
 import sweep.run
+from data.datasets import load_dataset
 from sweep.errors import JournalError, RunFolderError
 from sweep.journal import Journal, read_journal
 from sweep.outcome import Outcome
 from sweep.progress import Progress
 from sweep.resume import check_images, is_over, missing, recorded_study, standings, unrecorded_seconds
-from sweep.run import Run, load_images
+from sweep.run import Run
 from sweep.run_folder import RunFolder
-from sweep.study import load_study
+from sweep.study_file import load_study
 
 # What may differ between a run that was killed and one that was not: when, how long, and how it was resumed.
 TIMES = {"time", "seq", "seconds", "command", "environment"}
@@ -123,13 +124,7 @@ def study(small_study, write_study):
 
 @pytest.fixture(scope="module")
 def images():
-    class Study:
-        class Digits:
-            name, path = "digits", None
-
-        datasets = (Digits,)
-
-    return load_images(Study, None, False)
+    return {"digits": load_dataset("digits")}
 
 
 def new_run(study, folder, images) -> Run:
