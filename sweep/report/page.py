@@ -17,7 +17,7 @@ import pandas as pd
 
 from sweep.journal import read_journal
 from sweep.report import markdown, record_tables, result_tables
-from sweep.report.account import account_sentence, account_table, failure_table
+from sweep.report.account import account_sentence, account_table, failure_table, stops_text
 from sweep.report.figures.rungs import rungs_figure
 from sweep.report.figures.style import Drawing, save, styled
 from sweep.report.published import Published
@@ -82,7 +82,7 @@ class Report:
         self.frames: dict[str, pd.DataFrame] = {
             "trials": trial_table(run),
             "retrainings": seed_table(run),
-            "account": self._account,
+            "account": self._account.assign(stopped_at=self._account["stopped_at"].map(stops_text)),
             "failures": self._failures,
         }
         for (stage, dataset), frame in self._cells.items():
