@@ -23,7 +23,6 @@ class Epoch:
     training_mse: float | None
     validation_mse: float | None
     validation_psnr_db: float | None
-    validation_ssim: float | None
     seconds: float | None
     per_seed: tuple[float, ...]
 

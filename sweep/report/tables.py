@@ -17,7 +17,7 @@ from sweep.report.rows import Cell, Retraining, Run, Stage, Trial
 from sweep.statistics import Estimate, estimate, ranks
 
 # The journal's metrics, as baselines and retrained winners name them.
-QUANTITY = {"validation_mse": "mse", "validation_psnr_db": "psnr_db", "validation_ssim": "ssim"}
+QUANTITY = {"validation_mse": "mse", "validation_psnr_db": "psnr_db"}
 # Named here so that a run which has none yet has a header; the configuration follows.
 SEED_COLUMNS = (
     "trial", "dataset", "seed", "epochs", "num_images", "status", "serves", "training_mse", "test_mse", "test_psnr_db",
