@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import io
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +112,7 @@ class Report:
             account=record_tables.account_markdown(self._account),
             wall_times=self._wall_times(),
             failures=record_tables.failures_markdown(self._failures),
-            command=shlex.join(self.run.command),
+            command=markdown.shell_block(self.run.command),
             started=_utc(self.run.started_at),
             retraining_seeds=sorted({seed for r in self.run.retrainings for seed in r.trial.seeds}),
         )
@@ -122,8 +121,9 @@ class Report:
     def _state(self) -> list[str]:
         """What is missing of a run; empty where nothing is."""
         run, found = self.run, []
-        for name in run.study.get("stages", {}):
+        for name, settings in run.study.get("stages", {}).items():
             stage = run.stages.get(name)
+            earlier = run.stages.get(settings.get("from"))
             if stage is None:
                 found.append(f"Stage {markdown.inert(name)} was not started.")
             elif stage.seconds is None:
@@ -134,6 +134,13 @@ class Report:
                 )
             elif any(winner is None for winner in stage.winners.values()):
                 found.append(f"Stage {markdown.inert(name)} has cells in which no trial was trained to its end.")
+            if stage is not None and earlier is not None:
+                found += [
+                    f"Stage {markdown.inert(name)} was not run on {markdown.inert(markdown.dataset_name(dataset))}: "
+                    f"stage {markdown.inert(earlier.name)} has no winner there."
+                    for dataset in run.datasets
+                    if dataset not in stage.datasets and earlier.best(dataset) is None
+                ]
         owed = [retraining for retraining in run.retrainings if retraining.result is None]
         if owed:
             found.append(

@@ -174,6 +174,47 @@ def test_an_interrupted_run_says_what_is_missing(events: Events, other_folder: R
     assert "### Denoising" not in text
 
 
+def test_a_data_set_without_a_winner_is_named_where_a_later_stage_left_it_out(
+    events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.report.page.save", lambda *_: None)
+    events = json.loads(json.dumps(plain(events)))
+    for stage in ("regularization", "denoising"):
+        events[0]["study"]["stages"][stage]["from"] = "architecture"
+    later = ("regularization-mnist", "denoising-mnist", "retraining-mnist")
+    events = [e for e in events if not e.get("trial", "").startswith(later) and e["kind"] != "pictures"]
+    for event in events:
+        if event["kind"] == "trial_ended" and event["trial"].startswith("architecture-mnist"):
+            event["status"] = "failed"
+    text = write_report(write_events(other_folder, events)).read_text()
+    assert "> **Something is missing.**" in text
+    for stage in ("regularization", "denoising"):
+        assert f"> - Stage {stage} was not run on MNIST: stage architecture has no winner there." in text
+    assert "was not run on Fashion-MNIST" not in text
+
+
+def test_a_run_to_which_something_was_added_after_its_end_has_not_ended(
+    events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.report.page.save", lambda *_: None)
+    row = next(event for event in reversed(plain(events)) if event["kind"] == "row")
+    write_events(other_folder, [*plain(events), row])
+    assert "> **This run has not ended.**" in write_report(other_folder).read_text()
+
+
+def test_a_hostile_command_stays_in_its_block(events: Events, other_folder: RunFolder) -> None:
+    events = plain(events)
+    events[0] = {**events[0], "command": ["aesweep", "run", "a\n```\n<script>x</script>\n````sh\n\n\n\nb'\\"]}
+    text = write_report(write_events(other_folder, events[:1])).read_text()
+    page = MarkdownIt("commonmark").enable("table").render(text)
+    assert "<script" not in page and page.count("<pre>") == 1
+    block = re.search(r"^`{5,}sh\n(.*)\n`{5,}$", text, flags=re.MULTILINE)
+    said = subprocess.run(
+        ["bash", "-c", f'set -- {block[1]}; printf %s "$3"'], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == events[0]["command"][2]
+
+
 @pytest.mark.parametrize(
     "kind", ["run_started", "stage_started", "trial_created", "row", "retraining_created", "retrained"]
 )
