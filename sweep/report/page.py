@@ -32,7 +32,9 @@ from sweep.run_folder import RunFolder, write_whole
 
 
 def write_report(folder: RunFolder | Path) -> Path:
-    """Writes tables/*.csv, figures/*.png and *.svg, and report.md last; returns the report's path.
+    """Writes tables/*.csv, figures/*.png and *.svg, then report.md; returns the report's path.
+
+    Removes at the end what an earlier report left in these two folders under these endings.
 
     Args:
         folder: the run. It may be unfinished: what is missing is said in the report.
@@ -50,6 +52,9 @@ def write_report(folder: RunFolder | Path) -> Path:
         for drawing in report.drawings:
             save(drawing, folder.figures)
     write_whole(folder.report, text)
+    _remove_others(folder, folder.tables, {f"{name}.csv" for name in report.frames}, (".csv",))
+    names = {f"{drawing.name}{ending}" for drawing in report.drawings for ending in (".png", ".svg")}
+    _remove_others(folder, folder.figures, names, (".png", ".svg"))
     return folder.report
 
 
@@ -217,6 +222,15 @@ class Report:
         if run.seconds:
             parts.append(f"the whole run {markdown.duration(run.seconds)}")
         return markdown.listing(parts) if parts else ""
+
+
+def _remove_others(folder: RunFolder, part: Path, names: set[str], endings: tuple[str, ...]) -> None:
+    """Deletes the files right in a part of the run that are not among the names, of the given endings alone."""
+    if not part.resolve().is_relative_to(folder.root.resolve()):
+        return
+    for path in sorted(part.glob("*")):
+        if path.suffix in endings and path.name not in names and path.is_file():
+            path.unlink()
 
 
 def _csv(frame: pd.DataFrame) -> str:

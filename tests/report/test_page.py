@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,6 +214,31 @@ def test_a_hostile_command_stays_in_its_block(events: Events, other_folder: RunF
         ["bash", "-c", f'set -- {block[1]}; printf %s "$3"'], capture_output=True, text=True, check=True
     )
     assert said.stdout == events[0]["command"][2]
+
+
+def test_files_of_an_earlier_report_are_removed_and_others_stay(
+    folder: RunFolder, other_folder: RunFolder, events: Events, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept.png").touch()
+    write_events(other_folder, plain(events[:1]))
+    for part in (other_folder.figures, other_folder.tables):
+        part.mkdir()
+        for name in ("old.png", "old.svg", "old.csv", "notes.txt"):
+            (part / name).touch()
+    (other_folder.figures / "deeper").mkdir()
+    (other_folder.figures / "deeper" / "kept.png").touch()
+    (other_folder.root / "kept.png").touch()
+    write_report(other_folder)
+    assert {path.name for path in other_folder.figures.iterdir()} == {"old.csv", "notes.txt", "deeper"}
+    written = {"trials.csv", "retrainings.csv", "account.csv", "failures.csv"}
+    assert {path.name for path in other_folder.tables.iterdir()} == {"old.png", "old.svg", "notes.txt", *written}
+    assert (other_folder.root / "kept.png").exists() and (other_folder.figures / "deeper" / "kept.png").exists()
+    shutil.rmtree(other_folder.figures)
+    other_folder.figures.symlink_to(outside)
+    write_report(other_folder)
+    assert (outside / "kept.png").exists()
 
 
 @pytest.mark.parametrize(
