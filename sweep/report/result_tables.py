@@ -24,7 +24,7 @@ from sweep.report.sentences.rules import is_known
 from sweep.report.tables import QUANTITY
 from sweep.statistics import Estimate
 
-QUANTITY_NAMES = {"mse": "MSE", "psnr_db": "PSNR (dB)", "ssim": "SSIM"}
+QUANTITY_NAMES = {"mse": "MSE", "psnr_db": "PSNR (dB)"}
 METHOD_NAMES = {"pca": "PCA", "mean_image": "Mean image", "noisy_input": "Noisy input", "linear_mmse": "Linear MMSE"}
 # Behind a number: it is no better than ...
 MARKS = {"pca": " †", "mean_image": " ‡"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -124,13 +125,20 @@ def pictures(run: Run, folder: RunFolder, dataset: str, purpose: str, stage: str
             continue
         name = file_name(dataset, event["stage"], "pictures")
         if purpose == "reconstruction":
-            found.append(reconstruction_grid(name, dataset, event["stage"], arrays, event["latent_dim"]))
+            latent_dim = event["latent_dim"]
+            known = event.get("pca_latent_dim", min(latent_dim, _most_components(run.datasets[dataset])))
+            found.append(reconstruction_grid(name, dataset, event["stage"], arrays, latent_dim, known))
         else:
             found += [
                 denoising_grid(f"{name}-{variance:g}", dataset, arrays, index, variance)
                 for index, variance in enumerate(event["noise_variances"])
             ]
     return found
+
+
+def _most_components(facts: dict[str, Any]) -> int:
+    """How many components PCA has, fitted on all training and validation images."""
+    return min(facts["num_training_images"] + facts["num_validation_images"], math.prod(facts["shape"]))
 
 
 def picture_arrays(folder: RunFolder, event: dict[str, Any]) -> dict[str, np.ndarray] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -20,7 +21,9 @@ from sweep.report.figures.style import Drawing, styled
 from sweep.report.published import Published
 from sweep.report.reading import read_run
 from sweep.report.rows import Run
+from sweep.report.sections import pictures
 from sweep.report.tables import cell_table
+from sweep.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +45,7 @@ def drawings(run: Run) -> dict[str, Drawing]:
             "curves": learning_curves("c", stages["regularization"], "mnist"),
             "denoising": denoising_figure("d", run, stages["denoising"], "mnist", denoising),
             "rungs": rungs_figure("r", run, "mnist"),
-            "pictures": reconstruction_grid("p", "mnist", "architecture", arrays, 100),
+            "pictures": reconstruction_grid("p", "mnist", "architecture", arrays, 100, 100),
         }
 
 
@@ -137,6 +140,29 @@ def test_stopped_trials_end_at_their_rung(run: Run, drawings: dict[str, Drawing]
 
 def test_a_stage_without_a_winner_has_no_curves(run: Run) -> None:
     assert learning_curves("c", run.stages["regularization"], "no such data set") is None
+
+
+def test_pictures_state_the_numbers_of_each_method() -> None:
+    arrays = {name: np.zeros((2, 1, 8, 8)) for name in ("original", "winner", "pca")}
+    same = reconstruction_grid("p", "mnist", "architecture", arrays, 16, 16)
+    assert "PCA's, both from 16 numbers an image." in same.alternative
+    assert (
+        "from a code of length 16, by the retrained winner of architecture (its first seed) and by PCA." in same.caption
+    )
+    cut = reconstruction_grid("p", "mnist", "architecture", arrays, 100, 64)
+    assert "reconstructions from 100 numbers an image and PCA's from 64." in cut.alternative
+    assert "by PCA from 64 numbers, as many as there are." in cut.caption and "both" not in cut.alternative
+
+
+@pytest.mark.parametrize("recorded", [{}, {"pca_latent_dim": 64}])
+def test_pca_is_said_to_have_no_more_numbers_than_pixels(run: Run, folder: RunFolder, recorded: dict[str, int]) -> None:
+    (event,) = [e for e in run.pictures if (e["dataset"], e["purpose"]) == ("mnist", "reconstruction")]
+    facts = {**run.datasets["mnist"], "shape": [1, 8, 8]}
+    run = dataclasses.replace(
+        run, pictures=({**event, "latent_dim": 100, **recorded},), datasets={**run.datasets, "mnist": facts}
+    )
+    (drawing,) = pictures(run, folder, "mnist", "reconstruction")
+    assert "from 100 numbers an image and PCA's from 64." in drawing.alternative
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 24), (2, 5, 5)])
