@@ -11,17 +11,19 @@ from tabulate import tabulate
 def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
     """Plain values: the run's state, and for each stage its trials by state and its winners.
 
+    A trial's state is the status that it ended with; without an end, "unfinished" where it has rows (it is being
+    trained, or its run was killed) and "waiting" where it has none.
+
     Args:
         events: the journal's events, in order.
     """
     start = next((event for event in events if event["kind"] == "run_started"), None)
-    end = next((event for event in reversed(events) if event["kind"] == "run_ended"), None)
     created = {e["trial"]: e.get("stage", "retraining") for e in events if e["kind"].endswith("_created")}
     state = dict.fromkeys(created, "waiting")
     epochs: Counter[str] = Counter()
     for event in events:
         if event["kind"] == "row":
-            state[event["trial"]] = "running"
+            state[event["trial"]] = "unfinished"
             epochs[created[event["trial"]]] += 1
         elif event["kind"] == "trial_ended":
             state[event["trial"]] = event["status"]
@@ -33,7 +35,7 @@ def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
     ended = {event["stage"] for event in events if event["kind"] == "stage_ended"}
     return {
         "study": start["study"]["name"] if start else None,
-        "status": end["status"] if end else ("unfinished" if start else "empty"),
+        "status": run_state(events),
         "last_event_time": events[-1]["time"] if events else None,
         "stages": [
             {
@@ -51,6 +53,18 @@ def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
             if event["kind"] == "trial_ended" and event["status"] in ("failed", "diverged")
         ],
     }
+
+
+def run_state(events: list[dict[str, Any]]) -> str:
+    """The status that a run ended with: "completed", "interrupted" or "failed". Else:
+
+    "empty" where no start is recorded, "unfinished" where no end is, "open" where something follows the last end, as
+    when winners are retrained later.
+    """
+    ends = [event for event in events if event["kind"] == "run_ended"]
+    if not ends:
+        return "unfinished" if any(event["kind"] == "run_started" for event in events) else "empty"
+    return ends[-1]["status"] if events[-1]["kind"] == "run_ended" else "open"
 
 
 def status_text(values: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sweep.configuration import Configuration
 from sweep.report.rows import Cell, Epoch, Retraining, Run, Stage, Trial
+from sweep.status import run_state
 
 
 def read_run(events: list[dict[str, Any]]) -> Run:
@@ -27,7 +28,7 @@ def read_run(events: list[dict[str, Any]]) -> Run:
             }
     pictures = {(e["dataset"], e["stage"], e["purpose"]): e for e in events if e["kind"] == "pictures"}
     return Run(
-        status=_status(events, ends),
+        status=run_state(events),
         study=start["study"] if start else {},
         study_hash=start["study_hash"] if start else "",
         command=tuple(start["command"]) if start else (),
@@ -42,12 +43,6 @@ def read_run(events: list[dict[str, Any]]) -> Run:
         seconds=sum(event["seconds"] for event in ends),
         retraining_seconds=sum(retraining) if retraining else None,
     )
-
-
-def _status(events: list[dict[str, Any]], ends: list[dict[str, Any]]) -> str:
-    if not ends:
-        return "unfinished" if any(event["kind"] == "run_started" for event in events) else "empty"
-    return ends[-1]["status"] if events[-1]["kind"] == "run_ended" else "open"
 
 
 def _trials(events: list[dict[str, Any]]) -> dict[str, Trial]:
