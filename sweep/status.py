@@ -7,6 +7,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from sweep.report.reading import run_state
+
 
 def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
     """Plain values: the run's state, and for each stage its trials by state and its winners.
@@ -53,18 +55,6 @@ def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
             if event["kind"] == "trial_ended" and event["status"] in ("failed", "diverged")
         ],
     }
-
-
-def run_state(events: list[dict[str, Any]]) -> str:
-    """The status that a run ended with: "completed", "interrupted" or "failed". Else:
-
-    "empty" where no start is recorded, "unfinished" where no end is, "open" where something follows the last end, as
-    when winners are retrained later.
-    """
-    ends = [event for event in events if event["kind"] == "run_ended"]
-    if not ends:
-        return "unfinished" if any(event["kind"] == "run_started" for event in events) else "empty"
-    return ends[-1]["status"] if events[-1]["kind"] == "run_ended" else "open"
 
 
 def status_text(values: dict[str, Any]) -> str:

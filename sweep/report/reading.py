@@ -7,7 +7,6 @@ from typing import Any
 
 from sweep.configuration import Configuration
 from sweep.report.rows import Cell, Epoch, Retraining, Run, Stage, Trial
-from sweep.status import run_state
 
 
 def read_run(events: list[dict[str, Any]]) -> Run:
@@ -43,6 +42,18 @@ def read_run(events: list[dict[str, Any]]) -> Run:
         seconds=sum(event["seconds"] for event in ends),
         retraining_seconds=sum(retraining) if retraining else None,
     )
+
+
+def run_state(events: list[dict[str, Any]]) -> str:
+    """The status that a run ended with: "completed", "interrupted" or "failed". Else:
+
+    "empty" where no start is recorded, "unfinished" where no end is, "open" where something follows the last end, as
+    when winners are retrained later.
+    """
+    ends = [event for event in events if event["kind"] == "run_ended"]
+    if not ends:
+        return "unfinished" if any(event["kind"] == "run_started" for event in events) else "empty"
+    return ends[-1]["status"] if events[-1]["kind"] == "run_ended" else "open"
 
 
 def _trials(events: list[dict[str, Any]]) -> dict[str, Trial]:
