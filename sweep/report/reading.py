@@ -29,7 +29,7 @@ def read_run(events: list[dict[str, Any]]) -> Run:
             }
     pictures = {(e["dataset"], e["stage"], e["purpose"]): e for e in events if e["kind"] == "pictures"}
     return Run(
-        status=_status(events, ends),
+        status=run_state(events),
         study=start["study"] if start else {},
         study_hash=start["study_hash"] if start else "",
         command=tuple(start["command"]) if start else (),
@@ -46,7 +46,13 @@ def read_run(events: list[dict[str, Any]]) -> Run:
     )
 
 
-def _status(events: list[dict[str, Any]], ends: list[dict[str, Any]]) -> str:
+def run_state(events: list[dict[str, Any]]) -> str:
+    """The status that a run ended with: "completed", "interrupted" or "failed". Else:
+
+    "empty" where no start is recorded, "unfinished" where no end is, "open" where something follows the last end, as
+    when winners are retrained later.
+    """
+    ends = [event for event in events if event["kind"] == "run_ended"]
     if not ends:
         return "unfinished" if any(event["kind"] == "run_started" for event in events) else "empty"
     return ends[-1]["status"] if events[-1]["kind"] == "run_ended" else "open"
