@@ -55,12 +55,18 @@ def resume(folder: Path, check: int = 0) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> list[dict]:
-    """The journal of a run that nothing interrupted."""
+def whole_folder(tmp_path_factory) -> Path:
+    """A run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     done = subprocess.run(start_run(folder), capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
-    return read_journal(folder / "runs" / "small" / "journal.jsonl")
+    return folder / "runs" / "small"
+
+
+@pytest.fixture(scope="module")
+def whole(whole_folder) -> list[dict]:
+    """Its journal."""
+    return read_journal(whole_folder / "journal.jsonl")
 
 
 def killed(folder: Path, enough, seed: int, after_s: float = 1.0) -> list[dict]:
@@ -71,7 +77,7 @@ def killed(folder: Path, enough, seed: int, after_s: float = 1.0) -> list[dict]:
     while not (journal.exists() and enough(read_journal(journal))):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
         time.sleep(0.01)
-    time.sleep(random.Random(seed).uniform(0, after_s))  # noqa: S311
+    time.sleep(random.Random(seed).uniform(0, after_s))
     left_behind = descendants(process.pid)
     process.send_signal(signal.SIGKILL)
     process.wait(30)
@@ -144,8 +150,8 @@ def assert_same(events, whole):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_run_killed_in_the_search_comes_to_the_same_end(tmp_path, whole, seed):
-    num_rows = random.Random(f"rows {seed}").randrange(3, 25)  # noqa: S311
+def test_run_killed_in_the_search_comes_to_the_same_end(tmp_path, whole_folder, whole, seed):
+    num_rows = random.Random(f"rows {seed}").randrange(3, 25)
     before = killed(tmp_path, lambda events: len(of(events, "row")) >= num_rows, seed)
     assert not of(before, "run_ended")
     said = resume(tmp_path).stderr
@@ -153,7 +159,13 @@ def test_run_killed_in_the_search_comes_to_the_same_end(tmp_path, whole, seed):
     folder = tmp_path / "runs" / "small"
     assert_same(read_journal(folder / "journal.jsonl"), whole)
     assert not (folder / "states").exists()
-    assert (folder / "report.md").exists()
+    # All of the report but what the search cost, and when.
+    reports = [(path / "report.md").read_text().partition("## What the search cost") for path in (folder, whole_folder)]
+    assert reports[0][0] == reports[1][0] and reports[0][2]
+    for part in ("figures", "pictures", "checkpoints"):
+        files = sorted(path.relative_to(whole_folder) for path in (whole_folder / part).rglob("*") if path.is_file())
+        assert files
+        assert [(folder / file).read_bytes() for file in files] == [(whole_folder / f).read_bytes() for f in files]
 
 
 def test_run_killed_in_the_retraining_goes_on_by_seed_and_from_a_state(tmp_path, whole):
@@ -180,7 +192,7 @@ def test_interrupted_run_says_how_to_go_on_and_comes_to_the_same_end(tmp_path, w
     process = subprocess.Popen(start_run(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while not (journal.exists() and len(of(read_journal(journal), "row")) > 12):
         assert process.poll() is None
-        time.sleep(0.05)
+        time.sleep(0.01)
     process.terminate()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 143
