@@ -149,9 +149,9 @@ def record(events) -> list[dict]:
 
 
 def cut(folder, lines, number):
-    """A copy of a run that was killed right after so many events."""
+    """A copy of a run that was killed after so many events; for most numbers in the midst of writing the next."""
     folder.root.mkdir(parents=True)
-    folder.journal.write_bytes(b"".join(lines[:number]))
+    folder.journal.write_bytes(b"".join(lines[:number]) + b"".join(lines[number:])[: number % 40])
 
 
 @pytest.mark.parametrize("case", ["plain", "diverging and failing"])

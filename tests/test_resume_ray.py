@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from sweep.journal import read_journal
+from sweep.run_folder import state_files
 from tests.conftest import SMALL_STUDY
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -55,12 +56,18 @@ def resume(folder: Path, check: int = 0) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> list[dict]:
-    """The journal of a run that nothing interrupted."""
+def whole_folder(tmp_path_factory) -> Path:
+    """A run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     done = subprocess.run(start_run(folder), capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
-    return read_journal(folder / "runs" / "small" / "journal.jsonl")
+    return folder / "runs" / "small"
+
+
+@pytest.fixture(scope="module")
+def whole(whole_folder) -> list[dict]:
+    """Its journal."""
+    return read_journal(whole_folder / "journal.jsonl")
 
 
 def killed(folder: Path, enough, seed: int, after_s: float = 1.0) -> list[dict]:
@@ -144,7 +151,7 @@ def assert_same(events, whole):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_run_killed_in_the_search_comes_to_the_same_end(tmp_path, whole, seed):
+def test_run_killed_in_the_search_comes_to_the_same_end(tmp_path, whole_folder, whole, seed):
     num_rows = random.Random(f"rows {seed}").randrange(3, 25)
     before = killed(tmp_path, lambda events: len(of(events, "row")) >= num_rows, seed)
     assert not of(before, "run_ended")
@@ -153,10 +160,16 @@ def test_run_killed_in_the_search_comes_to_the_same_end(tmp_path, whole, seed):
     folder = tmp_path / "runs" / "small"
     assert_same(read_journal(folder / "journal.jsonl"), whole)
     assert not (folder / "states").exists()
-    assert (folder / "report.md").exists()
+    # All of the report but what the search cost, and when.
+    reports = [(path / "report.md").read_text().partition("## What the search cost") for path in (folder, whole_folder)]
+    assert reports[0][0] == reports[1][0] and reports[0][2]
+    for part in ("figures", "pictures", "checkpoints"):
+        files = sorted(path.relative_to(whole_folder) for path in (whole_folder / part).rglob("*") if path.is_file())
+        assert files
+        assert [(folder / file).read_bytes() for file in files] == [(whole_folder / f).read_bytes() for f in files]
 
 
-def test_run_killed_in_the_retraining_goes_on_by_seed_and_from_a_state(tmp_path, whole):
+def test_run_killed_in_the_retraining_goes_on_by_seed_and_from_the_newest_whole_state(tmp_path, whole):
     def enough(events):
         return (
             of(events, "retrained")
@@ -165,11 +178,17 @@ def test_run_killed_in_the_retraining_goes_on_by_seed_and_from_a_state(tmp_path,
         )
 
     before = killed(tmp_path, enough, seed=3, after_s=0.1)
+    trial = of(before, "row")[-1]["trial"]
+    states = state_files(tmp_path / "runs" / "small" / "states", trial)
+    if states:
+        states[0][1].write_bytes(states[0][1].read_bytes()[:-10])
     resume(tmp_path)
     events = read_journal(tmp_path / "runs" / "small" / "journal.jsonl")
     assert_same(events, whole)
-    continued = of(events, "continued")
-    assert all(e["epoch"] > 0 and not e["rejected"] for e in continued)
+    # The kill may have fallen between two trainings, when there is no state to go on from.
+    for event in of(events, "continued", trial=trial) if states else ():
+        assert event["epoch"] == (states[1][0] if len(states) > 1 else 0)
+        assert states[0][1].name in event["rejected"][0]
     first = of(before, "retrained")[0]["trial"]
     again = {e["trial"] for e in of(events[len(before) :], "row")}
     assert first not in again
@@ -180,7 +199,7 @@ def test_interrupted_run_says_how_to_go_on_and_comes_to_the_same_end(tmp_path, w
     process = subprocess.Popen(start_run(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while not (journal.exists() and len(of(read_journal(journal), "row")) > 12):
         assert process.poll() is None
-        time.sleep(0.05)
+        time.sleep(0.01)
     process.terminate()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 143
