@@ -14,7 +14,6 @@ _SESSION = ("run_ended", "resumed")
 def read_run(events: list[dict[str, Any]]) -> Run:
     """A run's rows from the events of its journal, in order."""
     start = next((event for event in events if event["kind"] == "run_started"), None)
-    ends = [event for event in events if event["kind"] == "run_ended"]
     trials = _trials(events)
     ended = {event["stage"]: event["seconds"] for event in events if event["kind"] == "stage_ended"}
     # `aesweep retrain` ends it again.
