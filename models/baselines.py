@@ -43,7 +43,9 @@ class Pca:
         if max_latent_dim < 1:
             raise ValueError(f"expected a latent dimension of at least 1, got {max_latent_dim}")
         images = np.asarray(images, dtype=np.float64)
-        pca = PCA(n_components=min(max_latent_dim, *images.shape), svd_solver="covariance_eigh").fit(images)
+        # With fewer images than pixels, a covariance of all pixels would take far more memory than the images do.
+        solver = "covariance_eigh" if len(images) >= images.shape[1] else "full"
+        pca = PCA(n_components=min(max_latent_dim, *images.shape), svd_solver=solver).fit(images)
         return cls(pca.mean_, pca.components_, max_latent_dim)
 
     def reconstruct(self, images: np.ndarray, latent_dim: int) -> np.ndarray:
@@ -59,12 +61,6 @@ class Pca:
         return codes @ components + self.mean
 
 
-def noisy_input(noisy: np.ndarray, *, clamp: bool) -> np.ndarray:
-    """No denoising at all; with `clamp`, pixels are brought back to [0, 1], which alone removes some of the noise."""
-    noisy = np.asarray(noisy, dtype=np.float64)
-    return np.clip(noisy, 0.0, 1.0) if clamp else noisy
-
-
 class LinearMmseDenoiser:
     """The linear (Wiener) denoiser of least mean squared error for white Gaussian noise.
 
@@ -73,13 +69,19 @@ class LinearMmseDenoiser:
 
     Args:
         mean: [D].
-        covariance: [D, D], symmetric.
+        variances: [R], of the clean images along each direction; none lies along any other.
+        directions: [D, R], orthonormal columns.
     """
 
-    def __init__(self, mean: np.ndarray, covariance: np.ndarray):
+    def __init__(self, mean: np.ndarray, variances: np.ndarray, directions: np.ndarray):
         self.mean = np.asarray(mean, dtype=np.float64)
-        variances, self._directions = np.linalg.eigh(np.asarray(covariance, dtype=np.float64))  # [D], [D, D]
         self._variances = np.maximum(variances, 0.0)  # rounding leaves constant pixels a little below zero
+        self._directions = directions
+
+    @classmethod
+    def of_moments(cls, mean: np.ndarray, covariance: np.ndarray) -> LinearMmseDenoiser:
+        """From a mean [D] and a symmetric covariance [D, D]."""
+        return cls(mean, *np.linalg.eigh(np.asarray(covariance, dtype=np.float64)))
 
     @classmethod
     def fit(cls, images: np.ndarray) -> LinearMmseDenoiser:
@@ -87,7 +89,11 @@ class LinearMmseDenoiser:
         images = np.asarray(images, dtype=np.float64)
         mean = images.mean(axis=0)
         centred = images - mean
-        return cls(mean, centred.T @ centred / len(images))
+        if len(images) < images.shape[1]:
+            # As for PCA: the images' own directions, without a covariance of all pixels.
+            _, singular_values, directions = np.linalg.svd(centred, full_matrices=False)
+            return cls(mean, singular_values**2 / len(images), directions.T)
+        return cls.of_moments(mean, centred.T @ centred / len(images))
 
     def denoise(self, noisy: np.ndarray, noise_variance: float, *, clamp: bool = True) -> np.ndarray:
         """Denoises [N, D] images.

@@ -7,7 +7,8 @@ the outputs makes the metric of its image NaN or infinite, and with it the mean:
 from __future__ import annotations
 
 import numpy as np
-from skimage.metrics import structural_similarity
+
+MIN_MSE = 1e-12  # 120 dB, far below what 8-bit images can tell apart
 
 
 def mse(outputs: np.ndarray, targets: np.ndarray) -> float:
@@ -28,10 +29,10 @@ def per_image_mse(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
 def psnr_db(outputs: np.ndarray, targets: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB: the mean over images of 10 log10(1 / MSE_i), the peak being 1.
 
-    An image that is met exactly has an infinite ratio, and so has the mean then.
+    MSE_i counts as `MIN_MSE` where it is less: an image that is met exactly, as an all-black one may be, would
+    otherwise make the mean infinite and decide every comparison alone.
     """
-    with np.errstate(divide="ignore"):
-        return float(np.mean(-10.0 * np.log10(per_image_mse(outputs, targets))))
+    return float(np.mean(-10.0 * np.log10(np.maximum(per_image_mse(outputs, targets), MIN_MSE))))
 
 
 def ssim(outputs: np.ndarray, targets: np.ndarray, shape: tuple[int, int, int]) -> float:
@@ -45,6 +46,8 @@ def ssim(outputs: np.ndarray, targets: np.ndarray, shape: tuple[int, int, int]) 
         targets: N images.
         shape: C, H, W of an image.
     """
+    from skimage.metrics import structural_similarity  # takes a second, and few of those who import this need it
+
     window = ssim_window(shape)
     if window is None:
         return float("nan")

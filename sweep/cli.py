@@ -17,7 +17,8 @@ import click
 from data.image_data import DataError
 from sweep.errors import EX_DATAERR, AesweepError
 from sweep.run_folder import NAME, RunFolder
-from sweep.study import Study, check_study, load_study
+from sweep.study import Study
+from sweep.study_file import check_study, load_study
 
 
 class Commands(click.Group):
@@ -51,8 +52,11 @@ data_options = [
     click.option("--data-dir", type=click.Path(), help="Where MNIST and Fashion-MNIST lie. [env: AESWEEP_DATA_DIR]"),
     click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST where they are missing."),
 ]
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), help="Trials at once on this machine. [default: its cores]"
+)
 worker_options = [
-    click.option("--workers", type=click.IntRange(min=1), help="Trials at once on this machine. [default: its cores]"),
+    workers_option,
     click.option("--address", help="Of a running Ray cluster. [default: this machine alone]"),
 ]
 execution_options = [
@@ -89,7 +93,7 @@ def commands() -> None:
 @study_argument
 @set_option
 @_all(data_options)
-@_all(worker_options)
+@workers_option
 @json_option
 def plan(
     study_file: Path,
@@ -97,7 +101,6 @@ def plan(
     data_dir: str | None,
     download: bool,
     workers: int | None,
-    address: str | None,
     as_json: bool,
 ) -> None:
     """Show what a study would run, and about how long it would take on this machine."""
@@ -108,8 +111,8 @@ def _plan(study: Study, data_dir: str | None, download: bool, workers: int | Non
     import dataclasses
 
     from sweep.execution import num_cores
+    from sweep.inputs import load_images
     from sweep.planning import duration, plan_study, plan_table
-    from sweep.run import load_images
 
     images = load_images(study, data_dir, download)
     sizes = {name: (len(found.training), int(found.training[0].size)) for name, found in images.items()}
@@ -159,7 +162,7 @@ def run(
     if NAME.fullmatch(name) and (runs_dir / name).exists():
         RunFolder.create(runs_dir, name)  # refuses before the images are read
     from sweep.execution import Execution
-    from sweep.run import load_images, read_reference
+    from sweep.inputs import load_images, read_reference
 
     if study.report.reference:
         read_reference(study.report.reference)
@@ -181,10 +184,10 @@ def resume(
 ) -> None:
     """Go on with a run that was interrupted or killed, to the result that it would have had."""
     from sweep.execution import Execution
+    from sweep.inputs import load_images
     from sweep.journal import read_journal
     from sweep.outcome import Outcome
     from sweep.resume import recorded_study
-    from sweep.run import load_images
 
     folder = RunFolder.open(run_folder)
     execution = Execution(folder, **settings)
@@ -198,7 +201,7 @@ def resume(
 
 @commands.command()
 @run_argument
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the study's. ")
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the study's.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Instead of the study's.")
 @_all(data_options)
 @_all(execution_options)
@@ -212,8 +215,8 @@ def retrain(
 ) -> None:
     """Train a finished search's winners that are not trained yet, or with other epochs and seeds, and report again."""
     from sweep.execution import Execution
+    from sweep.inputs import load_images
     from sweep.journal import read_journal
-    from sweep.run import load_images
 
     folder = RunFolder.open(run_folder)
     events = read_journal(folder.journal)

@@ -15,7 +15,7 @@ from data.datasets import ImageData
 from models.baselines import LinearMmseDenoiser, MeanImage, Pca
 from models.metrics import mse, psnr_db, ssim
 from sweep.job import Job
-from sweep.training.fit import evaluation_input, prepare, to_float
+from sweep.training.images import evaluation_input, prepare, to_float
 
 
 def validation_baselines(jobs: list[Job], images: ImageData, stage: str) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from models.baselines import LinearMmseDenoiser, Pca
 from sweep.retrain import Retraining
 from sweep.run_folder import RunFolder, write_whole
 from sweep.training.checkpoint import read_checkpoint
-from sweep.training.fit import evaluation_input, to_float
+from sweep.training.images import evaluation_input, to_float
 
 
 def take_pictures(

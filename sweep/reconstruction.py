@@ -13,6 +13,7 @@ from PIL import Image
 from data.image_folder import read_image
 from data.noise import fixed_noise
 from models.metrics import mse, psnr_db
+from sweep.errors import AesweepError
 from sweep.run_folder import write_whole
 from sweep.training.checkpoint import read_checkpoint
 
@@ -35,7 +36,15 @@ def reconstruct_files(
     Raises:
         CheckpointError: the checkpoint is damaged or not one.
         data.DataError: an image is damaged or of another size.
+        AesweepError: a result would overwrite an image or another result.
     """
+    targets = [output / f"{path.stem}.png" for path in files]
+    written = [*targets, *(target.with_suffix(".noisy.png") for target in targets if add_noise)]
+    if len(set(written)) < len(written):
+        raise AesweepError(f"{output}: two images would be written to one file: give images of distinct names")
+    overwritten = {path.resolve() for path in files} & {target.resolve() for target in written}
+    if overwritten:
+        raise AesweepError(f"{min(overwritten)} would be overwritten by its reconstruction: give another --output")
     model, metadata = read_checkpoint(checkpoint)
     shape = metadata.image_shape
     clean = np.stack([read_image(path, shape) for path in files]).reshape(len(files), -1).astype(np.float32) / 255
@@ -43,11 +52,10 @@ def reconstruct_files(
     with torch.inference_mode():
         outputs = model(torch.from_numpy(shown)).numpy().clip(0, 1)
     rows = []
-    for number, path in enumerate(files):
-        target = output / f"{path.stem}.png"
+    for number, (path, target) in enumerate(zip(files, targets, strict=True)):
         _write_png(target, outputs[number].reshape(shape))
         if add_noise:
-            _write_png(output / f"{path.stem}.noisy.png", shown[number].clip(0, 1).reshape(shape))
+            _write_png(target.with_suffix(".noisy.png"), shown[number].clip(0, 1).reshape(shape))
         judged = outputs[number : number + 1], clean[number : number + 1]
         rows.append({"image": str(path), "output": str(target), "mse": mse(*judged), "psnr_db": psnr_db(*judged)})
     return rows

@@ -8,17 +8,18 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import yaml
 
-from data.datasets import ImageData, load_dataset
+from data.image_data import ImageData
 from sweep.asha import Asha
 from sweep.cluster.runner import Cluster
 from sweep.configuration import Configuration
 from sweep.environment import describe_environment
-from sweep.errors import JournalError, StudyError
+from sweep.errors import JournalError
+from sweep.inputs import read_reference
 from sweep.interruption import Interruption
 from sweep.job import Job, opening_events, stage_jobs
 from sweep.journal import Journal, read_journal
@@ -38,16 +39,8 @@ from sweep.resume import (
 )
 from sweep.retrain import Retraining, retrainings
 from sweep.run_folder import RunFolder, state_files, write_whole
-from sweep.study import Study, read_yaml
+from sweep.study import Study
 from sweep.winners import cell_winners, stage_winner, winner_events
-
-
-def load_images(study: Study, data_dir: str | None, download: bool) -> dict[str, ImageData]:
-    """All data sets of a study, checked. Raises `data.DataError` before anything is trained."""
-    return {
-        dataset.name: load_dataset(dataset.name, path=dataset.path, data_dir=data_dir, download=download)
-        for dataset in study.datasets
-    }
 
 
 class Run:
@@ -202,8 +195,6 @@ class Run:
         return max(1, round(self._study.validation_fraction * len(data.training)))
 
     def _search(self, cluster: Cluster, name: str) -> None:
-        from sweep.comparison import validation_baselines
-
         stage = self._study.stages[name]
         jobs = stage_jobs(self._study, name, self._bases(name))
         started = time.monotonic()
@@ -212,22 +203,31 @@ class Run:
         self._progress.recall([e for e in earlier if e.get("stage") == name or e.get("trial") in mine])
         self._record_missing(opening_events(self._study, name, jobs), earlier)
         standing = standings(earlier)
-        # A stage trains once its baselines are recorded.
-        trains = any(standing[trial].epochs for trial in mine & standing.keys())
-        for dataset, images in () if trains else self._images.items():
-            here = [job for job in jobs if job.dataset == dataset]
-            found = validation_baselines(here, images, name) if here else ()
-            self._record_missing((("baseline", fields) for fields in found), earlier)
         ashas = {
             cell: Asha(stage.rungs(), stage.asha.reduction_factor, stage.mode)
             for cell in dict.fromkeys((job.dataset, job.cell) for job in jobs)
         }
         replay(ashas, jobs, earlier, self._folder.journal)
-        self._train(cluster, [job for job in jobs if not _ended(job, standing)], stage.metric, ashas)
+        # Winners are recorded once the baselines are.
+        compared = any(event["kind"] == "cell_winner" and event["stage"] == name for event in earlier)
+        with ThreadPoolExecutor(1) as beside:
+            baselines = beside.submit(self._validation_baselines, name, [] if compared else jobs)
+            self._train(cluster, [job for job in jobs if not _ended(job, standing)], stage.metric, ashas)
+            self._record_missing((("baseline", fields) for fields in baselines.result()), earlier)
         if not self._interruption.requested():
             self._record_missing(winner_events(self._events, name, stage.mode, self._images), earlier)
-            seconds = stage_seconds(earlier, "stage_started", name) + time.monotonic() - started
+            seconds = stage_seconds(earlier, name) + time.monotonic() - started
             self._record("stage_ended", stage=name, seconds=round(seconds, 3))
+
+    def _validation_baselines(self, name: str, jobs: list[Job]) -> list[dict[str, Any]]:
+        """What the stage's cells are compared with; takes no longer than the training beside which it runs."""
+        from sweep.comparison import validation_baselines
+
+        found = []
+        for dataset, images in self._images.items():
+            here = [job for job in jobs if job.dataset == dataset]
+            found += validation_baselines(here, images, name) if here else []
+        return found
 
     def _bases(self, name: str) -> dict[str, Configuration | None]:
         """What each data set's trials start from; a data set whose earlier stage has no winner is left out."""
@@ -263,7 +263,7 @@ class Run:
             if here:
                 self._record_test(dataset, images, here, known)
         if not any(event["kind"] == "stage_ended" and event["stage"] == "retraining" for event in known):
-            seconds = stage_seconds(earlier, "retraining_created") + time.monotonic() - started
+            seconds = stage_seconds(earlier, "retraining") + time.monotonic() - started
             self._record("stage_ended", stage="retraining", seconds=round(seconds, 3))
 
     def _record_test(
@@ -312,11 +312,3 @@ def _ended(job: Job, standing: dict[str, Standing], retry: bool = False) -> bool
     """Whether a job came to its end in an earlier session; a failure is no end where it is to be tried again."""
     status = standing[job.trial].status if job.trial in standing else None
     return status is not None and not (retry and status == "failed")
-
-
-def read_reference(path: str) -> dict[str, Any]:
-    """Published numbers to show beside a run's own, from a YAML file."""
-    values = read_yaml(Path(path))
-    if not isinstance(values, dict):
-        raise StudyError(path, ["expected a mapping of published tables"])
-    return values

@@ -135,34 +135,43 @@ class SearchSpace(BaseModel):
         return dict(sorted(given.items(), key=lambda item: bool(item[1].when)))
 
     @model_validator(mode="after")
-    def _conditions(self) -> SearchSpace:
-        axes = self.axes()
+    def _consistent(self) -> SearchSpace:
+        faults = self._condition_faults()
+        if self.regularizer is not None and not faults:
+            faults = self._strength_faults()
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _condition_faults(self) -> list[str]:
+        axes, faults = self.axes(), []
         for name, axis in axes.items():
             for other, wanted in axis.when.items():
                 if other not in axes:
-                    raise ValueError(f"{name}.when names {other!r}, which is not an axis of this space")
-                if axes[other].when or not axes[other].options:
-                    raise ValueError(f"{name}.when.{other}: expected an unconditional axis with listed values")
-                known = [_jsonable(option) for option in axes[other].options]
-                unknown = [w for w in (wanted if isinstance(wanted, list) else [wanted]) if w not in known]
-                if unknown:
-                    raise ValueError(f"{name}.when.{other}: {unknown} is not among its values {known}")
-        if self.regularizer is not None:
-            self._check_strengths(axes)
-        return self
+                    faults.append(f"{name}.when names {other!r}, which is not an axis of this space")
+                elif axes[other].when or not axes[other].options:
+                    faults.append(f"{name}.when.{other}: expected an unconditional axis with listed values")
+                else:
+                    known = [_jsonable(option) for option in axes[other].options]
+                    unknown = [w for w in (wanted if isinstance(wanted, list) else [wanted]) if w not in known]
+                    if unknown:
+                        faults.append(f"{name}.when.{other}: {unknown} is not among its values {known}")
+        return faults
 
-    def _check_strengths(self, axes: dict[str, Axis]) -> None:
+    def _strength_faults(self) -> list[str]:
+        axes, faults = self.axes(), []
         for regularizer in self.regularizer.options:
             for strength in STRENGTHS:
                 needed = strength in REGULARIZERS[regularizer]
                 given = strength in axes and axes[strength].applies({"regularizer": regularizer})
                 if needed and not given:
-                    raise ValueError(f"regularizer {regularizer} needs a strength: add {strength} to the space")
+                    faults.append(f"regularizer {regularizer} needs a strength: add {strength} to the space")
                 if given and not needed:
-                    raise ValueError(
+                    faults.append(
                         f"{strength} applies under regularizer {regularizer}, which does not use it: "
                         f"add `when: {{regularizer: [...]}}` to {strength}"
                     )
+        return faults
 
 
 def _jsonable(value: Any) -> Any:

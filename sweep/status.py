@@ -7,23 +7,25 @@ from typing import Any
 
 from tabulate import tabulate
 
+from sweep.report.reading import run_state
+
 
 def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
     """Plain values: the run's state, and for each stage its trials by state and its winners.
+
+    A trial's state is the status that it ended with; without an end, "unfinished" where it has rows (it is being
+    trained, or its run was killed) and "waiting" where it has none.
 
     Args:
         events: the journal's events, in order.
     """
     start = next((event for event in events if event["kind"] == "run_started"), None)
-    # A run that was resumed is under way again, whatever its end before.
-    last = next((event for event in reversed(events) if event["kind"] in ("run_ended", "resumed")), None)
-    end = last if last and last["kind"] == "run_ended" else None
     created = {e["trial"]: e.get("stage", "retraining") for e in events if e["kind"].endswith("_created")}
     state = dict.fromkeys(created, "waiting")
     epochs: Counter[str] = Counter()
     for event in events:
         if event["kind"] == "row":
-            state[event["trial"]] = "running"
+            state[event["trial"]] = "unfinished"
             epochs[created[event["trial"]]] += 1
         elif event["kind"] == "trial_ended":
             state[event["trial"]] = event["status"]
@@ -35,7 +37,7 @@ def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
     ended = {event["stage"] for event in events if event["kind"] == "stage_ended"}
     return {
         "study": start["study"]["name"] if start else None,
-        "status": end["status"] if end else ("unfinished" if start else "empty"),
+        "status": run_state(events),
         "last_event_time": events[-1]["time"] if events else None,
         "stages": [
             {

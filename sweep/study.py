@@ -1,7 +1,6 @@
-"""The study file: what to search, on which data, and what to report; typed and checked before anything runs.
+"""A study: what to search, on which data, and what to report; typed. Free of torch and Ray.
 
-Free of torch and Ray. A file is read with YAML's safe loader; aliases, duplicate keys and files over 1 MB are refused.
-All faults of a file are reported at once, each with its dotted key.
+How a file becomes one, and how its faults are told, is the business of `sweep.study_file`.
 """
 
 from __future__ import annotations
@@ -11,14 +10,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sweep.errors import StudyError
 from sweep.search_space import SearchSpace
 
-MAX_FILE_BYTES = 1_000_000
 BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
 
@@ -95,25 +90,33 @@ class Stage(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Stage:
-        for key, axis in zip(("rows", "columns"), self.table.axes(), strict=False):
-            found = getattr(self.space, axis, None)
-            if found is None:
-                raise ValueError(f"table.{key}: {axis!r} is not an axis of this stage's space")
-            if found.when or found.is_random:
-                raise ValueError(f"table.{key}: {axis!r} must be a grid without a condition, so that it makes cells")
-        if self.table.columns == self.table.rows:
-            raise ValueError(f"table.columns: {self.table.rows!r} is already the table's rows")
+        faults = self._table_faults()
         if self.from_ is None:
             for name in ("hidden_layers", "latent_dim"):
-                if getattr(self.space, name) is None:
-                    raise ValueError(f"space.{name} is needed where a stage does not start `from` another")
+                axis = getattr(self.space, name)
+                if axis is None or axis.when:
+                    faults.append(f"space.{name} is needed, without a condition, in a stage that is not `from` another")
         if self.mode is None:
             self.mode = METRICS[self.metric]
         if self.mode != METRICS[self.metric]:
-            raise ValueError(f"mode: {self.metric} is better when it is {METRICS[self.metric]}imal; got {self.mode}")
+            faults.append(f"mode: {self.metric} is better when it is {METRICS[self.metric]}imal; got {self.mode}")
         if self.asha.grace_period > self.epochs:
-            raise ValueError(f"asha.grace_period: {self.asha.grace_period} is more than the {self.epochs} epochs")
+            faults.append(f"asha.grace_period: {self.asha.grace_period} is more than the {self.epochs} epochs")
+        if faults:
+            raise ValueError("\n".join(faults))
         return self
+
+    def _table_faults(self) -> list[str]:
+        faults = []
+        for key, axis in zip(("rows", "columns"), self.table.axes(), strict=False):
+            found = getattr(self.space, axis, None) if axis in SearchSpace.model_fields else None
+            if found is None:
+                faults.append(f"table.{key}: {axis!r} is not an axis of this stage's space")
+            elif found.when or found.is_random:
+                faults.append(f"table.{key}: {axis!r} must be a grid without a condition, so that it makes cells")
+        if self.table.columns == self.table.rows:
+            faults.append(f"table.columns: {self.table.rows!r} is already the table's rows")
+        return faults
 
     def rungs(self) -> list[int]:
         """The epochs at which ASHA decides; the last epoch is none of them."""
@@ -166,136 +169,19 @@ class Study(_Strict):
             raise ValueError(f"a data set is listed twice: {names}")
         return datasets
 
-    @model_validator(mode="after")
-    def _chain(self) -> Study:
-        earlier: list[str] = []
-        for name, stage in self.stages.items():
-            if stage.from_ is not None and stage.from_ not in earlier:
-                raise ValueError(
-                    f"stages.{name}.from: {stage.from_!r} is not an earlier stage; earlier are: "
-                    f"{', '.join(earlier) or 'none'}"
-                )
-            earlier.append(name)
-        return self
-
     def resolved(self) -> dict[str, Any]:
         """The study as plain values, every default filled in."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def sha256(self) -> str:
-        """The hash by which two runs of the same study are known as such."""
-        return hashlib.sha256(json.dumps(self.resolved(), sort_keys=True).encode()).hexdigest()
+        """The hash by which two runs of the same study are known as such, wherever its files lie.
 
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, without aliases (a small file could grow without bound) and without duplicate keys."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(
-                None, None, "aliases are not allowed; write the value out", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
-        mapping = {}
-        for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, (str, int, float, bool)):
-                raise yaml.constructor.ConstructorError(None, None, "expected a plain key", key_node.start_mark)
-            if key in mapping:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
-            mapping[key] = self.construct_object(value_node, deep=True)
-        return mapping
-
-
-_Loader.add_constructor(
-    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, lambda loader, node: loader.construct_mapping(node, deep=True)
-)
-
-
-def read_yaml(path: Path) -> Any:
-    """Plain values from a YAML file. Raises StudyError for anything that is not small, well-formed and safe."""
-    try:
-        with open(path, "rb") as file:
-            text = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise StudyError(str(path), [f"cannot be read: {error.strerror}"]) from error
-    if len(text) > MAX_FILE_BYTES:
-        raise StudyError(str(path), [f"is larger than {MAX_FILE_BYTES:,} bytes; a study file is a page of text"])
-    return _parse(text, str(path))
-
-
-def _parse(text: bytes | str, source: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader derives from SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise StudyError(source, [f"{place}{error.problem}"]) from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StudyError(source, [f"is not readable as YAML: {reason}"]) from error
-
-
-def load_study(path: Path, overrides: tuple[str, ...] = ()) -> Study:
-    """Reads and checks a study file.
-
-    Args:
-        path: the YAML file. Relative paths inside it (image folders, the reference) are taken from its folder.
-        overrides: `dotted.key=value` texts, applied before the check; values are read as YAML.
-
-    Raises:
-        StudyError: with every fault of the file, each with its dotted key.
-    """
-    values = read_yaml(path)
-    if not isinstance(values, dict):
-        raise StudyError(str(path), [f"expected a mapping with name, datasets and stages, got {type(values).__name__}"])
-    for override in overrides:
-        _override(values, override)
-    study = check_study(values, str(path))
-    for dataset in study.datasets:
-        if dataset.path is not None:
-            dataset.path = str((path.parent / dataset.path).resolve())
-    if study.report.reference is not None:
-        study.report.reference = str((path.parent / study.report.reference).resolve())
-    return study
-
-
-def check_study(values: dict[str, Any], source: str) -> Study:
-    """The typed study, or a StudyError that lists every fault."""
-    try:
-        return Study.model_validate(values)
-    except pydantic.ValidationError as error:
-        raise StudyError(source, _faults(error)) from error
-    except RecursionError as error:
-        raise StudyError(source, ["is nested too deeply"]) from error
-
-
-def _faults(error: pydantic.ValidationError) -> list[str]:
-    faults = []
-    for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"]) or "study"
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            message = "unknown key"
-        elif fault["type"] == "missing":
-            message = "is missing"
-        elif fault["type"] != "value_error":
-            message = f"{message}, got {str(fault['input'])[:80]!r}"
-        faults.append(f"{key}: {message}")
-    return faults
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not separator or not all(parts):
-        raise StudyError("--set", [f"expected dotted.key=value, got {override!r}"])
-    target = values
-    for part in parts[:-1]:
-        target = target.setdefault(part, {})
-        if not isinstance(target, dict):
-            raise StudyError("--set", [f"{key}: {part!r} is not a mapping, so it holds no {parts[-1]!r}"])
-    target[parts[-1]] = _parse(text, f"--set {key}")
+        Of a path only the last part counts: the images have a hash of their own, and the journal holds the reference.
+        """
+        values = self.resolved()
+        for dataset in values["datasets"]:
+            if "path" in dataset:
+                dataset["path"] = Path(dataset["path"]).name
+        if "reference" in values["report"]:
+            values["report"]["reference"] = Path(values["report"]["reference"]).name
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

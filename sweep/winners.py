@@ -57,6 +57,8 @@ def cell_winners(events: list[dict[str, Any]], stage: str) -> dict[tuple, Winner
         if name not in completed:
             continue
         value = last[name][start["metric"]]
+        if value is None:
+            continue
         if best[key] is None or sign * value < sign * best[key].value:
             configuration = Configuration.from_dict(trial["configuration"])
             best[key] = Winner(stage, trial["dataset"], trial["cell"], name, value, configuration)

@@ -59,6 +59,14 @@ def test_truncated_data_file_exits_with_65_and_names_it(small_study, write_study
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_stage_that_asks_for_more_images_than_there_are_exits_with_78(small_study, write_study):
+    small_study["stages"]["architecture"].update(training_images=1294, validation_images=145)
+    done = call("plan", write_study(small_study))
+    assert done.exit_code == 78
+    assert "stages.architecture.training_images: digits has 1,293 of them, got 1,294" in done.stderr
+    assert "stages.architecture.validation_images: digits has 144 of them, got 145" in done.stderr
+
+
 def test_existing_run_exits_with_73(small_study, write_study, tmp_path):
     (tmp_path / "runs" / "small").mkdir(parents=True)
     done = call("run", write_study(small_study), "--runs", tmp_path / "runs")

@@ -236,6 +236,38 @@ def test_diverging_trials_are_recorded_and_the_rest_goes_on(tmp_path):
     assert end["epochs"] == 1 and "not finite" in end["reason"]
 
 
+def test_folder_of_colour_images_runs_from_end_to_end(tmp_path):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for part, number in (("train", 40), ("test", 12)):
+        (tmp_path / "faces" / part).mkdir(parents=True)
+        for index in range(number):
+            pixels = rng.integers(0, 256, (6, 9, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "faces" / part / f"{index:03d}.png")
+    values = {
+        "name": "colour",
+        "datasets": [{"name": "faces", "path": "faces"}],
+        "stages": {
+            "latent": {
+                "space": {"hidden_layers": [8], "latent_dim": {"grid": [2, 500]}, "batch_size": 16},
+                "table": {"rows": "latent_dim"},
+                "epochs": 2,
+            }
+        },
+        "retraining": {"epochs": 1, "seeds": 2},
+    }
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(values))
+    aesweep("run", path, "--runs", tmp_path, "--quiet")
+    events = read_journal(tmp_path / "colour" / "journal.jsonl")
+    assert of(events, "run_ended", status="completed")
+    checkpoint = tmp_path / "colour" / of(events, "retrained")[0]["checkpoint"]["file"]
+    image = tmp_path / "faces" / "test" / "000.png"
+    (row,) = json.loads(aesweep("reconstruct", checkpoint, image, "--output", tmp_path / "out", "--json").stdout)
+    assert Image.open(row["output"]).size == (9, 6)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_the_run_with_everything_recorded(tmp_path, number):
     changes = {"retraining": {"epochs": 4000, "seeds": 2}}

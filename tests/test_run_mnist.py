@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -66,13 +67,11 @@ def test_reported_error_is_found_again_with_torch_and_torchvision(run):
     events = read_journal(run / "journal.jsonl")
     created = {e["trial"]: e["configuration"] for e in events if e["kind"] == "retraining_created"}
     event = next(e for e in events if e["kind"] == "retrained" and created[e["trial"]]["noise_variance"] == 0)
-    (hidden,), latent = created[event["trial"]]["hidden_layers"][:1], created[event["trial"]]["latent_dim"]
-    assert len(created[event["trial"]]["hidden_layers"]) == 1
-
-    model = nn.Sequential(
-        *(nn.Linear(784, hidden), nn.GELU(), nn.Linear(hidden, latent)),
-        *(nn.Linear(latent, hidden), nn.GELU(), nn.Linear(hidden, 784), nn.Sigmoid()),
-    )
+    widths = [784, *created[event["trial"]]["hidden_layers"], created[event["trial"]]["latent_dim"]]
+    encoder, decoder = list(itertools.pairwise(widths)), list(itertools.pairwise(reversed(widths)))
+    layers = [part for pair in encoder for part in (nn.Linear(*pair), nn.GELU())][:-1]
+    layers += [part for pair in decoder for part in (nn.Linear(*pair), nn.GELU())][:-1]
+    model = nn.Sequential(*layers, nn.Sigmoid())
     model.load_state_dict(load_file(run / event["checkpoint"]["file"]))
     data = torchvision.datasets.MNIST(
         os.environ["AESWEEP_DATA_DIR"], train=False, transform=torchvision.transforms.ToTensor()

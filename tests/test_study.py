@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweep.errors import EX_CONFIG, StudyError
-from sweep.study import MAX_FILE_BYTES, Study, check_study, load_study
+from sweep.study import Study
+from sweep.study_file import MAX_FILE_BYTES, check_study, load_study
 from tests.conftest import SMALL_STUDY
 
 JOBS = sorted((Path(__file__).parent.parent / "jobs").glob("*.yaml"))
@@ -34,6 +36,7 @@ def test_all_faults_are_reported_at_once_with_their_keys(small_study, write_stud
     small_study["stages"]["architecture"]["speed"] = 1
     small_study["seed"] = "many"
     small_study["datasets"] = ["mnits"]
+    small_study["stages"]["regularization"].update({"from": "later", "mode": "max", "table": {"rows": "dropout"}})
     with pytest.raises(StudyError) as caught:
         load_study(write_study(small_study))
     text = str(caught.value)
@@ -41,6 +44,9 @@ def test_all_faults_are_reported_at_once_with_their_keys(small_study, write_stud
     assert "stages.architecture.epochs: " in text
     assert "stages.architecture.speed: unknown key" in text
     assert "seed: " in text
+    assert "stages.regularization.from: 'later' is not an earlier stage" in text
+    assert "mode: validation_mse is better when it is minimal" in text
+    assert "table.rows: 'dropout' is not an axis" in text
     assert "unknown data set 'mnits': known are digits, mnist, fashion_mnist" in text
     assert all(line.startswith(caught.value.source) for line in text.splitlines())
 
@@ -135,6 +141,40 @@ def test_file_over_a_megabyte_is_refused(tmp_path):
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(StudyError, match="cannot be read"):
         load_study(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("name", ["retraining", "winners", "rungs"])
+def test_stage_name_that_the_report_uses_is_refused(small_study, write_study, name):
+    small_study["stages"][name] = small_study["stages"].pop("regularization")
+    with pytest.raises(StudyError, match="the name is taken"):
+        load_study(write_study(small_study))
+
+
+def test_names_that_would_give_two_trials_one_id_are_refused(small_study, write_study):
+    small_study["datasets"] = [{"name": "c", "path": "c"}, {"name": "b-c", "path": "d"}]
+    stage = small_study["stages"]["architecture"]
+    small_study["stages"] = {"a-b": stage, "a": copy.deepcopy(stage)}
+    with pytest.raises(StudyError, match="would both be called 'a-b-c'"):
+        load_study(write_study(small_study))
+
+
+def test_hash_of_a_study_does_not_depend_on_its_folder(small_study, tmp_path):
+    small_study["report"] = {"reference": "numbers.yaml"}
+    hashes = set()
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "study.yaml").write_text(yaml.safe_dump(small_study))
+        hashes.add(load_study(tmp_path / folder / "study.yaml").sha256())
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("where", ["hidden_layers", "latent_dim"])
+def test_conditional_layers_without_an_earlier_stage_are_refused(small_study, write_study, where):
+    space = small_study["stages"]["architecture"]["space"]
+    space["activation"] = {"grid": ["gelu", "relu"]}
+    space[where] = {"value": [8] if where == "hidden_layers" else 3, "when": {"activation": "gelu"}}
+    with pytest.raises(StudyError, match=f"space.{where} is needed, without a condition"):
+        load_study(write_study(small_study))
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".x", "x" * 65, "a b", "<b>"])

@@ -9,7 +9,7 @@ from sweep.job import cell_key, stage_jobs
 from sweep.retrain import chosen_winners, retrainings
 from sweep.run_folder import RunFolder
 from sweep.status import run_status
-from sweep.study import load_study
+from sweep.study_file import load_study
 from sweep.winners import cell_winners, stage_winner
 
 
@@ -115,9 +115,20 @@ def test_status_counts_trials_by_state(study):
     events, _ = architecture(study, None, ["completed", "stopped", "diverged", "failed"] * 3)
     del events[-1]
     (stage,) = run_status(events)["stages"]
-    assert stage["trials"] == {"completed": 3, "diverged": 3, "failed": 2, "running": 1, "stopped": 3}
+    assert stage["trials"] == {"completed": 3, "diverged": 3, "failed": 2, "stopped": 3, "unfinished": 1}
     assert stage["epochs_trained"] == 12
     assert len(run_status(events)["failures"]) == 5
+
+
+def test_status_is_open_once_something_follows_the_runs_end(study):
+    events, _ = architecture(study)
+    end = {"kind": "run_ended", "status": "completed", "time": 99.0}
+    start = {"kind": "run_started", "study": {"name": "a study"}, "time": 0.0}
+    assert run_status([])["status"] == "empty"
+    assert run_status([start, *events])["status"] == "unfinished"
+    assert run_status([start, *events, end])["status"] == "completed"
+    assert run_status([start, *events, end, events[-2]])["status"] == "open"
+    assert run_status([start, *events, end, events[-2], {**end, "status": "failed"}])["status"] == "failed"
 
 
 def test_cell_key_is_the_same_for_lists_and_tuples():

@@ -11,6 +11,10 @@ from sweep.report.markdown import inert, percent, plural
 from sweep.report.rows import Run, Trial
 
 STATUSES = ("completed", "stopped", "diverged", "failed", "interrupted", "unfinished", "waiting")
+ACCOUNT_COLUMNS = [
+    "stage", "dataset", "trials", *STATUSES, "stopped_at", "epochs_trained", "epochs_full", "worker_seconds",
+    "core_hours", "gpu_hours",
+]  # fmt: skip
 
 
 def account_table(run: Run) -> pd.DataFrame:
@@ -49,13 +53,18 @@ def account_table(run: Run) -> pd.DataFrame:
                 "gpu_hours": seconds / 3600 * resources.get("gpus_per_trial", 0),
             }
         )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=ACCOUNT_COLUMNS)
 
 
 def stopped_at(trials: list[Trial]) -> dict[int, int]:
     """How many trials were stopped early, by the epoch at which they were."""
     counts = Counter(trial.last.epoch for trial in trials if trial.status == "stopped" and trial.last)
     return dict(sorted(counts.items()))
+
+
+def stops_text(stops: dict[int, int]) -> str:
+    """`stopped_at` as the CSV file has it: 3:6 9:5."""
+    return " ".join(f"{rung}:{count}" for rung, count in stops.items())
 
 
 def worker_seconds(trial: Trial) -> float:

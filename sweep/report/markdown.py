@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,20 @@ def code(text: Any) -> str:
     plain = "".join(letter if letter.isprintable() else " " for letter in str(text))
     plain = plain.replace("`", "'").strip()
     return "`" + plain.replace("|", "\\|") + "`" if plain else MISSING
+
+
+def shell_block(words: Sequence[str]) -> str:
+    """A command as a code block that it cannot leave, quoted for bash; what is not printable is escaped."""
+    line = " ".join(shlex.quote(word) if word.isprintable() else _escaped(word) for word in words)
+    longest = max((len(run) for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}sh\n{line}\n{fence}"
+
+
+def _escaped(word: str) -> str:
+    """A word in bash's $'...' quotes, in which a newline is two letters."""
+    letters = (f"\\{letter}" if letter in "'\\" else letter for letter in word)
+    return "$'" + "".join(x if x.isprintable() else f"\\U{ord(x):08x}" for x in letters) + "'"
 
 
 def axis_name(axis: str) -> str:

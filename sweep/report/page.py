@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import io
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pandas as pd
 
 from sweep.journal import read_journal
 from sweep.report import markdown, record_tables, result_tables
-from sweep.report.account import account_sentence, account_table, failure_table
+from sweep.report.account import account_sentence, account_table, failure_table, stops_text
 from sweep.report.figures.rungs import rungs_figure
 from sweep.report.figures.style import Drawing, save, styled
 from sweep.report.published import Published
@@ -33,7 +32,9 @@ from sweep.run_folder import RunFolder, write_whole
 
 
 def write_report(folder: RunFolder | Path) -> Path:
-    """Writes tables/*.csv, figures/*.png and *.svg, and report.md last; returns the report's path.
+    """Writes tables/*.csv, figures/*.png and *.svg, then report.md; returns the report's path.
+
+    Removes at the end what an earlier report left in these two folders under these endings.
 
     Args:
         folder: the run. It may be unfinished: what is missing is said in the report.
@@ -51,6 +52,9 @@ def write_report(folder: RunFolder | Path) -> Path:
         for drawing in report.drawings:
             save(drawing, folder.figures)
     write_whole(folder.report, text)
+    _remove_others(folder, folder.tables, {f"{name}.csv" for name in report.frames}, (".csv",))
+    names = {f"{drawing.name}{ending}" for drawing in report.drawings for ending in (".png", ".svg")}
+    _remove_others(folder, folder.figures, names, (".png", ".svg"))
     return folder.report
 
 
@@ -82,7 +86,7 @@ class Report:
         self.frames: dict[str, pd.DataFrame] = {
             "trials": trial_table(run),
             "retrainings": seed_table(run),
-            "account": self._account,
+            "account": self._account.assign(stopped_at=self._account["stopped_at"].map(stops_text)),
             "failures": self._failures,
         }
         for (stage, dataset), frame in self._cells.items():
@@ -113,7 +117,7 @@ class Report:
             account=record_tables.account_markdown(self._account),
             wall_times=self._wall_times(),
             failures=record_tables.failures_markdown(self._failures),
-            command=shlex.join(self.run.command),
+            command=markdown.shell_block(self.run.command),
             started=_utc(self.run.started_at),
             retraining_seeds=sorted({seed for r in self.run.retrainings for seed in r.trial.seeds}),
         )
@@ -122,8 +126,9 @@ class Report:
     def _state(self) -> list[str]:
         """What is missing of a run; empty where nothing is."""
         run, found = self.run, []
-        for name in run.study.get("stages", {}):
+        for name, settings in run.study.get("stages", {}).items():
             stage = run.stages.get(name)
+            earlier = run.stages.get(settings.get("from"))
             if stage is None:
                 found.append(f"Stage {markdown.inert(name)} was not started.")
             elif stage.seconds is None:
@@ -134,6 +139,13 @@ class Report:
                 )
             elif any(winner is None for winner in stage.winners.values()):
                 found.append(f"Stage {markdown.inert(name)} has cells in which no trial was trained to its end.")
+            if stage is not None and earlier is not None:
+                found += [
+                    f"Stage {markdown.inert(name)} was not run on {markdown.inert(markdown.dataset_name(dataset))}: "
+                    f"stage {markdown.inert(earlier.name)} has no winner there."
+                    for dataset in run.datasets
+                    if dataset not in stage.datasets and earlier.best(dataset) is None
+                ]
         owed = [retraining for retraining in run.retrainings if retraining.result is None]
         if owed:
             found.append(
@@ -210,6 +222,15 @@ class Report:
         if run.seconds:
             parts.append(f"the whole run {markdown.duration(run.seconds)}")
         return markdown.listing(parts) if parts else ""
+
+
+def _remove_others(folder: RunFolder, part: Path, names: set[str], endings: tuple[str, ...]) -> None:
+    """Deletes the files right in a part of the run that are not among the names, of the given endings alone."""
+    if not part.resolve().is_relative_to(folder.root.resolve()):
+        return
+    for path in sorted(part.glob("*")):
+        if path.suffix in endings and path.name not in names and path.is_file():
+            path.unlink()
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -14,10 +14,10 @@ _SESSION = ("run_ended", "resumed")
 def read_run(events: list[dict[str, Any]]) -> Run:
     """A run's rows from the events of its journal, in order."""
     start = next((event for event in events if event["kind"] == "run_started"), None)
-    # A run that was resumed is under way again, whatever its end before.
-    last = next((event for event in reversed(events) if event["kind"] in _SESSION), None)
     trials = _trials(events)
     ended = {event["stage"]: event["seconds"] for event in events if event["kind"] == "stage_ended"}
+    # `aesweep retrain` ends it again.
+    retraining = [e["seconds"] for e in events if e["kind"] == "stage_ended" and e["stage"] == "retraining"]
     stages = {e["stage"]: _stage(e, trials, ended) for e in events if e["kind"] == "stage_started"}
     baselines = {}
     for event in events:
@@ -28,7 +28,7 @@ def read_run(events: list[dict[str, Any]]) -> Run:
             }
     pictures = {(e["dataset"], e["stage"], e["purpose"]): e for e in events if e["kind"] == "pictures"}
     return Run(
-        status=last["status"] if last and last["kind"] == "run_ended" else ("unfinished" if start else "empty"),
+        status=run_state(events),
         study=start["study"] if start else {},
         study_hash=start["study_hash"] if start else "",
         command=tuple(start["command"]) if start else (),
@@ -41,8 +41,20 @@ def read_run(events: list[dict[str, Any]]) -> Run:
         pictures=tuple(pictures.values()),
         started_at=start["time"] if start else None,
         seconds=sum(e.get("seconds", 0) + e.get("unrecorded_seconds", 0) for e in events if e["kind"] in _SESSION),
-        retraining_seconds=ended.get("retraining"),
+        retraining_seconds=sum(retraining) if retraining else None,
     )
+
+
+def run_state(events: list[dict[str, Any]]) -> str:
+    """The status that a run ended with: "completed", "interrupted" or "failed". Else:
+
+    "empty" where no start is recorded, "unfinished" where no end is, "open" where something follows the last end, as
+    when winners are retrained later.
+    """
+    ends = [event for event in events if event["kind"] == "run_ended"]
+    if not ends:
+        return "unfinished" if any(event["kind"] == "run_started" for event in events) else "empty"
+    return ends[-1]["status"] if events[-1]["kind"] == "run_ended" else "open"
 
 
 def _trials(events: list[dict[str, Any]]) -> dict[str, Trial]:

@@ -24,7 +24,7 @@ from sweep.report.sentences.rules import is_known
 from sweep.report.tables import QUANTITY
 from sweep.statistics import Estimate
 
-QUANTITY_NAMES = {"mse": "MSE", "psnr_db": "PSNR (dB)", "ssim": "SSIM"}
+QUANTITY_NAMES = {"mse": "MSE", "psnr_db": "PSNR (dB)"}
 METHOD_NAMES = {"pca": "PCA", "mean_image": "Mean image", "noisy_input": "Noisy input", "linear_mmse": "Linear MMSE"}
 # Behind a number: it is no better than ...
 MARKS = {"pca": " †", "mean_image": " ‡"}
@@ -135,12 +135,11 @@ def psnr_markdown(stage: Stage, frame: pd.DataFrame) -> str:
     extra = [stage.columns] if stage.columns else []
     headings = ["Noise variance", *map(axis_name, extra), "Standard deviation"]
     headings += [f"{split}: {name}" for split in ("Validation", "Test") for name in ("noisy", "linear MMSE", "network")]
-    by_psnr = stage.metric == "validation_psnr_db"
     rows = []
     for _, line in frame.iterrows():
         cells = [*_noise_cells(line, extra), f"{line['noise_variance'] ** 0.5:.2g}"]
         network = Estimate(line["validation_psnr_db"], None, 1) if is_known(line["validation_psnr_db"]) else None
-        noisy, linear = (line[f"{method}_validation"] if by_psnr else None for method in ("noisy_input", "linear_mmse"))
+        noisy, linear = line["noisy_input_validation_psnr_db"], line["linear_mmse_validation_psnr_db"]
         cells += _triple(noisy, linear, network, "psnr_db")
         network = _estimate(line, "test_psnr_db")
         cells += _triple(line["noisy_input_test_psnr_db"], line["linear_mmse_test_psnr_db"], network, "psnr_db")

@@ -23,7 +23,6 @@ class Epoch:
     training_mse: float | None
     validation_mse: float | None
     validation_psnr_db: float | None
-    validation_ssim: float | None
     seconds: float | None
     per_seed: tuple[float, ...]
 
@@ -132,10 +131,12 @@ class Run:
     """Everything that the report shows of a run.
 
     Attributes:
-        status: "completed", "interrupted", "failed"; "unfinished" where no end is recorded, "empty" where no start is.
+        status: "completed", "interrupted", "failed"; "unfinished" where no end is recorded, "empty" where no start is,
+            "open" where something follows the last end.
         baselines: (data set, split, stage or None, method, latent dimension or None, noise variance or None) to the
             event's mse, psnr_db and ssim.
         seconds: wall time of all sessions that ended.
+        retraining_seconds: wall time of all retrainings that ended; None for none.
     """
 
     status: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -64,27 +65,27 @@ def stage_section(
     if stage.kind == "architecture":
         tables = [("", result_tables.architecture_markdown(stage, dataset, frame, published))]
         prose = architecture.best_cell(stage, frame) + architecture.undertrained(stage, frame)
-        prose += architecture.empty_cells(stage, frame) + architecture.column_ranks(stage, frame)
+        prose += architecture.empty_cells(stage, dataset, frame) + architecture.column_ranks(stage, frame)
         prose += architecture.published_against_baselines(stage, dataset, frame, published)
         drawings = [architecture_figure(name, stage, dataset, frame, published)]
     elif stage.kind == "regularization":
         tables = [("", result_tables.regularization_markdown(stage, dataset, frame, published))]
         prose = regularization.regularizers(run, stage, dataset) + architecture.undertrained(stage, frame)
-        prose += architecture.empty_cells(stage, frame)
+        prose += architecture.empty_cells(stage, dataset, frame)
         drawings = [learning_curves(f"{name}-curves", stage, dataset)]
     elif stage.kind == "denoising":
         tables = [
             ("PSNR in dB, the mean over images of 10 log10(1 / MSE):", result_tables.psnr_markdown(stage, frame)),
             ("SSIM, the mean over images:", result_tables.ssim_markdown(stage, frame)),
         ]
-        prose = denoising.denoisers(stage, frame) + architecture.empty_cells(stage, frame)
+        prose = denoising.denoisers(stage, frame) + architecture.empty_cells(stage, dataset, frame)
         prose += denoising.published_denoising(dataset, frame, published)
         drawings = [denoising_figure(name, run, stage, dataset, frame)]
         drawings += pictures(run, folder, dataset, "denoising", stage.name)
     else:
         tables = [("", result_tables.generic_markdown(stage, frame))]
         prose = architecture.best_cell(stage, frame) + architecture.undertrained(stage, frame)
-        prose += architecture.empty_cells(stage, frame)
+        prose += architecture.empty_cells(stage, dataset, frame)
         drawings = [learning_curves(f"{name}-curves", stage, dataset)]
     return Section(
         stage,
@@ -124,13 +125,20 @@ def pictures(run: Run, folder: RunFolder, dataset: str, purpose: str, stage: str
             continue
         name = file_name(dataset, event["stage"], "pictures")
         if purpose == "reconstruction":
-            found.append(reconstruction_grid(name, dataset, event["stage"], arrays, event["latent_dim"]))
+            latent_dim = event["latent_dim"]
+            known = event.get("pca_latent_dim", min(latent_dim, _most_components(run.datasets[dataset])))
+            found.append(reconstruction_grid(name, dataset, event["stage"], arrays, latent_dim, known))
         else:
             found += [
                 denoising_grid(f"{name}-{variance:g}", dataset, arrays, index, variance)
                 for index, variance in enumerate(event["noise_variances"])
             ]
     return found
+
+
+def _most_components(facts: dict[str, Any]) -> int:
+    """How many components PCA has, fitted on all training and validation images."""
+    return min(facts["num_training_images"] + facts["num_validation_images"], math.prod(facts["shape"]))
 
 
 def picture_arrays(folder: RunFolder, event: dict[str, Any]) -> dict[str, np.ndarray] | None:

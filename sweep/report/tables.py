@@ -17,7 +17,16 @@ from sweep.report.rows import Cell, Retraining, Run, Stage, Trial
 from sweep.statistics import Estimate, estimate, ranks
 
 # The journal's metrics, as baselines and retrained winners name them.
-QUANTITY = {"validation_mse": "mse", "validation_psnr_db": "psnr_db", "validation_ssim": "ssim"}
+QUANTITY = {"validation_mse": "mse", "validation_psnr_db": "psnr_db"}
+# Named here so that a run which has none yet has a header; the configuration follows.
+SEED_COLUMNS = (
+    "trial", "dataset", "seed", "epochs", "num_images", "status", "serves", "training_mse", "test_mse", "test_psnr_db",
+    "test_ssim", "checkpoint", "checkpoint_sha256",
+)  # fmt: skip
+TRIAL_COLUMNS = (
+    "trial", "stage", "dataset", "status", "reason", "epochs", "budget", "seconds", "seeds", "training_mse",
+    "validation_mse", "validation_psnr_db",
+)  # fmt: skip
 BASELINES = ("mean_image", "pca", "noisy_input", "linear_mmse")
 
 
@@ -27,8 +36,8 @@ def cell_table(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
     Columns: the axes (`rows`, `columns` hold their raw values); num_trials, num_completed; `trial`, the winner, with
     its value of the stage's metric (`value`, `half_width` over `num_seeds`), `rank`, `is_best`, training_mse,
     validation_mse, validation_psnr_db and its configuration; for each baseline `<method>_validation` in the stage's
-    metric; and, where the cell was retrained, `retraining_trials` and test_mse, test_psnr_db, test_ssim with their
-    half widths and baselines `<method>_test_<quantity>`.
+    metric and `<method>_validation_psnr_db`; and, where the cell was retrained, `retraining_trials` and test_mse,
+    test_psnr_db, test_ssim with their half widths and baselines `<method>_test_<quantity>`.
     """
     quantity = QUANTITY[stage.metric]
     best = stage.best(dataset)
@@ -48,7 +57,8 @@ def cell_table(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
             "is_best": winner is not None and winner is best,
         }
         for method in BASELINES:
-            line[f"{method}_validation"] = run.baseline(dataset, stage.name, method, quantity, shown.configuration)
+            for name, unit in ((f"{method}_validation", quantity), (f"{method}_validation_psnr_db", "psnr_db")):
+                line[name] = run.baseline(dataset, stage.name, method, unit, shown.configuration)
         line.update(_test_numbers(run, dataset, retrained_as(run, winner)))
         if winner:
             line.update({name: value for name, value in _configuration(winner).items() if name not in line})
@@ -128,10 +138,12 @@ def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
                 keys.setdefault((stage, cell, trial, retraining.trial.budget))
     order = list(run.stages)
     lines = []
-    for stage, cell, name, epochs in sorted(keys, key=lambda key: order.index(key[0])):
+    for stage, _, name, epochs in sorted(keys, key=lambda key: order.index(key[0])):
         winner = next(trial for trial in run.stages[stage].trials if trial.name == name)
         retrained = retrained_as(run, winner, epochs)
-        owed = [r for r in run.retrainings if r.trial.budget == epochs and (stage, cell, name) in r.serves]
+        # Those of other stages too, as `retrained_as` counts them.
+        key = (dataset, winner.configuration, epochs)
+        owed = [r for r in run.retrainings if (r.trial.dataset, r.trial.configuration, r.trial.budget) == key]
         lines.append(
             {
                 "stage": stage,
@@ -173,7 +185,7 @@ def seed_table(run: Run) -> pd.DataFrame:
                 **_configuration(retraining.trial),
             }
         )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=[*SEED_COLUMNS, *FIELDS])
 
 
 def trial_table(run: Run) -> pd.DataFrame:
@@ -197,7 +209,7 @@ def trial_table(run: Run) -> pd.DataFrame:
         for stage in run.stages.values()
         for trial in stage.trials
     ]
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=[*TRIAL_COLUMNS, *FIELDS])
 
 
 def _configuration(trial: Trial) -> dict[str, Any]:

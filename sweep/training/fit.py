@@ -6,8 +6,6 @@ Pure torch: usable in a notebook, and what a Ray Tune trial runs.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import functools
 import math
 import time
 from collections.abc import Iterator
@@ -18,71 +16,13 @@ import numpy as np
 import torch
 
 from data.datasets import ImageData
-from data.noise import fixed_noise
-from data.splits import split_training, subset
 from models.metrics import mse, psnr_db, ssim
 from sweep.job import Job
 from sweep.training.checkpoint import write_checkpoint
+from sweep.training.images import evaluation_input, prepare, to_float
 from sweep.training.member_file import newest_members, write_members
 from sweep.training.pack import Pack
 from sweep.training.precision import configure_torch
-
-# Training error is measured on so many images, without dropout and after the epoch, as validation error is.
-MAX_TRAINING_PROBE = 2000
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """The images of a job: to train on (uint8 [N, D]) and to judge by (float32 [n, D] in [0, 1])."""
-
-    training: np.ndarray
-    training_probe: np.ndarray
-    validation: np.ndarray | None
-
-
-def prepare(images: ImageData, job: Job) -> Prepared:
-    """Cuts the job's images out of the data set; the same for every trial of a stage."""
-    return _prepare(
-        _Identity(images),
-        job.purpose,
-        job.split_seed,
-        job.validation_fraction,
-        job.training_images,
-        job.validation_images,
-    )
-
-
-class _Identity:
-    """Images as a key of a cache: the same object, or another."""
-
-    def __init__(self, images: ImageData):
-        self.images = images
-
-    def __hash__(self) -> int:
-        return hash(self.images.sha256)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.images.sha256 == self.images.sha256
-
-
-@functools.lru_cache(maxsize=4)
-def _prepare(
-    key: _Identity, purpose: str, seed: int, fraction: float, num_training: int | None, num_validation: int | None
-) -> Prepared:
-    flat = key.images.training.reshape(len(key.images.training), -1)
-    if purpose == "retraining":
-        indices, validation = np.arange(len(flat)), None
-    else:
-        split = split_training(len(flat), max(1, round(fraction * len(flat))), seed)
-        indices = subset(split.training, num_training, seed)
-        validation = to_float(flat[subset(split.validation, num_validation, seed)])
-    training = np.ascontiguousarray(flat[indices])
-    return Prepared(training, to_float(training[:MAX_TRAINING_PROBE]), validation)
-
-
-def to_float(pixels: np.ndarray) -> np.ndarray:
-    """uint8 pixels as float32 in [0, 1]."""
-    return pixels.astype(np.float32) / np.float32(255)
 
 
 def fit(job: Job, images: ImageData) -> Iterator[dict[str, Any]]:
@@ -141,13 +81,6 @@ def fit(job: Job, images: ImageData) -> Iterator[dict[str, Any]]:
                 states = {seed: pack.export(f"{job.trial}/{seed}") for seed in job.seeds}
                 write_members(job, images.sha256, epoch, states)
             saved_at = time.monotonic()
-
-
-def evaluation_input(clean: np.ndarray, noise_variance: float, seed: int, split: str) -> np.ndarray:
-    """What a model is shown when it is judged: the clean images, or the same noise on them every time."""
-    if noise_variance == 0:
-        return clean
-    return clean + fixed_noise(clean.shape, noise_variance, seed, split)
 
 
 def _errors(

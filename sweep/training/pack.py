@@ -17,7 +17,7 @@ from torch import Tensor
 from models.autoencoder import Architecture, encode, reconstruct
 from sweep.configuration import Configuration
 from sweep.training.member import Member, MemberState, architecture_of
-from sweep.training.precision import configure_torch, matmul_precision
+from sweep.training.precision import configure_torch, has_bfloat16_products, matmul_precision
 from sweep.training.stack import Stack
 from sweep.training.workspace import Workspaces
 
@@ -69,7 +69,8 @@ class Pack:
             images: uint8 [N, D]; stay so, and are scaled to [0, 1] batch by batch.
             device: "cpu", "cuda", "cuda:1", ...
             dtype: of parameters and of all that is computed.
-            precision: "fp32", "tf32" or "bf16": how exactly float32 matrices are multiplied.
+            precision: "fp32", "tf32" or "bf16": how exactly float32 matrices are multiplied. What bf16 comes to is told
+                by `sweep.training.precision.has_bfloat16_products`.
             members_per_step: how many members go in lock-step. None: one on a CPU, where the next model's state would
                 push the last one's out of the cache; all on a GPU, which a single one cannot fill.
         """
@@ -82,6 +83,9 @@ class Pack:
         self.device = device
         self.dtype = dtype
         self.precision = precision
+        self.bfloat16_products = precision == "bf16" and dtype == torch.float32 and has_bfloat16_products(device)
+        # Where training rounds the factors itself, what is left to torch's own products is evaluation, and exact.
+        self._torch_precision = "fp32" if self.bfloat16_products else precision
         if members_per_step is None and torch.device(device).type == "cpu":
             members_per_step = 1
         self._members_per_step = members_per_step
@@ -116,7 +120,7 @@ class Pack:
                     )
         architecture = architecture_of(configuration, self.images.shape[1])
         if self._workspaces is None or self._workspaces.architecture != architecture:
-            self._workspaces = Workspaces(architecture, self.dtype, self.device)
+            self._workspaces = Workspaces(architecture, self.dtype, self.device, self.bfloat16_products)
         self._members[key] = Member(
             key,
             configuration,
@@ -163,7 +167,7 @@ class Pack:
             stacks[keys] = self._stacks.get(keys) or Stack(group, self._workspaces)
         self._stacks = stacks
         results = {}
-        with matmul_precision(self.precision):
+        with matmul_precision(self._torch_precision):
             for stack in stacks.values():
                 results.update(self._train(stack))
         return results
@@ -206,7 +210,7 @@ class Pack:
         layers = self._workspaces.layout.views(self._members[key].parameters)
         inputs = torch.as_tensor(_writable(inputs) if isinstance(inputs, np.ndarray) else inputs)
         inputs = inputs.to(self.device, self.dtype)
-        with matmul_precision(self.precision):
+        with matmul_precision(self._torch_precision):
             chunks = [function(self._workspaces.architecture, layers, part) for part in inputs.split(EVALUATION_CHUNK)]
         return torch.cat(chunks)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.autoencoder import Architecture, Layer, Layout
+from sweep.training.products import Bfloat16Products, PlainProducts
 
 _aten = torch.ops.aten
 
@@ -29,7 +30,15 @@ class Workspace:
         errors: per layer, the gradient of the objective by `before`, [K, B, W].
     """
 
-    def __init__(self, architecture: Architecture, num_models: int, batch: int, dtype: torch.dtype, device: str):
+    def __init__(
+        self,
+        architecture: Architecture,
+        num_models: int,
+        batch: int,
+        dtype: torch.dtype,
+        device: str,
+        bfloat16_products: bool = False,
+    ):
         self.architecture = architecture
         self.num_models = num_models
         self.batch = batch
@@ -44,6 +53,11 @@ class Workspace:
             for before, name in zip(self.before, self.activations, strict=True)
         ]
         self.errors = [torch.empty_like(before) for before in self.before]
+        self._products: PlainProducts | Bfloat16Products
+        if bfloat16_products:
+            self._products = Bfloat16Products(architecture, num_models, batch, device)
+        else:
+            self._products = PlainProducts(num_models)
         self.hidden = [i for i in range(architecture.num_layers - 1) if i != architecture.code_layer]
 
     def _empty(self, width: int) -> Tensor:
@@ -75,12 +89,9 @@ class Workspace:
     def forward(self, layers: list[Layer], inputs: Tensor, dropout: bool) -> Tensor:
         """Images [K, B, D] to outputs [K, B, D]; with dropout, by the masks as they stand."""
         vectors = inputs
-        for index, (weight, bias) in enumerate(layers):
+        for index, layer in enumerate(layers):
             before, after = self.before[index], self.after[index]
-            if self.num_models == 1:
-                torch.addmm(bias, vectors, weight, out=before)
-            else:
-                torch.baddbmm(bias.unsqueeze(1), vectors, weight, out=before)
+            self._products.forward(index, vectors, layer, before)
             _activate(self.activations[index], before, after)
             vectors = after
             if dropout and index in self.masks:
@@ -107,7 +118,6 @@ class Workspace:
             dropout: whether it dropped units.
             sparse_code: per model, the weight of the code's absolute sum, mean over the batch.
         """
-        product = torch.mm if self.num_models == 1 else torch.bmm
         self.errors[-1].mul_(2 / (self.batch * self.architecture.num_pixels))
         for index in reversed(range(len(layers))):
             error = self.errors[index]
@@ -121,10 +131,9 @@ class Workspace:
             _backpropagate(self.activations[index], error, self.before[index], self.after[index])
             given = self.dropped if dropout and index - 1 in self.masks else self.after
             vectors = inputs if index == 0 else given[index - 1]
-            product(vectors.mT, error, out=gradients[index].weight)
+            vectors_error = None if index == 0 else self.errors[index - 1]
+            self._products.backward(index, vectors, layers[index], error, gradients[index].weight, vectors_error)
             torch.sum(error, dim=-2, out=gradients[index].bias)
-            if index > 0:
-                product(error, layers[index].weight.mT, out=self.errors[index - 1])
 
 
 def _activate(name: str, before: Tensor, after: Tensor) -> None:
@@ -164,11 +173,12 @@ def _backpropagate(name: str, error: Tensor, before: Tensor, after: Tensor) -> N
 class Workspaces:
     """Workspaces by number of models and batch, and gradients by number of models, shared by the stacks of a pack."""
 
-    def __init__(self, architecture: Architecture, dtype: torch.dtype, device: str):
+    def __init__(self, architecture: Architecture, dtype: torch.dtype, device: str, bfloat16_products: bool = False):
         self.architecture = architecture
         self.layout = Layout(architecture)
         self.dtype = dtype
         self.device = device
+        self.bfloat16_products = bfloat16_products
         self._workspaces: dict[tuple[int, int], Workspace] = {}
         self._gradients: dict[int, Tensor] = {}
 
@@ -176,7 +186,9 @@ class Workspaces:
         """The buffers for so many models and images."""
         key = (num_models, batch)
         if key not in self._workspaces:
-            self._workspaces[key] = Workspace(self.architecture, num_models, batch, self.dtype, self.device)
+            self._workspaces[key] = Workspace(
+                self.architecture, num_models, batch, self.dtype, self.device, self.bfloat16_products
+            )
         return self._workspaces[key]
 
     def gradient(self, num_models: int) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 from bench_cpu import Measurement
 
 from sweep.job import stage_jobs
-from sweep.study import check_study
+from sweep.study_file import check_study
 
 
 @pytest.mark.parametrize(("trials", "epochs"), [(8, 2), (8, 10), (3, 1)])

@@ -69,10 +69,11 @@ def test_ssim_of_images_too_small_for_a_window_is_nan():
     assert math.isnan(ssim(outputs, targets, (1, 2, 9)))
 
 
-def test_an_image_met_exactly_has_an_infinite_ratio():
+def test_an_image_met_exactly_counts_as_120_db_and_no_more():
     outputs, targets = images((3, 64), 0)
     outputs[1] = targets[1]
-    assert psnr_db(outputs, targets) == math.inf
+    assert psnr_db(targets, targets) == pytest.approx(120.0)
+    assert math.isfinite(psnr_db(outputs, targets))
 
 
 def test_a_nan_in_one_pixel_reaches_every_mean():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from synthetic import LINEAR_DB, NOISY_DB, Synthetic
 
 from sweep.report.figures.architecture import architecture_figure
 from sweep.report.figures.curves import learning_curves
@@ -17,8 +19,11 @@ from sweep.report.figures.pictures import denoising_grid, reconstruction_grid
 from sweep.report.figures.rungs import rungs_figure
 from sweep.report.figures.style import Drawing, styled
 from sweep.report.published import Published
+from sweep.report.reading import read_run
 from sweep.report.rows import Run
+from sweep.report.sections import pictures
 from sweep.report.tables import cell_table
+from sweep.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +45,7 @@ def drawings(run: Run) -> dict[str, Drawing]:
             "curves": learning_curves("c", stages["regularization"], "mnist"),
             "denoising": denoising_figure("d", run, stages["denoising"], "mnist", denoising),
             "rungs": rungs_figure("r", run, "mnist"),
-            "pictures": reconstruction_grid("p", "mnist", "architecture", arrays, 100),
+            "pictures": reconstruction_grid("p", "mnist", "architecture", arrays, 100, 100),
         }
 
 
@@ -109,6 +114,19 @@ def test_axes_are_labelled(drawings: dict[str, Drawing]) -> None:
                 assert axes.get_xlabel() and axes.get_ylabel()
 
 
+def test_denoising_baselines_are_drawn_in_db_whatever_the_stage_is_judged_by() -> None:
+    synthetic = Synthetic()
+    synthetic._start()
+    synthetic._search("architecture", "validation_mse", {"rows": "latent_dim", "columns": "hidden_layers"})
+    synthetic._search("denoising", "validation_mse", {"rows": "noise_variance", "columns": None})
+    run = read_run([{"seq": i, "time": 0.0, **event} for i, event in enumerate(synthetic.events)])
+    stage = run.stages["denoising"]
+    left, _ = denoising_figure("d", run, stage, "mnist", cell_table(run, stage, "mnist")).figure.axes
+    drawn = {line.get_label(): list(line.get_ydata()) for line in left.lines}
+    assert drawn["Linear MMSE"] == list(LINEAR_DB.values())
+    assert drawn["Noisy input"] == list(NOISY_DB.values())
+
+
 def test_stopped_trials_end_at_their_rung(run: Run, drawings: dict[str, Drawing]) -> None:
     axes = drawings["rungs"].figure.axes[0]
     ends = [line.get_xdata()[-1] for line in axes.lines if line.get_label() == "Stopped at a rung"]
@@ -122,6 +140,29 @@ def test_stopped_trials_end_at_their_rung(run: Run, drawings: dict[str, Drawing]
 
 def test_a_stage_without_a_winner_has_no_curves(run: Run) -> None:
     assert learning_curves("c", run.stages["regularization"], "no such data set") is None
+
+
+def test_pictures_state_the_numbers_of_each_method() -> None:
+    arrays = {name: np.zeros((2, 1, 8, 8)) for name in ("original", "winner", "pca")}
+    same = reconstruction_grid("p", "mnist", "architecture", arrays, 16, 16)
+    assert "PCA's, both from 16 numbers an image." in same.alternative
+    assert (
+        "from a code of length 16, by the retrained winner of architecture (its first seed) and by PCA." in same.caption
+    )
+    cut = reconstruction_grid("p", "mnist", "architecture", arrays, 100, 64)
+    assert "reconstructions from 100 numbers an image and PCA's from 64." in cut.alternative
+    assert "by PCA from 64 numbers, as many as there are." in cut.caption and "both" not in cut.alternative
+
+
+@pytest.mark.parametrize("recorded", [{}, {"pca_latent_dim": 64}])
+def test_pca_is_said_to_have_no_more_numbers_than_pixels(run: Run, folder: RunFolder, recorded: dict[str, int]) -> None:
+    (event,) = [e for e in run.pictures if (e["dataset"], e["purpose"]) == ("mnist", "reconstruction")]
+    facts = {**run.datasets["mnist"], "shape": [1, 8, 8]}
+    run = dataclasses.replace(
+        run, pictures=({**event, "latent_dim": 100, **recorded},), datasets={**run.datasets, "mnist": facts}
+    )
+    (drawing,) = pictures(run, folder, "mnist", "reconstruction")
+    assert "from 100 numbers an image and PCA's from 64." in drawing.alternative
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 24), (2, 5, 5)])

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,6 +173,72 @@ def test_an_interrupted_run_says_what_is_missing(events: Events, other_folder: R
     assert "**Provisional:** the stage has not ended." in text
     assert "No winner of a plain autoencoder has been retrained." in text
     assert "### Denoising" not in text
+
+
+def test_a_data_set_without_a_winner_is_named_where_a_later_stage_left_it_out(
+    events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.report.page.save", lambda *_: None)
+    events = json.loads(json.dumps(plain(events)))
+    for stage in ("regularization", "denoising"):
+        events[0]["study"]["stages"][stage]["from"] = "architecture"
+    later = ("regularization-mnist", "denoising-mnist", "retraining-mnist")
+    events = [e for e in events if not e.get("trial", "").startswith(later) and e["kind"] != "pictures"]
+    for event in events:
+        if event["kind"] == "trial_ended" and event["trial"].startswith("architecture-mnist"):
+            event["status"] = "failed"
+    text = write_report(write_events(other_folder, events)).read_text()
+    assert "> **Something is missing.**" in text
+    for stage in ("regularization", "denoising"):
+        assert f"> - Stage {stage} was not run on MNIST: stage architecture has no winner there." in text
+    assert "was not run on Fashion-MNIST" not in text
+
+
+def test_a_run_to_which_something_was_added_after_its_end_has_not_ended(
+    events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.report.page.save", lambda *_: None)
+    row = next(event for event in reversed(plain(events)) if event["kind"] == "row")
+    write_events(other_folder, [*plain(events), row])
+    assert "> **This run has not ended.**" in write_report(other_folder).read_text()
+
+
+def test_a_hostile_command_stays_in_its_block(events: Events, other_folder: RunFolder) -> None:
+    events = plain(events)
+    events[0] = {**events[0], "command": ["aesweep", "run", "a\n```\n<script>x</script>\n````sh\n\n\n\nb'\\"]}
+    text = write_report(write_events(other_folder, events[:1])).read_text()
+    page = MarkdownIt("commonmark").enable("table").render(text)
+    assert "<script" not in page and page.count("<pre>") == 1
+    block = re.search(r"^`{5,}sh\n(.*)\n`{5,}$", text, flags=re.MULTILINE)
+    said = subprocess.run(
+        ["bash", "-c", f'set -- {block[1]}; printf %s "$3"'], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == events[0]["command"][2]
+
+
+def test_files_of_an_earlier_report_are_removed_and_others_stay(
+    folder: RunFolder, other_folder: RunFolder, events: Events, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept.png").touch()
+    write_events(other_folder, plain(events[:1]))
+    for part in (other_folder.figures, other_folder.tables):
+        part.mkdir()
+        for name in ("old.png", "old.svg", "old.csv", "notes.txt"):
+            (part / name).touch()
+    (other_folder.figures / "deeper").mkdir()
+    (other_folder.figures / "deeper" / "kept.png").touch()
+    (other_folder.root / "kept.png").touch()
+    write_report(other_folder)
+    assert {path.name for path in other_folder.figures.iterdir()} == {"old.csv", "notes.txt", "deeper"}
+    written = {"trials.csv", "retrainings.csv", "account.csv", "failures.csv"}
+    assert {path.name for path in other_folder.tables.iterdir()} == {"old.png", "old.svg", "notes.txt", *written}
+    assert (other_folder.root / "kept.png").exists() and (other_folder.figures / "deeper" / "kept.png").exists()
+    shutil.rmtree(other_folder.figures)
+    other_folder.figures.symlink_to(outside)
+    write_report(other_folder)
+    assert (outside / "kept.png").exists()
 
 
 @pytest.mark.parametrize(

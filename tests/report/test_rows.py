@@ -74,6 +74,18 @@ def test_a_run_cut_anywhere_is_read(events: Events) -> None:
         assert run.status == ("unfinished" if end else "empty")
 
 
+def test_the_time_of_all_retrainings_is_counted(run: Run, events: Events) -> None:
+    again = {"seq": len(events), "time": 0.0, "kind": "stage_ended", "stage": "retraining", "seconds": 7.0}
+    assert read_run([*events, again]).retraining_seconds == run.retraining_seconds + 7.0
+    assert read_run(events[:1]).retraining_seconds is None
+
+
+def test_a_run_is_open_once_something_follows_its_end(events: Events) -> None:
+    assert events[-1]["kind"] == "run_ended"
+    assert read_run([*events, {**events[-2], "seq": len(events)}]).status == "open"
+    assert read_run([*events, {**events[-2], "seq": len(events)}, events[-1]]).status == "completed"
+
+
 def test_a_row_recorded_twice_counts_once(events: Events) -> None:
     first = next(event for event in events if event["kind"] == "row")
     position = events.index(first)

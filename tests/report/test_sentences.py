@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from synthetic import DATASETS, Synthetic
 
 from sweep.report.published import Published
 from sweep.report.reading import read_run
+from sweep.report.result_tables import psnr_markdown
 from sweep.report.rows import Run
 from sweep.report.sentences import architecture, claims, denoising, regularization, winners
 from sweep.report.sentences.rules import against, gap_text
@@ -53,10 +55,29 @@ def test_no_cell_is_called_undertrained_where_all_beat_the_baselines(run: Run) -
 
 def test_cells_without_a_finished_trial_are_named(run: Run) -> None:
     stage = run.stages["architecture"]
-    assert architecture.empty_cells(stage, frame_of(run, "architecture", "mnist")) == [
-        "No trial was trained to its end in: latent dimension 30, hidden layers 512-128."
+    assert architecture.empty_cells(stage, "mnist", frame_of(run, "architecture", "mnist")) == [
+        "No trial was trained to its end in: latent dimension 30, hidden layers 512-128 (2 diverged in epoch 2, "
+        "1 failed after epoch 1)."
     ]
-    assert architecture.empty_cells(stage, frame_of(run, "architecture", "fashion_mnist")) == []
+    assert architecture.empty_cells(stage, "fashion_mnist", frame_of(run, "architecture", "fashion_mnist")) == []
+
+
+def test_a_cell_whose_last_trial_diverged_says_so(run: Run) -> None:
+    stage = run.stages["architecture"]
+    frame = frame_of(run, "architecture", "mnist")
+    line = frame[(frame["latent_dim"] == 15) & (frame["hidden_layers"] == "1024")]
+    cell = (("latent_dim", 15), ("hidden_layers", (1024,)))
+    first, *others = [trial for trial in stage.trials if (trial.dataset, trial.cell) == ("mnist", cell)]
+    trials = [dataclasses.replace(first, status="diverged", epochs=first.epochs[:2])]
+    trials += [
+        dataclasses.replace(trial, status="stopped", epochs=(dataclasses.replace(trial.epochs[0], epoch=rung),))
+        for trial, rung in zip(others, (9, 3), strict=True)
+    ]
+    found = architecture.empty_cells(dataclasses.replace(stage, trials=tuple(trials)), "mnist", line.assign(value=None))
+    assert found == [
+        "No trial was trained to its end in: latent dimension 15, hidden layers 1024 (2 stopped at epochs 3 and 9, "
+        "1 diverged in epoch 2)."
+    ]
 
 
 def test_the_best_cell_with_its_distance_to_pca(run: Run) -> None:
@@ -79,6 +100,12 @@ def test_published_values_above_the_baselines_are_counted(run: Run) -> None:
     assert text.startswith(
         "Of 8 published values at these latent dimensions, 8 lie above PCA and 4 above the mean image"
     )
+
+
+def test_published_values_are_passed_over_where_no_axis_is_the_latent_dimension(run: Run) -> None:
+    stage = dataclasses.replace(run.stages["architecture"], rows="hidden_layers", columns=None)
+    frame = frame_of(run, "architecture", "mnist").drop(columns="latent_dim")
+    assert architecture.published_against_baselines(stage, "mnist", frame, Published(run.reference)) == []
 
 
 @pytest.mark.parametrize(
@@ -122,6 +149,23 @@ def test_a_regularizer_within_the_spread_is_said_to_be(events: Events) -> None:
     assert "That is not more than the spread over seeds" in text
 
 
+def test_a_regularizer_that_is_worse_on_test_images_is_said_to_be(run: Run, events: Events) -> None:
+    winner = run.stages["regularization"].best("mnist").configuration
+    created = {e["trial"]: e["configuration"] for e in events if e["kind"] == "retraining_created"}
+    spread = {1: 0.99, 2: 1.0, 3: 1.01, 4: 0.995, 5: 1.005}
+
+    def worse(event: dict[str, Any], _: float) -> float:
+        factor = 2.0 if created[event["trial"]] == winner.as_dict() else 1.0
+        return 0.002 * factor * spread[int(event["trial"].rsplit("-", 1)[1])]
+
+    run = changed(events, test_mse=worse)
+    text, _ = regularization.regularizers(run, run.stages["regularization"], "mnist")
+    assert text.startswith("Dropout does best on validation images")
+    assert "But the test MSE of the retrained models rises by 0.00200 ± " in text
+    assert text.endswith(", more than the spread over seeds (Welch's 95 % interval, 5 seeds a side).")
+    assert "falls" not in text
+
+
 def test_without_retraining_nothing_is_said_to_be_beyond_chance(events: Events) -> None:
     run = read_run([e for e in events if e["kind"] != "retrained"])
     text, _ = regularization.regularizers(run, run.stages["regularization"], "mnist")
@@ -140,6 +184,25 @@ def test_the_network_against_the_linear_denoiser(run: Run) -> None:
     validation, test = denoising.denoisers(stage, frame_of(run, "denoising", "fashion_mnist"))
     for text in (validation, test):
         assert "**Undertrained:**" in text and "noise variance 0.04 (by" in text and "0.25" not in text
+
+
+def test_a_denoiser_judged_by_its_mse_is_compared_in_db_on_validation_images(events: Events) -> None:
+    events = copy.deepcopy(events)
+    for event in events:
+        if event["kind"] == "stage_started" and event["stage"] == "denoising":
+            event.update(metric="validation_mse", mode="min")
+    run = read_run(events)
+    frame = frame_of(run, "denoising", "mnist")
+    assert denoising.denoisers(run.stages["denoising"], frame)[0].startswith("On validation images the network beats")
+    header, _, first, *_ = psnr_markdown(run.stages["denoising"], frame).splitlines()
+    column = header.split("|").index(next(cell for cell in header.split("|") if "Validation: linear" in cell))
+    assert first.split("|")[column].strip() == "22.10"
+
+
+def test_a_single_known_cell_is_called_one_cell(run: Run) -> None:
+    frame = frame_of(run, "denoising", "mnist")
+    frame.loc[1:, "validation_psnr_db"] = None
+    assert " in the 1 cell known, by " in denoising.denoisers(run.stages["denoising"], frame)[0]
 
 
 def test_a_published_noise_level_is_read_both_ways(run: Run) -> None:
@@ -163,6 +226,20 @@ def test_published_claims_are_checked(run: Run) -> None:
     assert found[regularization_claim, "fashion_mnist"].startswith("Holds")
     assert found["lower noise gives higher PSNR", "mnist"].startswith("Holds")
     assert found["no overfitting is seen", "mnist"].startswith("Does not hold: the winner's test error lies 25 % above")
+
+
+def test_the_claim_on_regularization_is_judged_by_the_regularizers_that_it_names(events: Events) -> None:
+    for regularizer, holds in (("sparse_code", True), ("dropout", False)):
+        mine = [
+            e["trial"]
+            for e in events
+            if e["kind"] == "trial_created" and e["configuration"]["regularizer"] == regularizer
+        ]
+        run = read_run([{**e, "validation_mse": 1e-6} if e.get("trial") in mine else e for e in events])
+        frames = {("regularization", "fashion_mnist"): frame_of(run, "regularization", "fashion_mnist")}
+        found = {c: v for c, _, v in claims.published_claims(run, frames, Published(run.reference))}
+        verdict = found["no regularization beats L1, L2, L1 + L2 and dropout"]
+        assert verdict.startswith("Holds: " if holds else "Does not hold: ") and "Sparse" not in verdict
 
 
 def test_a_claim_that_nothing_can_check_is_said_to_be_unchecked(run: Run) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from synthetic import EPOCHS, LATENT_DIMS, Synthetic
+from synthetic import EPOCHS, LATENT_DIMS, Synthetic, write_events
 
+from sweep.journal import read_journal
 from sweep.report.account import account_table, failure_table
+from sweep.report.page import write_report
 from sweep.report.published import Published
 from sweep.report.reading import read_run
 from sweep.report.rows import Run
@@ -92,6 +95,25 @@ def test_a_configuration_retrained_for_one_stage_has_its_test_error_in_every_tab
     assert pd.isna(frame.loc["l1", "test_mse"])
 
 
+def test_a_winner_shared_by_stages_with_different_seeds_owes_the_most_of_them(run: Run) -> None:
+    # No regularizer wins: three of the five retrainings of the architecture's winner serve that winner as well.
+    none = next(
+        t for t in run.stages["regularization"].trials if t.dataset == "mnist" and "none" in dict(t.cell).values()
+    )
+    assert none.configuration == run.stages["architecture"].best("mnist").configuration
+    serves = ("regularization", none.cell, none.name)
+    retrainings = tuple(
+        dataclasses.replace(retraining, serves=(*retraining.serves, serves))
+        if retraining.trial.configuration == none.configuration and retraining.trial.seeds[0] <= 3
+        else retraining
+        for retraining in run.retrainings
+        if retraining.trial.dataset == "mnist"
+    )
+    frame = winner_table(dataclasses.replace(run, retrainings=retrainings), "mnist", Published(None))
+    line = frame[frame["trial"] == none.name].iloc[0]
+    assert (line["num_retrained"], line["num_owed"]) == (5, 5)
+
+
 def test_several_seeds_of_a_trial_give_an_interval() -> None:
     synthetic = Synthetic(seeds=(1, 2, 3)).build()
     run = read_run([{"seq": i, "time": 0.0, **event} for i, event in enumerate(synthetic.events)])
@@ -136,3 +158,15 @@ def test_csv_files_hold_full_precision_and_trial_ids(run: Run, folder: RunFolder
     seeds = pd.read_csv(folder.tables / "retrainings.csv")
     assert list(seeds["test_mse"]) == list(seed_table(run)["test_mse"])
     assert len(pd.read_csv(folder.tables / "trials.csv")) == len(trial_table(run)) == 2 * (36 + 16 + 9)
+    stopped_at = pd.read_csv(folder.tables / "account.csv", keep_default_na=False)["stopped_at"]
+    account = account_table(run)["stopped_at"]
+    assert list(stopped_at) == [" ".join(f"{rung}:{count}" for rung, count in stops.items()) for stops in account]
+    assert ":" in stopped_at[0]
+
+
+def test_csv_files_of_a_run_without_trials_have_a_header(run: Run, folder: RunFolder, other_folder: RunFolder) -> None:
+    start = {name: value for name, value in read_journal(folder.journal)[0].items() if name not in ("seq", "time")}
+    write_report(write_events(other_folder, [start]))
+    for name in ("trials", "retrainings", "account", "failures"):
+        full = (folder.tables / f"{name}.csv").read_text().splitlines()[0]
+        assert (other_folder.tables / f"{name}.csv").read_text() == f"{full}\n"

@@ -80,19 +80,19 @@ def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.
 def _over_variance(axes: Axes, frame: pd.DataFrame) -> str:
     retrained = frame.dropna(subset="test_psnr_db")
     if len(retrained) == len(frame):
-        split, value, suffix, error = "test", "test_psnr_db", "test_psnr_db", "test_psnr_db_half_width"
+        split, value, error = "test", "test_psnr_db", "test_psnr_db_half_width"
     else:
-        split, value, suffix, error = "validation", "validation_psnr_db", "validation", None
+        split, value, error = "validation", "validation_psnr_db", None
     axes.errorbar(
         frame["rows"], frame[value].astype(float), yerror(frame[error].astype(float) if error else None),
         label="Network", color=COLOURS[0], marker="o", capsize=2,
     )  # fmt: skip
     axes.plot(
-        frame["rows"], frame[f"linear_mmse_{suffix}"].astype(float), color=BLACK, marker="x", linestyle="--",
+        frame["rows"], frame[f"linear_mmse_{value}"].astype(float), color=BLACK, marker="x", linestyle="--",
         label="Linear MMSE",
     )  # fmt: skip
     axes.plot(
-        frame["rows"], frame[f"noisy_input_{suffix}"].astype(float), color=GREY, marker="s", markerfacecolor="white",
+        frame["rows"], frame[f"noisy_input_{value}"].astype(float), color=GREY, marker="s", markerfacecolor="white",
         linestyle=":", label="Noisy input",
     )  # fmt: skip
     return split

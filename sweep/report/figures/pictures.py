@@ -13,7 +13,9 @@ LABEL_IN = 1.05
 GAP = 0.06
 
 
-def reconstruction_grid(name: str, dataset: str, stage: str, arrays: dict[str, np.ndarray], latent_dim: int) -> Drawing:
+def reconstruction_grid(
+    name: str, dataset: str, stage: str, arrays: dict[str, np.ndarray], latent_dim: int, pca_latent_dim: int
+) -> Drawing:
     """Original, the retrained winner's reconstruction and PCA's, under each other.
 
     Args:
@@ -21,7 +23,8 @@ def reconstruction_grid(name: str, dataset: str, stage: str, arrays: dict[str, n
         dataset: its name.
         stage: whose winner it is.
         arrays: original, winner, pca: float32 [N, C, H, W] in [0, 1].
-        latent_dim: of both.
+        latent_dim: of the winner.
+        pca_latent_dim: of PCA, which has no more than there are pixels and images.
     """
     original = arrays["original"]
     rows = [
@@ -29,14 +32,19 @@ def reconstruction_grid(name: str, dataset: str, stage: str, arrays: dict[str, n
         (f"Winner\nMSE {_mse(arrays['winner'], original):.3g}", arrays["winner"]),
         (f"PCA\nMSE {_mse(arrays['pca'], original):.3g}", arrays["pca"]),
     ]
+    if pca_latent_dim == latent_dim:
+        methods, pca = f"reconstructions and PCA's, both from {latent_dim} numbers an image", ""
+    else:
+        methods = f"reconstructions from {latent_dim} numbers an image and PCA's from {pca_latent_dim}"
+        pca = f" from {pca_latent_dim} numbers, as many as there are"
     return Drawing(
         name,
         _grid(rows),
         f"{len(original)} test images of {dataset_name(dataset)} in three rows: the originals, the retrained winner's "
-        f"reconstructions and PCA's, both from {latent_dim} numbers an image.",
+        f"{methods}.",
         f"The first {len(original)} test images of {dataset_name(dataset)} and their reconstructions from a code of "
-        f"length {latent_dim}, by the retrained winner of {stage} (its first seed) and by PCA. The MSE is the mean "
-        "over the images shown.",
+        f"length {latent_dim}, by the retrained winner of {stage} (its first seed) and by PCA{pca}. The MSE is the "
+        "mean over the images shown.",
     )
 
 

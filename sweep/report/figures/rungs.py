@@ -14,7 +14,6 @@ from sweep.report.rows import Run, Stage, Trial
 METRIC_LABELS = {
     "validation_mse": "Validation MSE per pixel",
     "validation_psnr_db": "Validation PSNR (dB)",
-    "validation_ssim": "Validation SSIM",
 }
 COLUMNS = 2
 # How each ending is drawn: line and marker differ besides the colour.

@@ -22,7 +22,7 @@ WIDTH_IN = 6.75
 PNG_DPI = 200
 # Okabe and Ito, Color Universal Design, 2008; yellow is left out, being too faint for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-BLACK, GREY, LIGHT = "#000000", "#6B6B6B", "#B5B5B5"
+BLACK, GREY = "#000000", "#6B6B6B"
 # One more than the colours, so that the seventh line does not look like the first.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))

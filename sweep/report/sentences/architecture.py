@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
+from sweep.report.account import STATUSES
 from sweep.report.markdown import axis_name, axis_value, code, listing, number, plural
 from sweep.report.published import Published
-from sweep.report.rows import Stage
+from sweep.report.rows import Stage, Trial
 from sweep.report.sentences.rules import against, cell_text, is_better, is_known, metric_text
 from sweep.report.tables import QUANTITY
+
+# How the last recorded epoch of a trial stands to its end.
+WHEN = {"stopped": "at", "diverged": "in", "failed": "after", "interrupted": "after"}
 
 
 def best_cell(stage: Stage, frame: pd.DataFrame) -> list[str]:
@@ -23,12 +27,27 @@ def best_cell(stage: Stage, frame: pd.DataFrame) -> list[str]:
     return [text + "."]
 
 
-def empty_cells(stage: Stage, frame: pd.DataFrame) -> list[str]:
-    """Which cells have no fully trained trial."""
-    empty = frame[frame["value"].isna()]
-    if empty.empty:
-        return []
-    return [f"No trial was trained to its end in: {'; '.join(cell_text(stage, line) for _, line in empty.iterrows())}."]
+def empty_cells(stage: Stage, dataset: str, frame: pd.DataFrame) -> list[str]:
+    """Which cells have no fully trained trial, and what became of those that they had."""
+    parts = []
+    for _, line in frame[frame["value"].isna()].iterrows():
+        axes = [(stage.rows, line["rows"])] + ([(stage.columns, line["columns"])] if stage.columns else [])
+        trials = [t for t in stage.trials if t.dataset == dataset and all(dict(t.cell)[a] == v for a, v in axes)]
+        parts.append(f"{cell_text(stage, line)} ({_endings(trials)})")
+    return [f"No trial was trained to its end in: {'; '.join(parts)}."] if parts else []
+
+
+def _endings(trials: list[Trial]) -> str:
+    """How trials ended and when: 2 stopped at epochs 3 and 9, 1 diverged in epoch 12."""
+    parts = []
+    for status in STATUSES:
+        mine = [trial for trial in trials if trial.status == status]
+        epochs = sorted({trial.last.epoch for trial in mine if trial.last})
+        text = f"{len(mine)} {status}"
+        if status in WHEN and epochs:
+            text += f" {WHEN[status]} epoch{'s' if len(epochs) > 1 else ''} {listing([str(epoch) for epoch in epochs])}"
+        parts += [text] if mine else []
+    return ", ".join(parts)
 
 
 def beaten_by(stage: Stage, frame: pd.DataFrame) -> pd.Series:
@@ -102,7 +121,7 @@ def column_ranks(stage: Stage, frame: pd.DataFrame) -> list[str]:
 
 def published_against_baselines(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> list[str]:
     """How many published values lie above PCA and the mean image, as measured here."""
-    if stage.metric != "validation_mse":
+    if stage.metric != "validation_mse" or "latent_dim" not in (stage.rows, stage.columns):
         return []
     pca = dict(zip(frame["latent_dim"], frame["pca_validation"], strict=True))
     mean_image = frame["mean_image_validation"].dropna()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sweep.report.markdown import inert, listing
+from sweep.report.markdown import inert, listing, plural
 from sweep.report.published import Published
 from sweep.report.rows import Stage
 from sweep.report.sentences.rules import cell_text, is_known
@@ -13,10 +13,8 @@ from sweep.report.sentences.rules import cell_text, is_known
 def denoisers(stage: Stage, frame: pd.DataFrame) -> list[str]:
     """At which noise variances the network beats the linear MMSE denoiser in PSNR, on validation and on test images."""
     sentences = []
-    splits = [("test", "test_psnr_db", "linear_mmse_test_psnr_db")]
-    if stage.metric == "validation_psnr_db":
-        splits.insert(0, ("validation", "validation_psnr_db", "linear_mmse_validation"))
-    for split, value, linear in splits:
+    for split in ("validation", "test"):
+        value, linear = f"{split}_psnr_db", f"linear_mmse_{split}_psnr_db"
         found = frame[frame[value].notna() & frame[linear].notna()]
         if found.empty:
             continue
@@ -24,7 +22,8 @@ def denoisers(stage: Stage, frame: pd.DataFrame) -> list[str]:
         losing = found[gains <= 0]
         if losing.empty:
             few = f"{gains.min():.2f}", f"{gains.max():.2f}"
-            where = "at every noise variance" if len(found) == len(frame) else f"in the {len(found)} cells known"
+            known = f"in the {plural(len(found), 'cell')} known"
+            where = "at every noise variance" if len(found) == len(frame) else known
             by = f"{few[0]} dB" if few[0] == few[1] else f"{few[0]} to {few[1]} dB"
             sentences.append(f"On {split} images the network beats the linear MMSE denoiser {where}, by {by}.")
         else:

@@ -38,7 +38,7 @@ def _best_against_none(run: Run, stage: Stage, none: Trial, others: dict[str, Tr
 
 
 def _beyond_spread(run: Run, stage: Stage, none: Trial, best: Trial) -> str:
-    """Whether the difference is more than other seeds would make, and how that is known."""
+    """Whether the difference is more than other seeds would make, or turns round, and how that is known."""
     retrained = {trial.name: _test_values(run, trial) for trial in (none, best)}
     for what, mine, plain in (
         ("test MSE of the retrained models", retrained[best.name], retrained[none.name]),
@@ -46,12 +46,13 @@ def _beyond_spread(run: Run, stage: Stage, none: Trial, best: Trial) -> str:
     ):
         found = difference(plain, mine)
         if found is not None:
-            verdict = "more than the spread" if found.mean > found.half_width else "not more than the spread"
-            gain = interval(Estimate(found.mean, found.half_width, found.num_values))
-            return (
-                f"That is {verdict} over seeds: the {what} falls by {gain} (Welch's 95 % interval, "
-                f"{plural(found.num_values, 'seed')} a side)."
-            )
+            change = interval(Estimate(abs(found.mean), found.half_width, found.num_values))
+            moved = f"the {what} {'falls' if found.mean >= 0 else 'rises'} by {change}"
+            source = f"(Welch's 95 % interval, {plural(found.num_values, 'seed')} a side)"
+            if found.mean < -found.half_width:
+                return f"But {moved}, more than the spread over seeds {source}."
+            verdict = "more" if found.mean > found.half_width else "not more"
+            return f"That is {verdict} than the spread over seeds: {moved} {source}."
     for values in retrained.values():
         found = estimate(values)
         if found and found.half_width is not None and stage.metric == "validation_mse":

@@ -40,7 +40,7 @@ def cell_text(stage: Stage, line: pd.Series) -> str:
 def metric_text(stage: Stage, value: float) -> str:
     """A value of the stage's metric with its name: validation MSE 0.00139."""
     quantity = QUANTITY[stage.metric]
-    name = {"mse": "MSE", "psnr_db": "PSNR", "ssim": "SSIM"}[quantity]
+    name = {"mse": "MSE", "psnr_db": "PSNR"}[quantity]
     return f"validation {name} {number(value, quantity)}" + (" dB" if quantity == "psnr_db" else "")
 
 

@@ -1,0 +1,162 @@
+"""From a YAML file to a study, or to all of its faults at once, each with its dotted key.
+
+Files are read with YAML's safe loader; aliases, duplicate keys and files over 1 MB are refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from sweep.errors import StudyError
+from sweep.study import Study
+
+MAX_FILE_BYTES = 1_000_000
+RESERVED_STAGES = ("retraining", "winners", "rungs")  # parts of the report have these names
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, without aliases (a small file could grow without bound) and without duplicate keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, "aliases are not allowed; write the value out", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
+        mapping = {}
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, (str, int, float, bool)):
+                raise yaml.constructor.ConstructorError(None, None, "expected a plain key", key_node.start_mark)
+            if key in mapping:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            mapping[key] = self.construct_object(value_node, deep=True)
+        return mapping
+
+
+_Loader.add_constructor(
+    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, lambda loader, node: loader.construct_mapping(node, deep=True)
+)
+
+
+def read_yaml(path: Path) -> Any:
+    """Plain values from a YAML file. Raises StudyError for anything that is not small, well-formed and safe."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise StudyError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    if len(text) > MAX_FILE_BYTES:
+        raise StudyError(str(path), [f"is larger than {MAX_FILE_BYTES:,} bytes; a study file is a page of text"])
+    return _parse(text, str(path))
+
+
+def _parse(text: bytes | str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader derives from SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise StudyError(source, [f"{place}{error.problem}"]) from error
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StudyError(source, [f"is not readable as YAML: {reason}"]) from error
+
+
+def load_study(path: Path, overrides: tuple[str, ...] = ()) -> Study:
+    """Reads and checks a study file.
+
+    Args:
+        path: the YAML file. Relative paths inside it (image folders, the reference) are taken from its folder.
+        overrides: `dotted.key=value` texts, applied before the check; values are read as YAML.
+
+    Raises:
+        StudyError: with every fault of the file, each with its dotted key.
+    """
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise StudyError(str(path), [f"expected a mapping with name, datasets and stages, got {type(values).__name__}"])
+    for override in overrides:
+        _override(values, override)
+    study = check_study(values, str(path))
+    for dataset in study.datasets:
+        if dataset.path is not None:
+            dataset.path = str((path.parent / dataset.path).resolve())
+    if study.report.reference is not None:
+        study.report.reference = str((path.parent / study.report.reference).resolve())
+    return study
+
+
+def check_study(values: dict[str, Any], source: str) -> Study:
+    """The typed study, or a StudyError that lists every fault."""
+    faults = _name_faults(values)
+    try:
+        study = Study.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise StudyError(source, _faults(error) + faults) from error
+    except RecursionError as error:
+        raise StudyError(source, ["is nested too deeply"]) from error
+    if faults:
+        raise StudyError(source, faults)
+    return study
+
+
+def _name_faults(values: dict[str, Any]) -> list[str]:
+    """What is wrong with how stages are named and refer to each other, whatever else may be wrong in the file."""
+    stages = values.get("stages")
+    if not isinstance(stages, dict):
+        return []
+    faults, earlier = [], []
+    for name, stage in stages.items():
+        origin = stage.get("from") if isinstance(stage, dict) else None
+        if isinstance(origin, str) and origin not in earlier:
+            known = ", ".join(map(str, earlier)) or "none"
+            faults.append(f"stages.{name}.from: {origin!r} is not an earlier stage; earlier are: {known}")
+        if name in RESERVED_STAGES:
+            faults.append(f"stages.{name}: the name is taken by a part of the report; give the stage another")
+        earlier.append(name)
+    datasets = values.get("datasets") if isinstance(values.get("datasets"), list) else []
+    names = [dataset.get("name") if isinstance(dataset, dict) else dataset for dataset in datasets]
+    pairs = [f"{stage}-{dataset}" for stage in stages for dataset in names]
+    pairs += [f"{dataset}-{stage}" for stage in stages for dataset in names]
+    faults += [
+        f"stages: two stages and data sets would both be called {pair!r}; rename one"
+        for pair in dict.fromkeys(pairs)
+        if pairs.count(pair) > 1
+    ]
+    return faults
+
+
+def _faults(error: pydantic.ValidationError) -> list[str]:
+    faults = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"]) or "study"
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message = "unknown key"
+        elif fault["type"] == "missing":
+            message = "is missing"
+        elif fault["type"] != "value_error":
+            message = f"{message}, got {str(fault['input'])[:80]!r}"
+        faults += [f"{key}: {line}" for line in message.split("\n")]
+    return faults
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or not all(parts):
+        raise StudyError("--set", [f"expected dotted.key=value, got {override!r}"])
+    target = values
+    for part in parts[:-1]:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            raise StudyError("--set", [f"{key}: {part!r} is not a mapping, so it holds no {parts[-1]!r}"])
+    target[parts[-1]] = _parse(text, f"--set {key}")

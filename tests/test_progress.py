@@ -1,0 +1,87 @@
+"""Progress: what a terminal and a log file see of the journal's events."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from sweep import progress
+from sweep.progress import Progress
+
+STAGE = {
+    "kind": "stage_started",
+    "stage": "architecture",
+    "num_trials": 2,
+    "num_cells": 1,
+    "epochs": 3,
+    "metric": "validation_mse",
+    "mode": "min",
+}
+
+
+def events():
+    yield STAGE
+    for name in ("a", "b"):
+        yield {"kind": "trial_created", "trial": name, "dataset": "digits", "cell": {"latent_dim": 4}, "epochs": 3}
+    for epoch in (1, 2, 3):
+        yield {"kind": "row", "trial": "a", "epoch": epoch, "validation_mse": 0.5 / epoch}
+    yield {"kind": "row", "trial": "b", "epoch": 1, "validation_mse": None}
+    yield {"kind": "trial_ended", "trial": "a", "status": "completed", "epochs": 3}
+    yield {"kind": "trial_ended", "trial": "b", "status": "diverged", "epochs": 1}
+
+
+def follow(monkeypatch, *, terminal: bool, quiet: bool = False) -> str:
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=100)
+    with Progress(console, quiet) as shown:
+        for event in events():
+            shown.follow(event)
+        shown.follow({"kind": "stage_ended", "stage": "architecture", "seconds": 7.2})
+    return file.getvalue()
+
+
+def test_log_file_gets_plain_lines_with_counts(monkeypatch):
+    lines = follow(monkeypatch, terminal=False).splitlines()
+    assert lines[0] == "stage architecture: 2 trials in 1 cells, up to 3 epochs"
+    assert any("1 of 2 trials ended (1 completed), 1 running" in line for line in lines)
+    assert lines[-1] == "stage architecture: done in 7 s (1 completed, 1 diverged)"
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_log_file_gets_no_more_than_a_line_every_few_seconds(monkeypatch):
+    file = io.StringIO()
+    with Progress(Console(file=file, force_terminal=False, width=100)) as shown:
+        for event in events():
+            shown.follow(event)
+    assert len(file.getvalue().splitlines()) <= 2
+
+
+def test_terminal_gets_a_table_of_cells_with_their_best(monkeypatch):
+    text = follow(monkeypatch, terminal=True)
+    assert "latent_dim 4" in text
+    assert "0.16667" in text
+
+
+def test_no_color_is_honoured_on_a_terminal(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    colors = [f"\x1b[{code}m" for code in (*range(30, 38), *range(90, 98))]
+    assert not any(color in follow(monkeypatch, terminal=True) for color in colors)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_quiet_says_nothing(monkeypatch, terminal):
+    assert follow(monkeypatch, terminal=terminal, quiet=True) == ""
+
+
+def test_time_left_shrinks_when_trials_are_stopped_early(monkeypatch):
+    shown = Progress(Console(file=io.StringIO()), quiet=True)
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    for event in list(events())[:7]:
+        shown.follow(event)
+    before = shown._epochs_saved
+    shown.follow({"kind": "trial_ended", "trial": "b", "status": "stopped", "epochs": 1})
+    assert shown._epochs_saved == before + 2
