@@ -186,15 +186,24 @@ def unrecorded_seconds(events: list[Event]) -> float:
     return _span(session)
 
 
-def stage_seconds(events: list[Event], kind: str, stage: str | None = None) -> float:
-    """How long earlier sessions were at work since the first event of a kind (of a stage), without the time between."""
-    first = next((e["seq"] for e in events if e["kind"] == kind and stage in (None, e.get("stage"))), len(events))
+def stage_seconds(events: list[Event], stage: str) -> float:
+    """How long earlier sessions were at work on a stage (or "retraining") that has not ended, without the time between.
+
+    Args:
+        events: the journal, up to where the session under way takes up the stage.
+        stage: its name.
+    """
+    opening = ("stage_started", stage) if stage != "retraining" else ("retraining_created", None)
     sessions: list[list[Event]] = [[]]
-    for event in events[first:]:
-        if event["kind"] == "resumed":
+    for event in events:
+        if event["kind"] == "stage_ended" and event["stage"] == stage:
+            sessions = [[]]
+        elif event["kind"] in ("run_ended", "resumed"):
             sessions.append([])
-        sessions[-1].append(event)
-    # The last session is the one under way: its own clock is better.
+        # A session that goes on with the stage is at work on it from its first event.
+        if any(sessions) or (event["kind"], event.get("stage")) == opening:
+            sessions[-1].append(event)
+    # The last is the session under way, which has a clock of its own.
     return sum(_span(session) for session in sessions[:-1])
 
 

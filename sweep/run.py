@@ -208,13 +208,15 @@ class Run:
             for cell in dict.fromkeys((job.dataset, job.cell) for job in jobs)
         }
         replay(ashas, jobs, earlier, self._folder.journal)
+        # Winners are recorded once the baselines are.
+        compared = any(event["kind"] == "cell_winner" and event["stage"] == name for event in earlier)
         with ThreadPoolExecutor(1) as beside:
-            baselines = beside.submit(self._validation_baselines, name, jobs)
+            baselines = beside.submit(self._validation_baselines, name, [] if compared else jobs)
             self._train(cluster, [job for job in jobs if not _ended(job, standing)], stage.metric, ashas)
         if not self._interruption.requested():
             self._record_missing((("baseline", fields) for fields in baselines.result()), earlier)
             self._record_missing(winner_events(self._events, name, stage.mode, self._images), earlier)
-            seconds = stage_seconds(earlier, "stage_started", name) + time.monotonic() - started
+            seconds = stage_seconds(earlier, name) + time.monotonic() - started
             self._record("stage_ended", stage=name, seconds=round(seconds, 3))
 
     def _validation_baselines(self, name: str, jobs: list[Job]) -> list[dict[str, Any]]:
@@ -261,7 +263,7 @@ class Run:
             if here:
                 self._record_test(dataset, images, here, known)
         if not any(event["kind"] == "stage_ended" and event["stage"] == "retraining" for event in known):
-            seconds = stage_seconds(earlier, "retraining_created") + time.monotonic() - started
+            seconds = stage_seconds(earlier, "retraining") + time.monotonic() - started
             self._record("stage_ended", stage="retraining", seconds=round(seconds, 3))
 
     def _record_test(

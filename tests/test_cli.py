@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from sweep.cli import commands
 from sweep.journal import Journal
 from sweep.run_folder import RunFolder
+from sweep.study_file import load_study
 
 
 def call(*arguments: object):
@@ -150,6 +151,19 @@ def test_resume_of_a_journal_without_a_beginning_exits_with_65(tmp_path):
     assert done.exit_code == 65
     assert "nothing was recorded yet" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_resume_with_other_images_exits_with_65_and_names_them(small_study, write_study, tmp_path):
+    study = load_study(write_study(small_study))
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        datasets = {"digits": {"sha256": "0" * 64}}
+        journal.append("run_started", study=study.resolved(), study_hash=study.sha256(), datasets=datasets)
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    done = call("resume", tmp_path, "--quiet")
+    assert done.exit_code == 65
+    assert "data set digits: sha256 is" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
 
 
 def test_second_driver_exits_with_73_and_names_the_first(tmp_path):

@@ -19,7 +19,7 @@ from sweep.errors import JournalError, RunFolderError
 from sweep.journal import Journal, read_journal
 from sweep.outcome import Outcome
 from sweep.progress import Progress
-from sweep.resume import check_images, is_over, missing, recorded_study, standings, unrecorded_seconds
+from sweep.resume import check_images, is_over, missing, recorded_study, stage_seconds, standings, unrecorded_seconds
 from sweep.run import Run
 from sweep.run_folder import RunFolder
 from sweep.study_file import load_study
@@ -140,12 +140,15 @@ def finished(study, folder, images) -> list[dict]:
 
 def record(events) -> list[dict]:
     """What must be the same: all that was recorded, in its order, but for times and what tells of the resuming."""
-    return [
+    found = [
         {name: value for name, value in event.items() if name not in TIMES}
         for event in events
         if event["kind"] not in ("resumed", "continued", "run_ended")
         and not (event["kind"] == "trial_ended" and event["status"] == "interrupted")
     ]
+    # Validation baselines are recorded when a stage has trained, or is interrupted.
+    early = [event for event in found if event["kind"] == "baseline" and event["split"] == "validation"]
+    return [event for event in found if event not in early] + early
 
 
 def cut(folder, lines, number):
@@ -326,6 +329,22 @@ def test_time_of_a_session_that_was_killed_is_that_of_its_events():
     ended = [*killed, event("run_ended", 18.0)]
     assert unrecorded_seconds(ended) == 0
     assert unrecorded_seconds([*ended, event("resumed", 100.0), event("row", 102.0)]) == 2
+
+
+def test_time_of_a_stage_leaves_out_what_lies_between_sessions():
+    def event(kind, time, **fields):
+        return {"kind": kind, "time": time, **fields}
+
+    events = [event("run_started", 0.0), event("stage_started", 5.0, stage="first"), event("row", 8.0)]
+    assert stage_seconds(events, "first") == 0
+    events += [event("resumed", 100.0), event("row", 104.0)]
+    assert stage_seconds(events, "first") == 3
+    events += [event("run_ended", 105.0), event("resumed", 200.0)]
+    assert stage_seconds(events, "first") == 3 + 4
+    events += [event("stage_ended", 300.0, stage="first"), event("retraining_created", 301.0), event("row", 302.0)]
+    assert stage_seconds([*events, event("resumed", 400.0)], "retraining") == 1
+    events += [event("stage_ended", 303.0, stage="retraining"), event("run_ended", 303.0)]
+    assert stage_seconds(events, "retraining") == 0
 
 
 def test_second_writer_is_refused_with_the_name_of_the_first_and_a_dead_ones_lock_is_taken_over(tmp_path):
