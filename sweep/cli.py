@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from data.image_data import DataError
-from sweep.errors import EX_DATAERR, AesweepError
+from sweep.errors import EX_CANTCREAT, EX_DATAERR, AesweepError
 from sweep.run_folder import NAME, RunFolder
 from sweep.study import Study
 from sweep.study_file import check_study, load_study
@@ -34,10 +34,15 @@ class Commands(click.Group):
         except DataError as error:
             click.echo(f"error: {error}", err=True)
             context.exit(EX_DATAERR)
+        except KeyboardInterrupt as error:
+            context.exit(error.args[0] if error.args else 130)
         except BrokenPipeError:
             # The reader of stdout has left, as `head` does; nothing is wrong.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             context.exit(0)
+        except OSError as error:
+            click.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+            context.exit(EX_CANTCREAT)
 
 
 def main() -> None:

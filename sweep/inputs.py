@@ -43,7 +43,7 @@ def check_sizes(study: Study, num_images: dict[str, int]) -> None:
                 if asked is not None and asked > limit:
                     faults.append(f"stages.{name}.{key}: {dataset} has {limit:,} of them, got {asked:,}")
     if faults:
-        raise StudyError(study.name, faults)
+        raise StudyError(f"study {study.name}", faults)
 
 
 def read_reference(path: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Interruption:
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number is not None:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(128 + number)
         self.signal_number = number
 
     def requested(self) -> bool:

@@ -43,8 +43,8 @@ def plan_study(
 ) -> tuple[list[StagePlan], dict[str, Any]]:
     """The stages, and the retraining, as they would run.
 
-    A stage that starts from another's winner is planned with the widest configuration of that stage, since the winner
-    is not known yet: an upper bound.
+    A stage that starts from another's winner is planned with that stage's slowest configuration: the winner is not
+    known yet. Evaluation, the baselines and Ray's own start are left out.
 
     Args:
         study: what to plan.
@@ -55,14 +55,17 @@ def plan_study(
         The stages' plans, and the retraining's as a dict of num_trainings, epochs and seconds.
     """
     timer = _StepTimer(study.precision)
-    plans, widest = [], {}
+    plans, slowest = [], {}
     retrainings, retraining_epochs, retraining_seconds = 0, 0, 0.0
     for name, stage in study.stages.items():
-        bases = {dataset.name: widest[stage.from_, dataset.name] if stage.from_ else None for dataset in study.datasets}
+        bases = {
+            dataset.name: slowest[stage.from_, dataset.name] if stage.from_ else None for dataset in study.datasets
+        }
         jobs = stage_jobs(study, name, bases)
-        for dataset in sizes:
-            here = [job.configuration for job in jobs if job.dataset == dataset]
-            widest[name, dataset] = max(here, key=lambda configuration: sum(configuration.hidden_layers))
+        for dataset, (_, num_pixels) in sizes.items():
+            here = {job.configuration for job in jobs if job.dataset == dataset}
+            cost = {configuration: timer.seconds_per_image(configuration, num_pixels) for configuration in here}
+            slowest[name, dataset] = max(cost, key=cost.get)
         full, expected, seconds = _stage_cost(study, stage, jobs, sizes, timer)
         num_cells = len({(job.dataset, job.cell) for job in jobs})
         plans.append(
@@ -76,7 +79,7 @@ def plan_study(
             cells = {job.cell for job in jobs if job.dataset == dataset} if stage.retraining.of == "cells" else {()}
             retrainings += per_winner * len(cells)
             retraining_epochs += per_winner * len(cells) * epochs
-            step = timer.seconds_per_image(widest[name, dataset], num_pixels)
+            step = timer.seconds_per_image(slowest[name, dataset], num_pixels)
             retraining_seconds += per_winner * len(cells) * epochs * num_images * step
     retraining = {
         "num_trainings": retrainings,

@@ -213,8 +213,8 @@ class Run:
         with ThreadPoolExecutor(1) as beside:
             baselines = beside.submit(self._validation_baselines, name, [] if compared else jobs)
             self._train(cluster, [job for job in jobs if not _ended(job, standing)], stage.metric, ashas)
-            self._record_missing((("baseline", fields) for fields in baselines.result()), earlier)
         if not self._interruption.requested():
+            self._record_missing((("baseline", fields) for fields in baselines.result()), earlier)
             self._record_missing(winner_events(self._events, name, stage.mode, self._images), earlier)
             seconds = stage_seconds(earlier, name) + time.monotonic() - started
             self._record("stage_ended", stage=name, seconds=round(seconds, 3))

@@ -142,9 +142,8 @@ class Report(_Strict):
 
 
 class Resources(_Strict):
-    """What a trial holds while it trains."""
+    """What a trial holds while it trains, beside one CPU core."""
 
-    cpus_per_trial: Annotated[float, Field(gt=0)] = 1
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0
 
 

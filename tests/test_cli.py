@@ -125,6 +125,21 @@ def test_plan_shows_stages_and_retraining_for_people_and_scripts(small_study, wr
     assert values["seconds"] > 0
 
 
+def test_file_where_a_folder_should_be_is_one_line_and_no_traceback(small_study, write_study, tmp_path):
+    (tmp_path / "runs").write_text("")
+    done = call("run", write_study(small_study), "--runs", tmp_path / "runs")
+    assert done.exit_code == 73
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.ray
+def test_more_gpus_than_there_are_is_told_instead_of_waited_for(small_study, write_study, tmp_path):
+    small_study["resources"] = {"gpus_per_trial": 64}
+    done = call("run", write_study(small_study), "--runs", tmp_path / "runs", "--quiet")
+    assert done.exit_code == 1
+    assert "resources.gpus_per_trial: 64 asked for, but no node has more than" in done.stderr
+
+
 def test_installed_command_reports_its_version():
     done = subprocess.run([sys.executable, "-m", "sweep.cli", "--version"], capture_output=True, text=True, check=True)
     assert "aesweep" in done.stdout

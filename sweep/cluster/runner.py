@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from data.datasets import ImageData
+from sweep.errors import AesweepError
 from sweep.job import Job
 from sweep.recorder import Recorder
 from sweep.study import Resources
@@ -28,6 +29,9 @@ _ENVIRONMENT = {
 }
 
 
+MAX_TEMPORARY_PATH = 30  # characters
+
+
 class Cluster:
     """A running Ray with the images of a study in its object store.
 
@@ -35,6 +39,9 @@ class Cluster:
         images: the data sets, by name.
         num_workers: trials that train at once on this machine; ignored with an address.
         address: of a running Ray cluster, or None to start one on this machine alone, closed to the network.
+
+    Raises:
+        AesweepError: Ray cannot be started or reached.
     """
 
     def __init__(self, images: dict[str, ImageData], num_workers: int, address: str | None = None):
@@ -42,7 +49,9 @@ class Cluster:
             os.environ.setdefault(name, value)
         import ray
 
-        self._folder = tempfile.mkdtemp(prefix="aesweep-")
+        # Ray's sockets lie in its folder, and a socket's path has room for 100 characters or so.
+        short = "/tmp" if len(tempfile.gettempdir()) > MAX_TEMPORARY_PATH else None  # noqa: S108 - mkdtemp is private
+        self._folder = tempfile.mkdtemp(prefix="aesweep-", dir=short)
         local = {
             "num_cpus": num_workers,
             "include_dashboard": False,
@@ -50,13 +59,18 @@ class Cluster:
             "_node_ip_address": "127.0.0.1",
             "object_store_memory": _object_store_bytes(images),
         }
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **({} if address else local),
-        )
-        self._images = {name: ray.put(data) for name, data in images.items()}
+        try:
+            ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **({} if address else local),
+            )
+            self._images = {name: ray.put(data) for name, data in images.items()}
+        except Exception as error:
+            self.__exit__()
+            where = f"the Ray cluster at {address}" if address else "Ray on this machine"
+            raise AesweepError(f"{where} could not be started or reached: {str(error).splitlines()[0]}") from error
 
     def __enter__(self) -> Cluster:
         return self
@@ -88,6 +102,7 @@ class Cluster:
         from sweep.cluster.scheduler import RecordingScheduler
         from sweep.cluster.trial import train_trial
 
+        _check_room(resources)
         logging.getLogger("ray.tune").setLevel(logging.ERROR)
         scheduler = RecordingScheduler(recorder, stop_requested)
 
@@ -103,7 +118,7 @@ class Cluster:
 
         trainable = tune.with_resources(
             tune.with_parameters(train_trial, images=self._images),
-            {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial},
+            {"CPU": 1, "GPU": resources.gpus_per_trial},
         )
         tune.Tuner(
             trainable,
@@ -114,6 +129,18 @@ class Cluster:
             ),
         ).fit()
         recorder.end_unfinished("the run was interrupted")
+
+
+def _check_room(resources: Resources) -> None:
+    """Raises AesweepError where no node has what a trial asks for: Ray would wait for it without an end."""
+    import ray
+
+    most = max((node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+    if resources.gpus_per_trial > most:
+        raise AesweepError(
+            f"resources.gpus_per_trial: {resources.gpus_per_trial:g} asked for, but no node has more than {most:g}; "
+            "set it to 0 to train on CPUs"
+        )
 
 
 def _object_store_bytes(images: dict[str, ImageData]) -> int:

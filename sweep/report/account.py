@@ -49,7 +49,7 @@ def account_table(run: Run) -> pd.DataFrame:
                 "epochs_trained": sum(len(trial.epochs) for trial in trials),
                 "epochs_full": sum(trial.budget for trial in trials),
                 "worker_seconds": seconds,
-                "core_hours": seconds / 3600 * resources.get("cpus_per_trial", 1),
+                "core_hours": seconds / 3600,
                 "gpu_hours": seconds / 3600 * resources.get("gpus_per_trial", 0),
             }
         )

@@ -152,7 +152,7 @@ class Report:
                 f"{len(owed)} of {markdown.plural(len(run.retrainings), 'retraining')} gave no result; intervals are "
                 "over the seeds that did."
             )
-        elif run.status in ("unfinished", "interrupted") and not run.retrainings:
+        elif run.status in ("unfinished", "interrupted", "open") and not run.retrainings:
             found.append("No winner has been retrained, so the test set has not been opened.")
         found += [
             f"{markdown.code(event['file'])} is missing or not as it was recorded; its figures are left out."

@@ -49,7 +49,7 @@ def run_state(events: list[dict[str, Any]]) -> str:
     """The status that a run ended with: "completed", "interrupted" or "failed". Else:
 
     "empty" where no start is recorded, "unfinished" where no end is, "open" where something follows the last end, as
-    when winners are retrained later.
+    when it is resumed or winners are retrained later.
     """
     ends = [event for event in events if event["kind"] == "run_ended"]
     if not ends:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -122,10 +123,11 @@ def read_checkpoint(path: Path | str, sha256: str | None = None) -> tuple[nn.Seq
             f"{path}: expected a whole safetensors file, got a damaged one ({error}); {_REMEDY}"
         ) from error
     metadata, architecture = _parse(path, text, tensors)
-    module = as_module(architecture)
+    # No memory is taken for what a strange file claims to hold: only the tensors that it does hold are used.
+    with torch.device("meta"):
+        module = as_module(architecture)
     _check_shapes(path, module, tensors)
-    module = module.to(next(iter(tensors.values())).dtype)
-    module.load_state_dict(tensors)
+    module.load_state_dict(tensors, assign=True)
     return module.eval(), metadata
 
 

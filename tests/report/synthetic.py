@@ -90,7 +90,7 @@ class Synthetic:
                 "name": "synthetic",
                 "seed": 1,
                 "datasets": [{"name": name} for name in DATASETS],
-                "resources": {"cpus_per_trial": 1, "gpus_per_trial": 0},
+                "resources": {"gpus_per_trial": 0},
                 "stages": {"architecture": stage, "regularization": stage, "denoising": stage},
                 "retraining": {"epochs": 60, "seeds": 5},
             },

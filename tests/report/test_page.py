@@ -203,6 +203,14 @@ def test_a_run_to_which_something_was_added_after_its_end_has_not_ended(
     assert "> **This run has not ended.**" in write_report(other_folder).read_text()
 
 
+def test_a_resumed_run_says_that_nothing_has_been_retrained_yet(events: Events, other_folder: RunFolder) -> None:
+    end = {"kind": "run_ended", "status": "interrupted", "seconds": 9.0}
+    resumed = {"kind": "resumed", "command": [], "environment": {}, "num_workers": 1, "unrecorded_seconds": 0.0}
+    write_events(other_folder, [*plain(events[:1]), end, resumed])
+    text = write_report(other_folder).read_text()
+    assert "> **This run has not ended.**" in text and "so the test set has not been opened" in text
+
+
 def test_a_hostile_command_stays_in_its_block(events: Events, other_folder: RunFolder) -> None:
     events = plain(events)
     events[0] = {**events[0], "command": ["aesweep", "run", "a\n```\n<script>x</script>\n````sh\n\n\n\nb'\\"]}
