@@ -61,7 +61,7 @@ class Progress:
             self._console.print(Text(message), soft_wrap=True)
 
     def recall(self, events: list[dict[str, Any]]) -> None:
-        """Takes note, without a word, of what an earlier session recorded of the stage that goes on now."""
+        """Takes note of what an earlier session recorded of the stage that goes on now, and says that much."""
         quiet, self._quiet = self._quiet, True
         for event in events:
             if event.get("status") != "interrupted":
@@ -69,6 +69,8 @@ class Progress:
         self._quiet = quiet
         self._began_at, self._epochs_recalled = time.monotonic(), self._epochs_done
         self._running.clear()
+        if events:
+            self.say(f"{self._title} goes on: {self._summary()}")
 
     def follow(self, event: dict[str, Any]) -> None:
         """Takes note of one event of the journal."""

@@ -96,11 +96,12 @@ class Recorder:
             return False
         epoch = result["epoch"]
         self._seconds[job.trial] = seconds
-        self._epochs[job.trial] = max(epoch, self._standing(job).epochs)
+        recorded = self._epochs.get(job.trial, self._standing(job).epochs)
+        self._epochs[job.trial] = max(epoch, recorded)
         if "continued/epoch" in result:
             fields = {name: result[f"continued/{name}"] for name in ("epoch", "rejected")}
             self._record("continued", trial=job.trial, **fields)
-        if epoch > self._standing(job).epochs:
+        if epoch > recorded:
             self._record("row", trial=job.trial, **{name: result[name] for name in ROW_FIELDS if name in result})
         if result["diverged"]:
             self._diverge(job)

@@ -85,3 +85,18 @@ def test_time_left_shrinks_when_trials_are_stopped_early(monkeypatch):
     before = shown._epochs_saved
     shown.follow({"kind": "trial_ended", "trial": "b", "status": "stopped", "epochs": 1})
     assert shown._epochs_saved == before + 2
+
+
+def test_stage_that_goes_on_counts_what_is_recorded_and_its_pace_anew(monkeypatch):
+    file = io.StringIO()
+    shown = Progress(Console(file=file, force_terminal=False, width=100))
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    interrupted = {"kind": "trial_ended", "trial": "b", "status": "interrupted", "epochs": 1}
+    shown.recall([*list(events())[:-1], interrupted])
+    assert file.getvalue() == "stage architecture goes on: 1 of 2 trials ended (1 completed), 0 running\n"
+    shown.follow({"kind": "continued", "trial": "b", "epoch": 0, "rejected": ["b.1.safetensors was passed over"]})
+    shown.follow({"kind": "row", "trial": "b", "epoch": 2, "validation_mse": 0.1})
+    assert file.getvalue().splitlines()[1:3] == ["b.1.safetensors was passed over", "b goes on after epoch 0"]
+    # One epoch of 10 s or so since then, and one is left.
+    assert "1 running, at most" in file.getvalue().splitlines()[-1]

@@ -140,15 +140,12 @@ def finished(study, folder, images) -> list[dict]:
 
 def record(events) -> list[dict]:
     """What must be the same: all that was recorded, in its order, but for times and what tells of the resuming."""
-    found = [
+    return [
         {name: value for name, value in event.items() if name not in TIMES}
         for event in events
         if event["kind"] not in ("resumed", "continued", "run_ended")
         and not (event["kind"] == "trial_ended" and event["status"] == "interrupted")
     ]
-    # Validation baselines are recorded when a stage has trained, or is interrupted.
-    early = [event for event in found if event["kind"] == "baseline" and event["split"] == "validation"]
-    return [event for event in found if event not in early] + early
 
 
 def cut(folder, lines, number):
