@@ -218,7 +218,7 @@ def test_any_plain_values_give_a_study_or_its_faults(values):
         assert error.faults
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=200) | st.binary(max_size=200))
 def test_any_text_gives_a_study_or_its_faults(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
