@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -138,6 +139,12 @@ def test_more_gpus_than_there_are_is_told_instead_of_waited_for(small_study, wri
     done = call("run", write_study(small_study), "--runs", tmp_path / "runs", "--quiet")
     assert done.exit_code == 1
     assert "resources.gpus_per_trial: 64 asked for, but no node has more than" in done.stderr
+
+
+def test_plan_leaves_the_arithmetic_of_its_caller_alone(small_study, write_study):
+    call("plan", write_study(small_study))
+    assert 2.0**-1060 > 0
+    assert float(np.float64(2.0**-1030) / 4) > 0
 
 
 def test_installed_command_reports_its_version():
