@@ -12,7 +12,7 @@ from sweep.study_file import check_study
 
 @pytest.mark.parametrize(("trials", "epochs"), [(8, 2), (8, 10), (3, 1)])
 def test_the_study_is_the_rivals_trials_with_nothing_stopped(trials, epochs):
-    arguments = argparse.Namespace(trials=trials, epochs=epochs, images=60_000)
+    arguments = argparse.Namespace(trials=trials, epochs=epochs, images=60_000, precision="fp32")
     study = check_study(bench_cpu.study(arguments), "benchmark")
     jobs = stage_jobs(study, "speed", {"mnist": None})
     assert study.stages["speed"].rungs() == []
