@@ -22,6 +22,11 @@ class Split:
     validation: np.ndarray
 
 
+def num_validation_images(num_images: int, fraction: float) -> int:
+    """How many of the training images a fraction cuts off for validation: at least one."""
+    return max(1, round(fraction * num_images))
+
+
 def split_training(num_images: int, num_validation: int, seed: int) -> Split:
     """Cuts a validation set from the training images; with the same seed, a smaller one lies within a larger one.
 

@@ -6,7 +6,6 @@ nothing of sweeps; the command line gives it the code of `EX_DATAERR` as well.
 
 from __future__ import annotations
 
-EX_USAGE = 2
 EX_DATAERR = 65
 EX_CANTCREAT = 73
 EX_CONFIG = 78

@@ -8,6 +8,7 @@ from typing import Any
 
 from data.datasets import load_dataset
 from data.image_data import ImageData
+from data.splits import num_validation_images
 from sweep.errors import StudyError
 from sweep.study import Study
 from sweep.study_file import read_yaml
@@ -32,7 +33,7 @@ def check_sizes(study: Study, num_images: dict[str, int]) -> None:
     """
     faults = []
     for dataset, total in num_images.items():
-        num_validation = max(1, round(study.validation_fraction * total))
+        num_validation = num_validation_images(total, study.validation_fraction)
         if total - num_validation < 2:
             faults.append(f"validation_fraction: leaves fewer than 2 of {dataset}'s {total} images to train on")
         for name, stage in study.stages.items():

@@ -35,7 +35,6 @@ def take_pictures(
         skip: stages whose pictures are there already.
     """
     training = to_float(images.training.reshape(len(images.training), -1))
-    shape = (num_pictures, *images.test.shape[1:])
     every = to_float(images.test.reshape(len(images.test), -1))
     original = every[:num_pictures]
     shape = (len(original), *images.test.shape[1:])

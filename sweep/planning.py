@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from data.splits import num_validation_images
 from sweep.configuration import Configuration
 from sweep.job import Job, stage_jobs
 from sweep.study import Stage, Study
@@ -98,7 +99,7 @@ def _stage_cost(
     full, expected, seconds = 0, 0, 0.0
     for (dataset, _), members in cells.items():
         num_images, num_pixels = sizes[dataset]
-        num_training = round((1 - study.validation_fraction) * num_images)
+        num_training = num_images - num_validation_images(num_images, study.validation_fraction)
         num_training = min(num_training, stage.training_images or num_training)
         epochs = expected_epochs(len(members), stage)
         step = statistics.mean(timer.seconds_per_image(job.configuration, num_pixels) for job in members)

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from data.image_data import ImageData
+from data.splits import num_validation_images
 from sweep.asha import Asha
 from sweep.cluster.runner import Cluster
 from sweep.configuration import Configuration
@@ -192,7 +193,7 @@ class Run:
         }
 
     def _num_validation(self, data: ImageData) -> int:
-        return max(1, round(self._study.validation_fraction * len(data.training)))
+        return num_validation_images(len(data.training), self._study.validation_fraction)
 
     def _search(self, cluster: Cluster, name: str) -> None:
         stage = self._study.stages[name]

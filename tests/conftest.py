@@ -42,6 +42,16 @@ SMALL_STUDY: dict[str, Any] = {
     "retraining": {"epochs": 2, "seeds": 2},
 }
 
+DENOISING_STAGE: dict[str, Any] = {
+    "from": "architecture",
+    "space": {"noise_variance": {"grid": [0.05, 0.2]}},
+    "table": {"rows": "noise_variance"},
+    "epochs": 3,
+    "seeds": 2,
+    "metric": "validation_psnr_db",
+    "retraining": {"of": "cells", "seeds": 1},
+}
+
 
 @pytest.fixture(autouse=True)
 def ieee_arithmetic():

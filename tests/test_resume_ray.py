@@ -16,7 +16,7 @@ import yaml
 
 from sweep.journal import read_journal
 from sweep.run_folder import state_files
-from tests.conftest import SMALL_STUDY
+from tests.conftest import DENOISING_STAGE, SMALL_STUDY
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -24,15 +24,7 @@ STUDY = {
     **SMALL_STUDY,
     "stages": {
         "architecture": {**SMALL_STUDY["stages"]["architecture"], "samples": 2},
-        "denoising": {
-            "from": "architecture",
-            "space": {"noise_variance": {"grid": [0.05, 0.2]}},
-            "table": {"rows": "noise_variance"},
-            "epochs": 3,
-            "seeds": 2,
-            "metric": "validation_psnr_db",
-            "retraining": {"of": "cells", "seeds": 1},
-        },
+        "denoising": DENOISING_STAGE,
     },
     "retraining": {"epochs": 40, "seeds": 2},
 }

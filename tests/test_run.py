@@ -23,7 +23,7 @@ from torch import nn, no_grad, tensor
 
 from sweep.asha import Asha
 from sweep.journal import read_journal
-from tests.conftest import SMALL_STUDY
+from tests.conftest import DENOISING_STAGE, SMALL_STUDY
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -32,15 +32,7 @@ def study_file(folder: Path, **changes) -> Path:
     values = {**SMALL_STUDY, **changes}
     values["stages"] = {
         **SMALL_STUDY["stages"],
-        "denoising": {
-            "from": "architecture",
-            "space": {"noise_variance": {"grid": [0.05, 0.2]}},
-            "table": {"rows": "noise_variance"},
-            "epochs": 3,
-            "seeds": 2,
-            "metric": "validation_psnr_db",
-            "retraining": {"of": "cells", "seeds": 1},
-        },
+        "denoising": DENOISING_STAGE,
         **changes.get("stages", {}),
     }
     path = folder / "study.yaml"

@@ -12,7 +12,7 @@ import numpy as np
 
 from data.image_data import ImageData
 from data.noise import fixed_noise
-from data.splits import split_training, subset
+from data.splits import num_validation_images, split_training, subset
 from sweep.job import Job
 
 # Training error is measured on so many images, without dropout and after the epoch, as validation error is.
@@ -61,7 +61,7 @@ def _prepare(
     if purpose == "retraining":
         indices, validation = np.arange(len(flat)), None
     else:
-        split = split_training(len(flat), max(1, round(fraction * len(flat))), seed)
+        split = split_training(len(flat), num_validation_images(len(flat), fraction), seed)
         indices = subset(split.training, num_training, seed)
         validation = to_float(flat[subset(split.validation, num_validation, seed)])
     training = np.ascontiguousarray(flat[indices])
