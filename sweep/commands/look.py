@@ -1,0 +1,37 @@
+"""`aesweep report` and `status`: what a run's folder tells, without running anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from sweep.commands.options import json_option, run_argument
+from sweep.run_folder import RunFolder
+
+
+@click.command()
+@run_argument
+@json_option
+def report(run_folder: Path, as_json: bool) -> None:
+    """Write a run's report again, from its folder alone."""
+    from sweep.execution import write_report
+
+    path = write_report(RunFolder.open(run_folder))
+    click.echo(json.dumps({"report": str(path)}) if as_json else str(path))
+
+
+@click.command()
+@run_argument
+@json_option
+def status(run_folder: Path, as_json: bool) -> None:
+    """Show how a run stands."""
+    from sweep.journal import read_journal
+    from sweep.status import run_status, status_text
+
+    values = run_status(read_journal(RunFolder.open(run_folder).journal))
+    if as_json:
+        click.echo(json.dumps(values, indent=2))
+        return
+    click.echo(status_text(values))

@@ -1,0 +1,48 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+study_argument = click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
+run_argument = click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+set_option = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a dotted key.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print plain values for a script.")
+data_options = [
+    click.option("--data-dir", type=click.Path(), help="Where MNIST and Fashion-MNIST lie. [env: AESWEEP_DATA_DIR]"),
+    click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST where they are missing."),
+]
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), help="Trials at once on this machine. [default: its cores]"
+)
+worker_options = [
+    workers_option,
+    click.option("--address", help="Of a running Ray cluster. [default: this machine alone]"),
+]
+execution_options = [
+    *worker_options,
+    click.option(
+        "--save-every",
+        "save_every_s",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0),
+        default=30.0,
+        help="How much of a trial's training a kill may cost, about. [30]",
+    ),
+    json_option,
+    click.option("--quiet", is_flag=True, help="No progress on stderr."),
+]
+
+
+def options(several: list[Any]) -> Any:
+    """A list of options as one decorator."""
+
+    def apply(command: Any) -> Any:
+        for option in reversed(several):
+            command = option(command)
+        return command
+
+    return apply

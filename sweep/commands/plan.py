@@ -1,0 +1,57 @@
+"""`aesweep plan`: what a study would run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from sweep.commands.options import data_options, json_option, options, set_option, study_argument, workers_option
+from sweep.study import Study
+from sweep.study_file import load_study
+
+
+@click.command()
+@study_argument
+@set_option
+@options(data_options)
+@workers_option
+@json_option
+def plan(
+    study_file: Path,
+    overrides: tuple[str, ...],
+    data_dir: str | None,
+    download: bool,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Show what a study would run, and about how long it would take on this machine."""
+    show_plan(load_study(study_file, overrides), data_dir, download, workers, as_json)
+
+
+def show_plan(study: Study, data_dir: str | None, download: bool, workers: int | None, as_json: bool) -> None:
+    """Says what the study would run."""
+    import dataclasses
+
+    from sweep.execution import num_cores
+    from sweep.inputs import load_images
+    from sweep.planning import duration, plan_study, plan_table
+
+    images = load_images(study, data_dir, download)
+    sizes = {name: (len(found.training), int(found.training[0].size)) for name, found in images.items()}
+    num_workers = workers or num_cores()
+    stages, retraining = plan_study(study, sizes, num_workers)
+    total = sum(stage.seconds for stage in stages) + retraining["seconds"]
+    if as_json:
+        values = {
+            "study": study.name,
+            "stages": [dataclasses.asdict(stage) for stage in stages],
+            "retraining": retraining,
+            "num_workers": num_workers,
+            "seconds": round(total, 1),
+        }
+        click.echo(json.dumps(values, indent=2))
+        return
+    click.echo(plan_table(stages, retraining))
+    click.echo(f"\nabout {duration(total)} with {num_workers} workers, from steps timed on this machine")
