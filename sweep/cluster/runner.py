@@ -111,7 +111,7 @@ class Cluster:
                 return False
 
             def stop_all(self) -> bool:
-                return stop_requested()
+                return stop_requested() or scheduler.error is not None
 
             def __getstate__(self) -> dict[str, Any]:
                 return {}
@@ -133,6 +133,8 @@ class Cluster:
                 failure_config=tune.FailureConfig(max_failures=-1),
             ),
         ).fit()
+        if scheduler.error:
+            raise scheduler.error
         recorder.end_unfinished("the run was interrupted")
 
 

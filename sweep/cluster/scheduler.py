@@ -21,12 +21,16 @@ class RecordingScheduler(FIFOScheduler):
     Args:
         recorder: records, and lets each cell's ASHA stop trials.
         stop_requested: whether the run is being interrupted.
+
+    Attributes:
+        error: what the recorder raised first, after which nothing is recorded; None for nothing.
     """
 
     def __init__(self, recorder: Recorder, stop_requested: Callable[[], bool]):
         super().__init__()
         self._recorder = recorder
         self._stop_requested = stop_requested
+        self.error: Exception | None = None
         self._retried: dict[str, bool] = {}  # trials that failed and were not yet put back, and whether they go on
 
     def __getstate__(self) -> dict[str, Any]:
@@ -35,7 +39,7 @@ class RecordingScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         seconds = round(result["time_total_s"], 3)
-        goes_on = self._recorder.take(trial.config["job"], result, seconds)
+        goes_on = self._record(lambda: self._recorder.take(trial.config["job"], result, seconds))
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -43,11 +47,20 @@ class RecordingScheduler(FIFOScheduler):
         if self._stop_requested():
             return
         text = _newest_error(trial)
-        again = self._recorder.fail(trial.config["job"], cause_of(text), _reason(text))
+        again = self._record(lambda: self._recorder.fail(trial.config["job"], cause_of(text), _reason(text)))
         self._controller = tune_controller
         self._retried[trial.trial_id] = again is not None
         if again:
             trial.config["job"] = again
+
+    def _record(self, record: Callable[[], Any]) -> Any:
+        """What the recorder answers; None once it has failed, with the error kept for whoever started Tune."""
+        if self.error is None:
+            try:
+                return record()
+            except Exception as error:  # Tune would turn it into a text
+                self.error = error
+        return None
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         retried = self._retried.pop(trial.trial_id, None)
