@@ -16,7 +16,7 @@ from data.image_data import DataError
 from sweep.commands.look import report, status
 from sweep.commands.plan import plan
 from sweep.commands.reconstruct import reconstruct
-from sweep.commands.run import resume, retrain, run
+from sweep.commands.run import extend, resume, retrain, run
 from sweep.errors import EX_CANTCREAT, EX_DATAERR, AesweepError
 
 
@@ -50,7 +50,7 @@ def commands() -> None:
     """One autoencoder study file in, a finished report out."""
 
 
-for _command in (plan, run, resume, status, report, retrain, reconstruct):
+for _command in (plan, run, resume, status, report, retrain, extend, reconstruct):
     commands.add_command(_command)
 
 

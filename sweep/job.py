@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from sweep.configuration import Configuration
 from sweep.search_space import draw
-from sweep.study import Study
+from sweep.study import Stage, Study
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +50,11 @@ class Job:
     states: str | None = None
     state_interval_s: float = 30.0
     recorded: int = 0
+
+    @property
+    def rivals(self) -> tuple[Any, ...]:
+        """What a trial shares with those that ASHA compares it with: data set, cell and budget."""
+        return self.dataset, self.cell, self.epochs
 
 
 def cell_key(cell: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -97,10 +101,9 @@ def stage_jobs(study: Study, stage_name: str, bases: dict[str, Configuration | N
     return [job for _, job in sorted(jobs, key=lambda item: item[0])]
 
 
-def opening_events(study: Study, stage_name: str, jobs: list[Job]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What a stage's beginning records, as (kind, fields)."""
-    stage = study.stages[stage_name]
-    start = {
+def opening_fields(stage_name: str, stage: Stage, jobs: list[Job]) -> dict[str, Any]:
+    """What is recorded of a stage when it begins, or is extended; all its jobs up to then."""
+    return {
         "stage": stage_name,
         "num_trials": len(jobs),
         "num_cells": len({(job.dataset, job.cell) for job in jobs}),
@@ -112,15 +115,16 @@ def opening_events(study: Study, stage_name: str, jobs: list[Job]) -> Iterator[t
         "mode": stage.mode,
         "table": stage.table.model_dump(),
     }
-    yield "stage_started", start
-    for job in jobs:
-        fields = {
-            "stage": stage_name,
-            "dataset": job.dataset,
-            "trial": job.trial,
-            "cell": dict(job.cell),
-            "configuration": job.configuration.as_dict(),
-            "seeds": list(job.seeds),
-            "epochs": job.epochs,
-        }
-        yield "trial_created", fields
+
+
+def trial_fields(stage_name: str, job: Job) -> dict[str, Any]:
+    """What is recorded of a trial before it is trained."""
+    return {
+        "stage": stage_name,
+        "dataset": job.dataset,
+        "trial": job.trial,
+        "cell": dict(job.cell),
+        "configuration": job.configuration.as_dict(),
+        "seeds": list(job.seeds),
+        "epochs": job.epochs,
+    }

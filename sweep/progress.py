@@ -75,7 +75,7 @@ class Progress:
     def follow(self, event: dict[str, Any]) -> None:
         """Takes note of one event of the journal."""
         kind = event["kind"]
-        if kind == "stage_started":
+        if kind in ("stage_started", "stage_extended"):
             title = f"stage {event['stage']}"
             self._begin(title, event["num_trials"], event["epochs"], event["metric"], event["mode"])
             self.say(

@@ -37,7 +37,7 @@ class Recorder:
     Args:
         record: appends an event to the journal: `record(kind, **fields)`.
         metric: the row's field by which trials are compared.
-        ashas: (data set, cell) to its `Asha`; empty where nothing is stopped early (retraining).
+        ashas: `Job.rivals` to their `Asha`; empty where nothing is stopped early (retraining).
         standings: how far each trial is.
 
     Attributes:
@@ -151,7 +151,7 @@ class Recorder:
         return self._standings.get(job.trial) or Standing()
 
     def _decide(self, job: Job, value: float, epoch: int | None = None) -> None:
-        asha = self._ashas.get((job.dataset, job.cell))
+        asha = self._ashas.get(job.rivals)
         epoch = self._epochs[job.trial] if epoch is None else epoch
         decision = asha.decide(job.trial, epoch, value) if asha else None
         if decision is None:

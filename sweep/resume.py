@@ -24,6 +24,7 @@ Event = dict[str, Any]
 # Which fields tell one event of a kind from another.
 _IDENTITY = {
     "stage_started": ("stage",),
+    "stage_extended": ("stage", "extension"),
     "trial_created": ("trial",),
     "baseline": ("dataset", "split", "stage", "method", "latent_dim", "noise_variance"),
     "cell_winner": ("stage", "dataset", "cell"),
@@ -90,7 +91,7 @@ def replay(ashas: dict[Any, Asha], jobs: list[Job], events: Iterable[Event], sou
     """Fills a stage's rungs with what they had seen when the run ended.
 
     Args:
-        ashas: by (data set, cell), empty; filled in place.
+        ashas: by `Job.rivals`, empty; filled in place.
         jobs: all of the stage.
         events: the journal.
         source: its path, for messages.
@@ -98,7 +99,7 @@ def replay(ashas: dict[Any, Asha], jobs: list[Job], events: Iterable[Event], sou
     Raises:
         JournalError: a recorded decision is not the one that follows from the values before it.
     """
-    cells = {job.trial: (job.dataset, job.cell) for job in jobs}
+    cells = {job.trial: job.rivals for job in jobs}
     for event in events:
         if event["kind"] != "decision" or event["trial"] not in cells:
             continue
@@ -201,7 +202,8 @@ def stage_seconds(events: list[Event], stage: str) -> float:
         events: the journal, up to where the session under way takes up the stage.
         stage: its name.
     """
-    opening = ("stage_started", stage) if stage != "retraining" else ("retraining_created", None)
+    kinds = ("stage_started", "stage_extended") if stage != "retraining" else ("retraining_created",)
+    openings = [(kind, stage if stage != "retraining" else None) for kind in kinds]
     sessions: list[list[Event]] = [[]]
     for event in events:
         if event["kind"] == "stage_ended" and event["stage"] == stage:
@@ -209,7 +211,7 @@ def stage_seconds(events: list[Event], stage: str) -> float:
         elif event["kind"] in ("run_ended", "resumed"):
             sessions.append([])
         # A session that goes on with the stage is at work on it from its first event.
-        if any(sessions) or (event["kind"], event.get("stage")) == opening:
+        if any(sessions) or (event["kind"], event.get("stage")) in openings:
             sessions[-1].append(event)
     # The last is the session under way, which has a clock of its own.
     return sum(_span(session) for session in sessions[:-1])

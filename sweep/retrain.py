@@ -8,9 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sweep.configuration import Configuration
-from sweep.errors import JournalError
-from sweep.job import Job, cell_key
+from sweep.job import Job
 from sweep.run_folder import RunFolder
 from sweep.study import Study
 from sweep.winners import Winner, cell_winners, stage_winner
@@ -49,7 +47,7 @@ def chosen_winners(study: Study, events: list[dict[str, Any]], stage_name: str) 
 
 
 def retrainings(study: Study, events: list[dict[str, Any]], folder: RunFolder) -> list[Retraining]:
-    """The retrainings that a run owes: those of its stages in their order, then those begun with other settings.
+    """The retrainings that a run owes: those of its stages in their order, then those asked for with other settings.
 
     Args:
         study: the run's study.
@@ -59,19 +57,16 @@ def retrainings(study: Study, events: list[dict[str, Any]], folder: RunFolder) -
     Returns:
         One retraining for each distinct (data set, configuration, number of epochs, seed).
     """
+    asked = [{"epochs": None, "seeds": None}, *(event for event in events if event["kind"] == "retraining_asked")]
     served: dict[tuple, list[Winner]] = {}
-    for stage_name, stage in study.stages.items():
-        epochs = stage.retraining.epochs or study.retraining.epochs
-        for winner in chosen_winners(study, events, stage_name):
-            for k in range(stage.retraining.seeds or study.retraining.seeds):
-                key = (winner.dataset, winner.configuration, epochs, study.seed + k)
-                served.setdefault(key, []).append(winner)
-    retrained = {event["trial"] for event in events if event["kind"] == "retrained"}
-    for event in events:
-        if event["kind"] == "retraining_created" and event["trial"] not in retrained:
-            key = (event["dataset"], Configuration.from_dict(event["configuration"]), event["epochs"], event["seed"])
-            if key not in served:
-                served[key] = [_winner(events, event["dataset"], **winner) for winner in event["serves"]]
+    for settings in asked:
+        for stage_name, stage in study.stages.items():
+            epochs = settings["epochs"] or stage.retraining.epochs or study.retraining.epochs
+            for winner in chosen_winners(study, events, stage_name):
+                for k in range(settings["seeds"] or stage.retraining.seeds or study.retraining.seeds):
+                    winners = served.setdefault((winner.dataset, winner.configuration, epochs, study.seed + k), [])
+                    if winner not in winners:
+                        winners.append(winner)
     found = []
     for (dataset, configuration, epochs, seed), winners in served.items():
         trial = f"retraining-{dataset}-{configuration.digest()}-{epochs}-{seed}"
@@ -91,10 +86,3 @@ def retrainings(study: Study, events: list[dict[str, Any]], folder: RunFolder) -
         )
         found.append(Retraining(job, winners))
     return found
-
-
-def _winner(events: list[dict[str, Any]], dataset: str, stage: str, cell: dict[str, Any], trial: str) -> Winner:
-    winner = cell_winners(events, stage).get((dataset, cell_key(cell)))
-    if winner is None or winner.trial != trial:
-        raise JournalError(f"the journal retrains {trial} as winner of stage {stage}, {dataset}, {cell}; it is not")
-    return winner

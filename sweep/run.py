@@ -20,9 +20,10 @@ from sweep.cluster.runner import Cluster
 from sweep.configuration import Configuration
 from sweep.environment import describe_environment
 from sweep.errors import JournalError
+from sweep.extension import has_ended, opening_events, segments, since_extended
 from sweep.inputs import read_reference
 from sweep.interruption import Interruption
-from sweep.job import Job, opening_events, stage_jobs
+from sweep.job import Job
 from sweep.journal import Journal, read_journal
 from sweep.outcome import Outcome, outcome_of
 from sweep.progress import Progress
@@ -41,7 +42,7 @@ from sweep.resume import (
 from sweep.retrain import Retraining, retrainings
 from sweep.run_folder import RunFolder, state_files, write_whole
 from sweep.study import Study
-from sweep.winners import cell_winners, stage_winner, winner_events
+from sweep.winners import winner_events
 
 
 class Run:
@@ -115,19 +116,46 @@ class Run:
             )
             return self._finish()
 
-    def execute_retraining(self) -> Outcome:
+    def extend(self, command: list[str], stages: dict[str, dict[str, int]]) -> Outcome:
+        """Adds to a finished run, see `sweep.extension`.
+
+        Args:
+            command: the command line, for the record.
+            stages: for each stage that is extended, the number of `samples` or of `epochs` that it has from now on.
+
+        Raises:
+            JournalError: the run is not finished, or its record is that of other images.
+        """
+        check_images(self._events, self._described_images(), self._folder.journal)
+        if not is_over(self._events):
+            raise JournalError(
+                f"{self._folder.journal}: the run has not ended, so there is nothing to add to yet: "
+                f"`aesweep resume {self._folder.root}` goes on with it"
+            )
+        with self._journal:
+            self._record("extended", command=command, stages=stages)
+            return self._finish()
+
+    def execute_retraining(self, command: list[str], epochs: int | None = None, seeds: int | None = None) -> Outcome:
         """Trains the winners of a finished search that the journal does not hold yet, also those that failed.
+
+        Args:
+            command: the command line, for the record.
+            epochs: instead of the study's; None for the study's.
+            seeds: as `epochs`.
 
         Raises:
             JournalError: a stage of the search has not ended.
         """
-        open_stages = [stage for stage in self._study.stages if not self._has_ended(stage)]
+        open_stages = [stage for stage in self._study.stages if not has_ended(self._events, stage)]
         if open_stages:
             raise JournalError(
                 f"{self._folder.journal}: stage {open_stages[0]} has not ended, so the search's winners are not known: "
                 f"`aesweep resume {self._folder.root}` goes on with it"
             )
         with self._journal:
+            if epochs or seeds:
+                self._record("retraining_asked", command=command, epochs=epochs, seeds=seeds)
             return self._finish(retry=True)
 
     def _finish(self, retry: bool = False) -> Outcome:
@@ -135,7 +163,7 @@ class Run:
         started = time.monotonic()
         with self._started_cluster() as cluster:
             for stage in self._study.stages:
-                if not self._interruption.requested() and not self._has_ended(stage):
+                if not self._interruption.requested() and not has_ended(self._events, stage):
                     self._search(cluster, stage)
             if not self._interruption.requested():
                 self._retrain(cluster, retry)
@@ -144,9 +172,6 @@ class Run:
             self._folder.discard_states()
         self._record("run_ended", status=outcome.status, seconds=round(time.monotonic() - started, 3))
         return outcome
-
-    def _has_ended(self, stage: str) -> bool:
-        return any(event["kind"] == "stage_ended" and event["stage"] == stage for event in self._events)
 
     def _started_cluster(self) -> Cluster:
         cluster = Cluster(self._images, *self._workers)
@@ -196,27 +221,27 @@ class Run:
         return num_validation_images(len(data.training), self._study.validation_fraction)
 
     def _search(self, cluster: Cluster, name: str) -> None:
-        stage = self._study.stages[name]
-        jobs = stage_jobs(self._study, name, self._bases(name))
+        mode, metric = self._study.stages[name].mode, self._study.stages[name].metric
+        found = segments(self._study, self._events, name)
+        jobs = [job for segment in found for job in segment.jobs]
         started = time.monotonic()
         earlier = list(self._events)
         mine = {job.trial for job in jobs}
         self._progress.recall([e for e in earlier if e.get("stage") == name or e.get("trial") in mine])
-        self._record_missing(opening_events(self._study, name, jobs), earlier)
+        self._record_missing(opening_events(name, found), earlier)
         standing = standings(earlier)
-        ashas = {
-            cell: Asha(stage.rungs(), stage.asha.reduction_factor, stage.mode)
-            for cell in dict.fromkeys((job.dataset, job.cell) for job in jobs)
-        }
+        factor = self._study.stages[name].asha.reduction_factor
+        ashas = {job.rivals: Asha(segment.stage.rungs(), factor, mode) for segment in found for job in segment.jobs}
         replay(ashas, jobs, earlier, self._folder.journal)
         # Winners are recorded once the baselines are.
         compared = any(event["kind"] == "cell_winner" and event["stage"] == name for event in earlier)
         with ThreadPoolExecutor(1) as beside:
             baselines = beside.submit(self._validation_baselines, name, [] if compared else jobs)
-            self._train(cluster, [job for job in jobs if not _ended(job, standing)], stage.metric, ashas)
+            self._train(cluster, [job for job in jobs if not _ended(job, standing)], metric, ashas)
         if not self._interruption.requested():
             self._record_missing((("baseline", fields) for fields in baselines.result()), earlier)
-            self._record_missing(winner_events(self._events, name, stage.mode, self._images), earlier)
+            known = since_extended(earlier, name)
+            self._record_missing(winner_events(self._events, name, mode, self._images), known)
             seconds = stage_seconds(earlier, name) + time.monotonic() - started
             self._record("stage_ended", stage=name, seconds=round(seconds, 3))
 
@@ -229,17 +254,6 @@ class Run:
             here = [job for job in jobs if job.dataset == dataset]
             found += validation_baselines(here, images, name) if here else []
         return found
-
-    def _bases(self, name: str) -> dict[str, Configuration | None]:
-        """What each data set's trials start from; a data set whose earlier stage has no winner is left out."""
-        stage = self._study.stages[name]
-        names = [dataset.name for dataset in self._study.datasets]
-        if stage.from_ is None:
-            return dict.fromkeys(names)
-        earlier = cell_winners(self._events, stage.from_)
-        mode = self._study.stages[stage.from_].mode
-        winners = {dataset: stage_winner(earlier, dataset, mode) for dataset in names}
-        return {dataset: winner.configuration for dataset, winner in winners.items() if winner is not None}
 
     def _retrain(self, cluster: Cluster, retry: bool) -> None:
         owed = retrainings(self._study, self._events, self._folder)

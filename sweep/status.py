@@ -7,6 +7,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from sweep.extension import has_ended
 from sweep.report.reading import run_state
 
 
@@ -29,12 +30,12 @@ def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
             epochs[created[event["trial"]]] += 1
         elif event["kind"] == "trial_ended":
             state[event["trial"]] = event["status"]
-    winners: dict[str, list[dict[str, Any]]] = {}
+    winners: dict[str, dict[str, dict[str, Any]]] = {}
     for event in events:
         if event["kind"] == "stage_winner":
             winner = {name: event[name] for name in ("dataset", "cell", "trial", "value")}
-            winners.setdefault(event["stage"], []).append(winner)
-    ended = {event["stage"] for event in events if event["kind"] == "stage_ended"}
+            winners.setdefault(event["stage"], {})[event["dataset"]] = winner
+    ended = {stage for stage in dict.fromkeys(created.values()) if has_ended(events, stage)}
     return {
         "study": start["study"]["name"] if start else None,
         "status": run_state(events),
@@ -45,7 +46,7 @@ def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
                 "ended": stage in ended,
                 "trials": dict(sorted(Counter(state[t] for t in created if created[t] == stage).items())),
                 "epochs_trained": epochs[stage],
-                "winners": winners.get(stage, []),
+                "winners": list(winners.get(stage, {}).values()),
             }
             for stage in dict.fromkeys(created.values())
         ],

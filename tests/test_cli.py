@@ -23,7 +23,7 @@ def call(*arguments: object):
 
 def test_help_names_every_command():
     text = call("--help").stdout
-    assert all(name in text for name in ("plan", "run", "resume", "report", "retrain", "status", "reconstruct"))
+    assert all(name in text for name in ("plan", "run", "resume", "report", "retrain", "extend", "status", "reconstruct"))
 
 
 def test_unknown_option_is_a_usage_error():

@@ -43,6 +43,7 @@ ALLOWED = {
     "sweep.resume": {"sweep.asha", "sweep.errors", "sweep.job", "sweep.study", "sweep.study_file"},
     "sweep.recorder": {"sweep.asha", "sweep.failure", "sweep.job", "sweep.resume"},
     "sweep.failure": set(),
+    "sweep.extension": {"sweep.configuration", "sweep.errors", "sweep.job", "sweep.study", "sweep.winners"},
     "sweep.outcome": set(),
 }
 FORBIDDEN_NAMES = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "ExperimentAnalysis", "eval", "exec"}

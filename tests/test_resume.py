@@ -229,23 +229,19 @@ def test_trials_that_ended_and_stages_that_are_closed_are_not_trained_again(stud
     assert ended and not ended & {trial for trial, _ in ToyCluster.trained}
 
 
-def test_retraining_begun_with_other_settings_is_finished_too(study, tmp_path, images):
-    whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+def test_retraining_asked_for_with_other_settings_is_finished_after_a_kill_too(study, tmp_path, images):
+    whole = RunFolder(tmp_path / "whole")
     finished(study, whole, images)
-    more = study.model_copy(deep=True)
-    for stage in more.stages.values():
-        stage.retraining.seeds = 4
-    assert new_run(more, whole, images).execute_retraining().status == "completed"
+    run = new_run(study, whole, images)
+    assert run.execute_retraining(["aesweep", "retrain"], epochs=3, seeds=4).status == "completed"
     events = read_journal(whole.journal)
-    first = [event["kind"] for event in events].index("run_ended")
-    number = next(e["seq"] for e in events if e["kind"] == "retrained" and e["seq"] > first) + 1
-    cut(folder, whole.journal.read_bytes().splitlines(keepends=True), number)
-    assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
-
-    def retrained(found):
-        return sorted(event["trial"] for event in found if event["kind"] == "retrained")
-
-    assert retrained(read_journal(folder.journal)) == retrained(events)
+    asked = next(event["seq"] for event in events if event["kind"] == "retraining_asked")
+    lines = whole.journal.read_bytes().splitlines(keepends=True)
+    for number in range(asked + 1, len(events), 7):
+        cut(folder := RunFolder(tmp_path / f"{number}"), lines, number)
+        assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
+        assert record(read_journal(folder.journal)) == record(events)
+    assert len({e["seed"] for e in events if e["kind"] == "retraining_created" and e["epochs"] == 3}) == 4
 
 
 def test_states_of_ended_trials_are_removed_and_those_of_open_ones_kept(study, tmp_path, images, monkeypatch):

@@ -1,4 +1,4 @@
-"""`aesweep run`, `resume` and `retrain`: the commands that train."""
+"""`aesweep run`, `resume`, `retrain` and `extend`: the commands that train."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from sweep.commands.options import data_options, execution_options, options, run_argument, set_option, study_argument
 from sweep.commands.plan import show_plan
 from sweep.run_folder import NAME, RunFolder
-from sweep.study_file import check_study, load_study
+from sweep.study_file import load_study
 
 
 @click.command()
@@ -98,15 +98,54 @@ def retrain(
     from sweep.execution import Execution
     from sweep.inputs import load_images
     from sweep.journal import read_journal
+    from sweep.outcome import Outcome
+    from sweep.resume import recorded_study
 
     folder = RunFolder.open(run_folder)
-    events = read_journal(folder.journal)
-    values = next((event["study"] for event in events if event["kind"] == "run_started"), {})
-    for stage in values.get("stages", {}).values():
-        for key, value in (("epochs", epochs), ("seeds", seeds)):
-            if value is not None:
-                stage.setdefault("retraining", {})[key] = value
-    study = check_study(values, str(folder.journal))
-    images = load_images(study, data_dir, download)
     execution = Execution(folder, **settings)
-    execution.follow(lambda: execution.run(study, images).execute_retraining())
+
+    def execute() -> Outcome:
+        study = recorded_study(read_journal(folder.journal), folder.journal)
+        run = execution.run(study, load_images(study, data_dir, download))
+        return run.execute_retraining(["aesweep", *sys.argv[1:]], epochs, seeds)
+
+    execution.follow(execute)
+
+
+@click.command()
+@run_argument
+@click.option("--samples", type=click.IntRange(min=1), help="So many more draws in each cell.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Train what was trained to its end anew, for so long.")
+@click.option("--stage", "stages", multiple=True, metavar="NAME", help="Extend this stage. [default: all]")
+@options(data_options)
+@options(execution_options)
+def extend(
+    run_folder: Path,
+    samples: int | None,
+    epochs: int | None,
+    stages: tuple[str, ...],
+    data_dir: str | None,
+    download: bool,
+    **settings: Any,
+) -> None:
+    """Add samples, or a longer budget, to a finished run; new winners are retrained, and the report follows."""
+    if (samples is None) == (epochs is None):
+        raise click.UsageError("give either --samples or --epochs")
+    from sweep.execution import Execution
+    from sweep.extension import asked_for
+    from sweep.inputs import load_images
+    from sweep.journal import read_journal
+    from sweep.outcome import Outcome
+    from sweep.resume import recorded_study
+
+    folder = RunFolder.open(run_folder)
+    execution = Execution(folder, **settings)
+
+    def execute() -> Outcome:
+        events = read_journal(folder.journal)
+        study = recorded_study(events, folder.journal)
+        asked = asked_for(study, events, stages, samples=samples, epochs=epochs, source=str(folder.root))
+        run = execution.run(study, load_images(study, data_dir, download))
+        return run.extend(["aesweep", *sys.argv[1:]], asked)
+
+    execution.follow(execute)

@@ -47,12 +47,13 @@ def code(text: Any) -> str:
     return "`" + plain.replace("|", "\\|") + "`" if plain else MISSING
 
 
-def shell_block(words: Sequence[str]) -> str:
-    """A command as a code block that it cannot leave, quoted for bash; what is not printable is escaped."""
-    line = " ".join(shlex.quote(word) if word.isprintable() else _escaped(word) for word in words)
-    longest = max((len(run) for run in re.findall("`+", line)), default=0)
+def shell_block(*commands: Sequence[str]) -> str:
+    """Commands as a code block that they cannot leave, quoted for bash; what is not printable is escaped."""
+    quoted = ((shlex.quote(word) if word.isprintable() else _escaped(word) for word in words) for words in commands)
+    lines = "\n".join(" ".join(words) for words in quoted)
+    longest = max((len(run) for run in re.findall("`+", lines)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}sh\n{line}\n{fence}"
+    return f"{fence}sh\n{lines}\n{fence}"
 
 
 def _escaped(word: str) -> str:

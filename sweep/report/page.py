@@ -117,7 +117,7 @@ class Report:
             account=record_tables.account_markdown(self._account),
             wall_times=self._wall_times(),
             failures=record_tables.failures_markdown(self._failures),
-            command=markdown.shell_block(self.run.command),
+            command=markdown.shell_block(*self.run.commands),
             started=_utc(self.run.started_at),
             retraining_seeds=sorted({seed for r in self.run.retrainings for seed in r.trial.seeds}),
         )

@@ -9,16 +9,17 @@ from sweep.configuration import Configuration
 from sweep.report.rows import Cell, Epoch, Retraining, Run, Stage, Trial
 
 _SESSION = ("run_ended", "resumed")
+_COMMANDS = ("run_started", "retraining_asked", "extended")  # what it takes to make the run again
 
 
 def read_run(events: list[dict[str, Any]]) -> Run:
     """A run's rows from the events of its journal, in order."""
     start = next((event for event in events if event["kind"] == "run_started"), None)
     trials = _trials(events)
-    ended = {event["stage"]: event["seconds"] for event in events if event["kind"] == "stage_ended"}
-    # `aesweep retrain` ends it again.
-    retraining = [e["seconds"] for e in events if e["kind"] == "stage_ended" and e["stage"] == "retraining"]
-    stages = {e["stage"]: _stage(e, trials, ended) for e in events if e["kind"] == "stage_started"}
+    ended = _seconds(events)
+    # The last word on a stage counts: an extension may give it a longer budget.
+    openings = {e["stage"]: e for e in events if e["kind"] in ("stage_started", "stage_extended")}
+    stages = {name: _stage(event, trials, ended) for name, event in openings.items()}
     baselines = {}
     for event in events:
         if event["kind"] == "baseline":
@@ -31,19 +32,19 @@ def read_run(events: list[dict[str, Any]]) -> Run:
         status=run_state(events),
         study=start["study"] if start else {},
         study_hash=start["study_hash"] if start else "",
-        command=tuple(start["command"]) if start else (),
+        commands=tuple(tuple(e["command"]) for e in events if e["kind"] in _COMMANDS),
         environment=start["environment"] if start else {},
         reference=start.get("reference") if start else None,
         datasets=start["datasets"] if start else {},
         stages=stages,
-        retrainings=_retrainings(events, trials),
+        retrainings=_retrainings(events, trials, stages, start["study"] if start else {}),
         baselines=baselines,
         pictures=tuple(pictures.values()),
         incidents=tuple(event for event in events if event["kind"] in ("failure", "continued")),
         num_resumed=sum(event["kind"] == "resumed" for event in events),
         started_at=start["time"] if start else None,
         seconds=sum(e.get("seconds", 0) + e.get("unrecorded_seconds", 0) for e in events if e["kind"] in _SESSION),
-        retraining_seconds=sum(retraining) if retraining else None,
+        retraining_seconds=ended.get("retraining"),
     )
 
 
@@ -133,12 +134,37 @@ def _cell(values: dict[str, Any]) -> Cell:
     return tuple((axis, tuple(value) if isinstance(value, list) else value) for axis, value in values.items())
 
 
-def _retrainings(events: list[dict[str, Any]], trials: dict[str, Trial]) -> tuple[Retraining, ...]:
+def _retrainings(
+    events: list[dict[str, Any]], trials: dict[str, Trial], stages: dict[str, Stage], study: dict[str, Any]
+) -> tuple[Retraining, ...]:
+    """All of them; one whose winner has since been beaten, as an extension may bring, stands for nothing any more."""
+
+    def still_wins(dataset: str, stage: str, cell: Cell, trial: str) -> bool:
+        winner = stages[stage].winners.get((dataset, cell))
+        settings = study["stages"][stage].get("retraining", {})
+        if settings.get("of", "winner") == "winner":
+            winner = stages[stage].best(dataset)
+        return winner is not None and winner.name == trial
+
     results = {event["trial"]: event for event in events if event["kind"] == "retrained"}
     found = {}
     for event in events:
         if event["kind"] == "retraining_created":
-            serves = tuple((s["stage"], _cell(s["cell"]), s["trial"]) for s in event["serves"])
+            serves = [(s["stage"], _cell(s["cell"]), s["trial"]) for s in event["serves"]]
+            serves = tuple(winner for winner in serves if still_wins(event["dataset"], *winner))
             name = event["trial"]
             found[name] = Retraining(trials[name], event["num_images"], serves, results.get(name))
     return tuple(found.values())
+
+
+def _seconds(events: list[dict[str, Any]]) -> dict[str, float]:
+    """Wall time of the stages, and of the retraining, that have ended: of all the times that they did, if several."""
+    found: dict[str, float] = {}
+    is_open = {}
+    for event in events:
+        if event["kind"] == "stage_extended":
+            is_open[event["stage"]] = True
+        elif event["kind"] == "stage_ended":
+            is_open[event["stage"]] = False
+            found[event["stage"]] = found.get(event["stage"], 0.0) + event["seconds"]
+    return {stage: seconds for stage, seconds in found.items() if not is_open[stage]}

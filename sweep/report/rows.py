@@ -116,7 +116,7 @@ class Retraining:
     Attributes:
         trial: its rows; `stage` is None and `seeds` holds one.
         num_images: trained on.
-        serves: (stage, cell, trial) of each winner that it stands for.
+        serves: (stage, cell, trial) of each winner that it stands for, as long as none is better.
         result: fields of the journal's `retrained` event; None where it has not ended well.
     """
 
@@ -131,6 +131,7 @@ class Run:
     """Everything that the report shows of a run.
 
     Attributes:
+        commands: that started the run and that asked for more of it, as typed.
         status: "completed", "interrupted", "failed"; "unfinished" where no end is recorded, "empty" where no start is,
             "open" where something follows the last end.
         baselines: (data set, split, stage or None, method, latent dimension or None, noise variance or None) to the
@@ -144,7 +145,7 @@ class Run:
     status: str
     study: dict[str, Any]
     study_hash: str
-    command: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
     environment: dict[str, Any]
     reference: dict[str, Any] | None
     datasets: dict[str, dict[str, Any]]
