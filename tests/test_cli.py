@@ -23,7 +23,8 @@ def call(*arguments: object):
 
 def test_help_names_every_command():
     text = call("--help").stdout
-    assert all(name in text for name in ("plan", "run", "resume", "report", "retrain", "extend", "status", "reconstruct"))
+    names = ("plan", "run", "resume", "report", "retrain", "extend", "status", "reconstruct")
+    assert all(name in text for name in names)
 
 
 def test_unknown_option_is_a_usage_error():

@@ -91,7 +91,11 @@ class Synthetic:
                 "seed": 1,
                 "datasets": [{"name": name} for name in DATASETS],
                 "resources": {"gpus_per_trial": 0},
-                "stages": {"architecture": stage, "regularization": stage, "denoising": stage},
+                "stages": {
+                    "architecture": stage,
+                    "regularization": stage,
+                    "denoising": {**stage, "retraining": {"of": "cells"}},
+                },
                 "retraining": {"epochs": 60, "seeds": 5},
             },
             study_hash="ab" * 32,
