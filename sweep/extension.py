@@ -3,10 +3,10 @@
 An extension is an event of the journal. A stage's trials follow from the study, its extensions, and what the journal
 held when each was asked for, so that a run that is killed in the midst of one goes on with it.
 
-More samples go on with the stage's draws, and compete on the rungs that the earlier ones have filled. A
-rate's schedule spans the whole budget, so a trial that has ended cannot be trained on: under a longer budget the trials that
-were trained to their end are trained anew, as trials of their own, and compete among themselves. A later stage keeps
-what it started from.
+More samples go on with the stage's draws, and compete on the rungs that the earlier ones have filled. A schedule of
+learning rates spans the whole budget, so a trial that has ended cannot be trained on: under a longer budget the trials
+that were trained to their end are trained anew, as trials of their own, and compete among themselves. A later stage
+keeps what it started from.
 """
 
 from __future__ import annotations
