@@ -100,6 +100,10 @@ class Progress:
             self._ended[event["status"]] += 1
             self._running.discard(event["trial"])
             self._epochs_saved += self._trials[event["trial"]]["epochs"] - (event["epochs"] or 0)
+        elif kind == "failure":
+            self._running.discard(event["trial"])
+            then = "it is tried again" if event["retried"] else "it is given up"
+            self.say(f"{event['trial']} failed after epoch {event['epoch']} ({event['cause']}); {then}")
         elif kind == "continued":
             for reason in event["rejected"]:
                 self.say(reason)
