@@ -21,6 +21,7 @@ from sweep.configuration import Configuration
 from sweep.environment import describe_environment
 from sweep.errors import JournalError
 from sweep.extension import has_ended, opening_events, segments, since_extended
+from sweep.files import FolderFiles
 from sweep.inputs import read_reference
 from sweep.interruption import Interruption
 from sweep.job import Job
@@ -174,7 +175,7 @@ class Run:
         return outcome
 
     def _started_cluster(self) -> Cluster:
-        cluster = Cluster(self._images, *self._workers)
+        cluster = Cluster(self._images, FolderFiles(self._folder.root.resolve()), *self._workers)
         self._interruption.install()
         return cluster
 
@@ -307,7 +308,7 @@ class Run:
         jobs = [
             dataclasses.replace(
                 job,
-                states=str(self._folder.states.resolve()),
+                states=self._folder.states.name,
                 state_interval_s=self._state_interval_s,
                 recorded=standing[job.trial].epochs,
             )

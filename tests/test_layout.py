@@ -22,9 +22,11 @@ ALLOWED = {
         "sweep.training",
         "sweep.job",
         "sweep.configuration",
+        "sweep.files",
         "sweep.run_folder",
         "sweep.errors",
     },
+    "sweep.files": {"sweep.run_folder"},
     "sweep.report": {
         "sweep.report",
         "sweep.journal",

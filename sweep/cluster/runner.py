@@ -11,6 +11,7 @@ from typing import Any
 
 from data.datasets import ImageData
 from sweep.errors import AesweepError
+from sweep.files import Files
 from sweep.job import Job
 from sweep.recorder import Recorder
 from sweep.study import Resources
@@ -37,6 +38,7 @@ class Cluster:
 
     Args:
         images: the data sets, by name.
+        files: of the run, as this process sees them.
         num_workers: trials that train at once on this machine; ignored with an address.
         address: of a running Ray cluster, or None to start one on this machine alone, closed to the network.
 
@@ -44,7 +46,7 @@ class Cluster:
         AesweepError: Ray cannot be started or reached.
     """
 
-    def __init__(self, images: dict[str, ImageData], num_workers: int, address: str | None = None):
+    def __init__(self, images: dict[str, ImageData], files: Files, num_workers: int, address: str | None = None):
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import ray
@@ -67,6 +69,7 @@ class Cluster:
                 **({} if address else local),
             )
             self._images = {name: ray.put(data) for name, data in images.items()}
+            self._files = _reachable(files) if address else files
         except Exception as error:
             self.__exit__()
             where = f"the Ray cluster at {address}" if address else "Ray on this machine"
@@ -117,7 +120,7 @@ class Cluster:
                 return {}
 
         trainable = tune.with_resources(
-            tune.with_parameters(train_trial, images=self._images),
+            tune.with_parameters(train_trial, images=self._images, files=self._files),
             {"CPU": 1, "GPU": resources.gpus_per_trial},
         )
         tune.Tuner(
@@ -136,6 +139,12 @@ class Cluster:
         if scheduler.error:
             raise scheduler.error
         recorder.end_unfinished("the run was interrupted")
+
+
+def _reachable(files: Files) -> Files:
+    from sweep.cluster.file_keeper import KeptFiles
+
+    return KeptFiles(files)
 
 
 def _check_room(resources: Resources) -> None:

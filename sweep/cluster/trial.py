@@ -11,18 +11,21 @@ from typing import Any
 import ray
 from ray import tune
 
+from sweep.files import Files
 
-def train_trial(config: dict[str, Any], images: dict[str, Any]) -> None:
+
+def train_trial(config: dict[str, Any], images: dict[str, Any], files: Files) -> None:
     """What Ray Tune runs.
 
     Args:
         config: `job`, a `sweep.job.Job`.
         images: data set name to a reference of its `data.ImageData` in the object store.
+        files: where the trial leaves its states and its checkpoint.
     """
     from sweep.training.fit import fit
 
     job = config["job"]
-    for row in fit(job, _images(images[job.dataset])):
+    for row in fit(job, _images(images[job.dataset]), files):
         tune.report(row)
 
 

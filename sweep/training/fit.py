@@ -6,10 +6,10 @@ Pure torch: usable in a notebook, and what a Ray Tune trial runs.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,16 @@ import torch
 
 from data.datasets import ImageData
 from models.metrics import mse, psnr_db, ssim
+from sweep.files import Files
 from sweep.job import Job
-from sweep.training.checkpoint import write_checkpoint
+from sweep.training.checkpoint import checkpoint_content
 from sweep.training.images import evaluation_input, prepare, to_float
-from sweep.training.member_file import newest_members, write_members
+from sweep.training.member_file import FOLDER, newest_members, write_members
 from sweep.training.pack import Pack
 from sweep.training.precision import configure_torch
 
 
-def fit(job: Job, images: ImageData) -> Iterator[dict[str, Any]]:
+def fit(job: Job, images: ImageData, files: Files = FOLDER) -> Iterator[dict[str, Any]]:
     """Trains a job and yields a row after each epoch.
 
     A row holds epoch (1-based), loss (the objective), training_mse, learning_rate, seconds, diverged; in a search also
@@ -35,12 +36,17 @@ def fit(job: Job, images: ImageData) -> Iterator[dict[str, Any]]:
 
     A job of which some epochs are recorded goes on from the newest whole state of its members, else from the start; its
     first row then holds `continued` (epoch, rejected), and epochs that are trained again give the same rows again.
+
+    Args:
+        job: what to train.
+        images: its data set.
+        files: where the states and the checkpoint go that the job names.
     """
     configure_torch(num_threads=1, precision=job.precision)
     prepared = prepare(images, job)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     pack = Pack(prepared.training, device=device, precision=job.precision)
-    begin = newest_members(job, images.sha256)
+    begin = newest_members(job, images.sha256, files)
     for seed in job.seeds:
         state = begin.states.get(seed)
         pack.add(f"{job.trial}/{seed}", job.configuration, seed=seed, epochs=job.epochs, state=state)
@@ -68,7 +74,7 @@ def fit(job: Job, images: ImageData) -> Iterator[dict[str, Any]]:
             key = f"{job.trial}/{job.seeds[0]}"
             test = to_float(images.test.reshape(len(images.test), -1))
             row["test"] = _errors(pack, key, test, job, "test", shape=images.test.shape[1:])
-            row["checkpoint"] = _checkpoint(pack, key, job, images)
+            row["checkpoint"] = _write_checkpoint(pack, key, job, images, files)
         if job.recorded and epoch == begin.epoch + 1:
             row["continued"] = {"epoch": begin.epoch, "rejected": begin.rejected}
         yield row
@@ -79,7 +85,7 @@ def fit(job: Job, images: ImageData) -> Iterator[dict[str, Any]]:
             # A full disk costs a run that is killed later some epochs; it shall not cost this trial.
             with contextlib.suppress(OSError):
                 states = {seed: pack.export(f"{job.trial}/{seed}") for seed in job.seeds}
-                write_members(job, images.sha256, epoch, states)
+                write_members(job, images.sha256, epoch, states, files)
             saved_at = time.monotonic()
 
 
@@ -98,17 +104,16 @@ def _errors(
     return errors
 
 
-def _checkpoint(pack: Pack, key: str, job: Job, images: ImageData) -> dict[str, Any]:
-    path = Path(job.checkpoint)
-    sha256 = write_checkpoint(
-        path,
+def _write_checkpoint(pack: Pack, key: str, job: Job, images: ImageData, files: Files) -> dict[str, Any]:
+    content = checkpoint_content(
         pack.export(key),
         job.configuration,
         dataset=job.dataset,
         image_shape=images.test.shape[1:],
         seed=job.seeds[0],
     )
-    return {"file": f"checkpoints/{path.name}", "sha256": sha256, "num_bytes": path.stat().st_size}
+    files.write(job.checkpoint, content)
+    return {"file": job.checkpoint, "sha256": hashlib.sha256(content).hexdigest(), "num_bytes": len(content)}
 
 
 def _mean(values: Any) -> float:
