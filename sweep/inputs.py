@@ -24,6 +24,21 @@ def load_images(study: Study, data_dir: str | None, download: bool) -> dict[str,
     return images
 
 
+def describe_images(study: Study, images: dict[str, ImageData]) -> dict[str, dict[str, Any]]:
+    """What a run records of its images, by data set name, and is resumed with."""
+    found = {}
+    for name, data in images.items():
+        num_validation = num_validation_images(len(data.training), study.validation_fraction)
+        found[name] = {
+            "sha256": data.sha256,
+            "shape": list(data.training.shape[1:]),
+            "num_training_images": len(data.training) - num_validation,
+            "num_validation_images": num_validation,
+            "num_test_images": len(data.test),
+        }
+    return found
+
+
 def check_sizes(study: Study, num_images: dict[str, int]) -> None:
     """Raises StudyError, with every fault, where a stage asks for more images than a data set has.
 

@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from data.image_data import ImageData
-from data.splits import num_validation_images
 from sweep.asha import Asha
 from sweep.cluster.runner import Cluster
 from sweep.configuration import Configuration
@@ -22,7 +21,7 @@ from sweep.environment import describe_environment
 from sweep.errors import JournalError
 from sweep.extension import has_ended, opening_events, segments, since_extended
 from sweep.files import FolderFiles
-from sweep.inputs import read_reference
+from sweep.inputs import describe_images, read_reference
 from sweep.interruption import Interruption
 from sweep.job import Job
 from sweep.journal import Journal, read_journal
@@ -102,7 +101,7 @@ class Run:
             JournalError: the record is that of other images, another study or another version.
         """
         with self._journal:
-            check_images(self._events, self._described_images(), self._folder.journal)
+            check_images(self._events, describe_images(self._study, self._images), self._folder.journal)
             if is_over(self._events):
                 self._progress.say("nothing is left to do")
                 return outcome_of(self._events, None)
@@ -127,7 +126,7 @@ class Run:
         Raises:
             JournalError: the run is not finished, or its record is that of other images.
         """
-        check_images(self._events, self._described_images(), self._folder.journal)
+        check_images(self._events, describe_images(self._study, self._images), self._folder.journal)
         if not is_over(self._events):
             raise JournalError(
                 f"{self._folder.journal}: the run has not ended, so there is nothing to add to yet: "
@@ -175,7 +174,8 @@ class Run:
         return outcome
 
     def _started_cluster(self) -> Cluster:
-        cluster = Cluster(self._images, FolderFiles(self._folder.root.resolve()), *self._workers)
+        files = FolderFiles(self._folder.root.resolve())
+        cluster = Cluster(self._images, files, *self._workers, note=self._folder.scratch)
         self._interruption.install()
         return cluster
 
@@ -203,23 +203,8 @@ class Run:
             environment=describe_environment(),
             num_workers=self._workers[0],
             reference=read_reference(reference) if reference else None,
-            datasets=self._described_images(),
+            datasets=describe_images(self._study, self._images),
         )
-
-    def _described_images(self) -> dict[str, dict[str, Any]]:
-        return {
-            name: {
-                "sha256": data.sha256,
-                "shape": list(data.training.shape[1:]),
-                "num_training_images": len(data.training) - self._num_validation(data),
-                "num_validation_images": self._num_validation(data),
-                "num_test_images": len(data.test),
-            }
-            for name, data in self._images.items()
-        }
-
-    def _num_validation(self, data: ImageData) -> int:
-        return num_validation_images(len(data.training), self._study.validation_fraction)
 
     def _search(self, cluster: Cluster, name: str) -> None:
         mode, metric = self._study.stages[name].mode, self._study.stages[name].metric

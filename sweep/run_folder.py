@@ -33,6 +33,7 @@ class RunFolder:
         self.journal = self.root / "journal.jsonl"
         self.study = self.root / "study.yaml"
         self.lock = self.root / ".lock"
+        self.scratch = self.root / ".scratch"  # names a driver's folder outside the run, while there is one
         self.checkpoints = self.root / "checkpoints"
         self.pictures = self.root / "pictures"
         self.states = self.root / "states"

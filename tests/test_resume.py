@@ -37,7 +37,7 @@ class ToyCluster:
     failing: frozenset = frozenset()
     interrupt_after: int | None = None
 
-    def __init__(self, images, files, num_workers, address=None):
+    def __init__(self, images, files, num_workers, address, note):
         pass
 
     def __enter__(self):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from data.datasets import ImageData
+from sweep.cluster.scratch_folder import ScratchFolder
 from sweep.errors import AesweepError
 from sweep.files import Files
 from sweep.job import Job
@@ -30,9 +30,6 @@ _ENVIRONMENT = {
 }
 
 
-MAX_TEMPORARY_PATH = 30  # characters
-
-
 class Cluster:
     """A running Ray with the images of a study in its object store.
 
@@ -41,23 +38,22 @@ class Cluster:
         files: of the run, as this process sees them.
         num_workers: trials that train at once on this machine; ignored with an address.
         address: of a running Ray cluster, or None to start one on this machine alone, closed to the network.
+        note: where the run notes which folder of this machine Ray has, see `ScratchFolder`.
 
     Raises:
         AesweepError: Ray cannot be started or reached.
     """
 
-    def __init__(self, images: dict[str, ImageData], files: Files, num_workers: int, address: str | None = None):
+    def __init__(self, images: dict[str, ImageData], files: Files, num_workers: int, address: str | None, note: Path):
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import ray
 
-        # Ray's sockets lie in its folder, and a socket's path has room for 100 characters or so.
-        short = "/tmp" if len(tempfile.gettempdir()) > MAX_TEMPORARY_PATH else None  # noqa: S108 - mkdtemp is private
-        self._folder = tempfile.mkdtemp(prefix="aesweep-", dir=short)
+        self._scratch = ScratchFolder(note)
         local = {
             "num_cpus": num_workers,
             "include_dashboard": False,
-            "_temp_dir": self._folder,
+            "_temp_dir": str(self._scratch.path),
             "_node_ip_address": "127.0.0.1",
             "object_store_memory": _object_store_bytes(images),
         }
@@ -82,7 +78,7 @@ class Cluster:
         import ray
 
         ray.shutdown()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.remove()
 
     def train(
         self,
@@ -128,7 +124,7 @@ class Cluster:
             param_space={"job": tune.grid_search(list(jobs))},
             tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
             run_config=tune.RunConfig(
-                storage_path=os.path.join(self._folder, "tune"),
+                storage_path=str(self._scratch.path / "tune"),
                 verbose=0,
                 stop=Requested(),
                 log_to_file=False,
