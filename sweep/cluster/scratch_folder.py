@@ -46,8 +46,9 @@ class ScratchFolder:
 def remove_left_behind(path: Path) -> bool:
     """Removes a folder that `ScratchFolder` made in a process that is gone; whether it was one.
 
-    A note may hold anything, and the folder for temporary files is everyone's. Only a folder of this user's, not a link,
-    with our prefix, right in a folder where we make them. What is inside is not followed either (`shutil.rmtree`).
+    A note may hold anything, and the folder for temporary files is everyone's. Only a folder of this user's goes, not
+    a link, with our prefix, right in a folder where we make them. What is inside is not followed either
+    (`shutil.rmtree`).
     """
     if not path.name.startswith(PREFIX) or str(path.parent) not in {tempfile.gettempdir(), _parent()}:
         return False

@@ -26,11 +26,16 @@ COMMON = ("--save-every", "0", "--quiet")
 TIMES = ("time", "seq", "seconds")
 
 STATES = ("state truncated", "state emptied", "state with a flipped bit")
-RUNNING = {"kill -9 of a trial's worker": 5, "clock moved by an hour": 3, "kill -9 of a node's raylet": 1}
-RUNNING |= dict.fromkeys(STATES, 2)
-ENDING = {"kill -9 of the driver": 5, "SIGTERM": 2, "SIGINT": 2, "disk full": 2}
-DOWN = {"journal cut at a random byte": 4, "journal with a flipped bit": 2, "winner's checkpoint damaged": 1}
-DOWN |= dict.fromkeys(STATES, 1)
+KEEPER = "kill -9 of the keeper of files"
+WORKER = "kill -9 of a trial's worker"
+RAYLET = "kill -9 of a node's raylet"
+CLOCK = "clock moved by an hour"
+# How often each is drawn. Starting a process takes seconds, so what needs one is drawn less often.
+RUNNING = {WORKER: 8, KEEPER: 1, RAYLET: 1, CLOCK: 5, **dict.fromkeys(STATES, 4)}
+ENDING = {"kill -9 of the driver": 5, "SIGTERM": 2, "SIGINT": 2, "disk full": 3}
+DOWN = {"journal cut at a random byte": 5, "journal with a flipped bit": 4, "winner's checkpoint damaged": 2}
+DOWN |= dict.fromkeys(STATES, 2)
+LOCAL_SHARE = 0.08  # of drivers that start a Ray of their own
 
 
 @dataclasses.dataclass
@@ -94,12 +99,12 @@ class Campaign:
 
     def _live(self, arguments: list[str]) -> tuple[int, str | None]:
         """One driver, disturbed; its exit code, and the fault that was to end it."""
-        self._is_local = self._random.random() < 0.15 and self._left() > 0
+        self._is_local = self._random.random() < LOCAL_SHARE and self._left() > 0
         address = self._world.set_workers(self._num_workers)
         where = ["--workers", str(self._num_workers)] if self._is_local else ["--address", address]
         driver = self._world.start([*arguments, *where], self._log, forked=not self._is_local)
-        for _ in range(min(self._random.randrange(2, 8), self._left())):
-            if not self._wait_rows(driver, self._random.randrange(1, 14)):
+        for _ in range(min(self._random.randrange(2, 12), self._left())):
+            if not self._wait_rows(driver, self._random.randrange(1, 9)):
                 return driver.poll(), None
             fault = _draw(self._random, RUNNING)
             if self._disturb(driver, fault):
@@ -107,7 +112,7 @@ class Campaign:
         if self._left() <= 0:
             return driver.wait(LIMIT_S), None
         early = self._random.random() < 0.1
-        if not early and not self._wait_rows(driver, self._random.randrange(1, 14)):
+        if not early and not self._wait_rows(driver, self._random.randrange(1, 9)):
             return driver.poll(), None
         ending = _draw(self._random, ENDING)
         while ending == "disk full" and not self._world.has_disk:
@@ -134,19 +139,19 @@ class Campaign:
 
     def _disturb(self, driver: Driver, fault: str) -> bool:
         """Lets a fault happen that the driver should survive; False where there was nothing to disturb."""
-        if fault == "kill -9 of a trial's worker":
-            workers = self._world.trial_workers()
+        if fault in (WORKER, KEEPER):
+            workers = self._world.workers(keeper=fault == KEEPER)
             if not workers:
                 return False
             try:
                 os.kill(self._random.choice(sorted(workers)), signal.SIGKILL)
             except ProcessLookupError:
                 return False
-        elif fault == "kill -9 of a node's raylet":
+        elif fault == RAYLET:
             if self._is_local:
                 return False  # its only raylet would take the driver along, see `_end`
             self._world.kill_raylet(self._random.randrange(8))
-        elif fault == "clock moved by an hour":
+        elif fault == CLOCK:
             self._world.move_clock(self._random.choice((-3600, 3600)))
         else:
             return self._damage_file(fault, list(self.run.glob("states/*.safetensors")))
@@ -203,7 +208,7 @@ class Campaign:
 
     def _disturb_files(self) -> None:
         """Damages what lies there between two drivers."""
-        for _ in range(min(self._random.randrange(0, 3), self._left())):
+        for _ in range(min(self._random.randrange(0, 6), self._left())):
             fault = _draw(self._random, DOWN)
             content = self._journal.read_bytes()
             if fault == "journal cut at a random byte":

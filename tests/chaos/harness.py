@@ -54,7 +54,7 @@ def disturb(num_faults: int, seed: int, minutes: float = 1e9, result_file: str |
             workers = 1 + number % 2
             name = f"{seed}/{number}"
             campaign = Campaign(
-                world, name, min(40, num_faults - faults.total()), workers, undisturbed.run if workers == 1 else None
+                world, name, min(60, num_faults - faults.total()), workers, undisturbed.run if workers == 1 else None
             )
             result = campaign.execute()
             faults += result.faults

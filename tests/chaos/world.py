@@ -169,15 +169,16 @@ class World:
     def free_disk(self) -> None:
         (self.runs / "filler").unlink(missing_ok=True)
 
-    def trial_workers(self) -> list[int]:
-        """Processes of the workers that train, wherever they run."""
+    def workers(self, keeper: bool) -> list[int]:
+        """Processes that train, wherever they run, or those that keep files for them."""
         from tests.test_resume_ray import descendants
 
-        return [pid for pid in descendants(os.getpid()) if _title(pid).startswith("ray::") and _trains(_title(pid))]
+        titles = {pid: _title(pid) for pid in descendants(os.getpid())}
+        return [pid for pid, title in titles.items() if _works(title) and ("FileKeeper" in title) == keeper]
 
 
-def _trains(title: str) -> bool:
-    return not any(name in title for name in ("IDLE", "Agent", "Dashboard", "Monitor"))
+def _works(title: str) -> bool:
+    return title.startswith("ray::") and not any(name in title for name in ("IDLE", "Agent", "Dashboard", "Monitor"))
 
 
 def _title(pid: int) -> str:
