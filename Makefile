@@ -3,6 +3,9 @@
 #   make test         all tests but the long ones
 #   make test-mnist   the tests on the real MNIST and Fashion-MNIST; DATA=folder
 #   make benchmark    our CPU time against a plain Ray Tune sweep; DATA=folder
+#   make fuzz         more than ten thousand drawn cases for the journal and for study files
+#   make chaos        kills and damages real runs: N faults (20), drawn from SEED (1)
+#   make audit        known vulnerabilities of what is installed; needs the network
 #   make lint         style and security rules
 #   make pins         write .ci/constraints.txt anew from what is installed
 
@@ -10,8 +13,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= $(AESWEEP_DATA_DIR)
+N ?= 20
+SEED ?= 1
 
-.PHONY: quickstart test test-mnist benchmark lint pins install
+.PHONY: quickstart test test-mnist benchmark fuzz chaos audit lint pins install
 
 # Workers start four seconds faster with compiled bytecode, which some environments tell Python not to write.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt
@@ -35,6 +40,18 @@ test-mnist: install
 
 benchmark: install
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python tests/benchmarks/bench_cpu.py
+
+fuzz: install
+	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz --timeout=3600
+
+chaos: install
+	$(BIN)/python -m tests.chaos.harness --faults $(N) --seed $(SEED)
+
+# A tool with dependencies of its own, kept apart from ours.
+audit: install
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/pip install --quiet pip-audit==2.10.1
+	$(VENV)/audit/bin/pip-audit --requirement .ci/constraints.txt --no-deps --disable-pip
 
 lint: install
 	$(BIN)/ruff check .

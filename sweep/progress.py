@@ -104,6 +104,8 @@ class Progress:
             self._running.discard(event["trial"])
             then = "it is tried again" if event["retried"] else "it is given up"
             self.say(f"{event['trial']} failed after epoch {event['epoch']} ({event['cause']}); {then}")
+        elif kind == "checkpoint_lost":
+            self.say(f"{event['reason']}; {event['trial']} is trained again")
         elif kind == "continued":
             for reason in event["rejected"]:
                 self.say(reason)

@@ -132,14 +132,21 @@ class Recorder:
             return None
         num_failures = self._failures.get(job.trial, self._standing(job).num_failures) + 1
         self._failures[job.trial] = num_failures
-        self._lost_seconds[job.trial] = self._lost_seconds.get(job.trial, 0.0) + self._seconds.pop(job.trial, 0.0)
-        epoch = self._epochs.get(job.trial, self._standing(job).epochs)
+        again = self._again(job)
         retried = can_help(cause, num_failures)
-        self._record("failure", trial=job.trial, epoch=epoch, cause=str(cause), reason=reason, retried=retried)
+        self._record("failure", trial=job.trial, epoch=again.recorded, cause=str(cause), reason=reason, retried=retried)
         if retried:
-            return dataclasses.replace(job, recorded=epoch)
+            return again
         self._end(job, "failed", f"{cause}: {reason}")
         return None
+
+    def left(self) -> list[Job]:
+        """The jobs that have not ended, as another attempt goes on with them, in the order of their opening."""
+        return [self._again(job) for job in self.unfinished.values()]
+
+    def _again(self, job: Job) -> Job:
+        self._lost_seconds[job.trial] = self._lost_seconds.get(job.trial, 0.0) + self._seconds.pop(job.trial, 0.0)
+        return dataclasses.replace(job, recorded=self._epochs.get(job.trial, self._standing(job).epochs))
 
     def end_unfinished(self, reason: str) -> None:
         """Records the trials that had no end when the run was interrupted."""

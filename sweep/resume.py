@@ -80,6 +80,8 @@ def standings(events: Iterable[Event]) -> dict[str, Standing]:
             standing.stops = event["action"] == "stop"
         elif kind == "retrained":
             standing.retrained = True
+        elif kind == "checkpoint_lost":
+            standing.retrained, standing.status = False, None
         elif kind == "trial_ended":
             standing.status = None if event["status"] == "interrupted" else event["status"]
             standing.seconds = event["seconds"] or 0.0
@@ -179,8 +181,22 @@ def is_over(events: list[Event]) -> bool:
 
 def after_retraining(events: list[Event]) -> list[Event]:
     """What was recorded since the last winner was retrained: the test set's baselines and pictures, if any."""
-    last = max((event["seq"] for event in events if event["kind"] == "retrained"), default=-1)
-    return events[last + 1 :]
+    first: dict[str, int] = {}
+    for event in events:
+        if event["kind"] == "retrained":
+            first.setdefault(event["trial"], event["seq"])  # made again, a lost checkpoint is the same to the bit
+    return events[max(first.values(), default=-1) + 1 :]
+
+
+def checkpoints(events: list[Event]) -> dict[str, Event]:
+    """The winners' checkpoints that should be there: retraining to `file`, `sha256` and `num_bytes`."""
+    found = {}
+    for event in events:
+        if event["kind"] == "retrained":
+            found[event["trial"]] = event["checkpoint"]
+        elif event["kind"] == "checkpoint_lost":
+            found.pop(event["trial"], None)
+    return found
 
 
 def unrecorded_seconds(events: list[Event]) -> float:

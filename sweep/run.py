@@ -32,6 +32,7 @@ from sweep.resume import (
     Standing,
     after_retraining,
     check_images,
+    checkpoints,
     is_over,
     missing,
     replay,
@@ -102,7 +103,7 @@ class Run:
         """
         with self._journal:
             check_images(self._events, describe_images(self._study, self._images), self._folder.journal)
-            if is_over(self._events):
+            if is_over(self._events) and not self._folder.lost(checkpoints(self._events)):
                 self._progress.say("nothing is left to do")
                 return outcome_of(self._events, None)
             standing = standings(self._events)
@@ -247,7 +248,10 @@ class Run:
         earlier = list(self._events)
         mine = {retraining.job.trial for retraining in owed}
         self._progress.recall([event for event in earlier if event.get("trial") in mine])
-        standing = standings(earlier)
+        written = {trial: checkpoint for trial, checkpoint in checkpoints(earlier).items() if trial in mine}
+        for trial, reason in self._folder.lost(written).items():
+            self._record("checkpoint_lost", trial=trial, reason=reason)
+        standing = standings(self._events)
         for retraining in owed:
             if retraining.job.trial not in standing:
                 num_images = len(self._images[retraining.job.dataset].training)

@@ -7,11 +7,13 @@ the pictures.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import tempfile
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -74,6 +76,23 @@ class RunFolder:
         if not path.is_relative_to(self.root.resolve()):
             raise RunFolderError(f"{relative!r} lies outside the run {self.root}")
         return path
+
+    def lost(self, checkpoints: dict[str, dict[str, Any]]) -> dict[str, str]:
+        """Which of the recorded checkpoints are not there as they were written, and why.
+
+        Args:
+            checkpoints: by any key, with `file` and `sha256`.
+        """
+        found = {}
+        for key, checkpoint in checkpoints.items():
+            try:
+                content = self.resolve(checkpoint["file"]).read_bytes()
+            except OSError as error:
+                found[key] = f"{checkpoint['file']} cannot be read: {error.strerror}"
+                continue
+            if hashlib.sha256(content).hexdigest() != checkpoint["sha256"]:
+                found[key] = f"{checkpoint['file']} is not what was written"
+        return found
 
     def discard_states(self, keep: Container[str] = ()) -> None:
         """Removes what killed trainings go on from, but for the trials named; and the folder, once it is empty."""

@@ -9,6 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
+
+# A slow disk or a busy machine is no fault of what is tested. `make fuzz` draws many more cases of the same tests.
+_RELAXED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+settings.register_profile("test", max_examples=150, **_RELAXED)
+settings.register_profile("fuzz", max_examples=3000, **_RELAXED)
+settings.load_profile("test")
 
 SMALL_STUDY: dict[str, Any] = {
     "name": "small",

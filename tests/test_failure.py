@@ -147,3 +147,15 @@ def test_time_of_failed_attempts_counts():
     for epoch in range(1, JOB.epochs + 1):
         record.take(epoch, seconds=5.0)
     assert record.of("trial_ended")[0]["seconds"] == 15.0
+
+
+def test_jobs_that_are_left_go_on_after_what_is_recorded_and_their_time_counts():
+    record = Record()
+    record.recorder.open(JOB)
+    record.take(1, seconds=4.0)
+    (left,) = record.recorder.left()
+    assert left.recorded == 1
+    for epoch in range(2, JOB.epochs + 1):
+        record.take(epoch, seconds=5.0)
+    assert record.recorder.left() == []
+    assert record.of("trial_ended")[0]["seconds"] == 9.0

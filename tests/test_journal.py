@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sweep.errors import JournalError
+from sweep.errors import JournalError, RecordingError
 from sweep.journal import Journal, read_journal
 
 plain = st.recursive(
@@ -23,6 +29,10 @@ plain = st.recursive(
 )
 
 
+# Where in a file: modulo its length, which differs with the times in it.
+places = st.integers(0, 10**9)
+
+
 def write(path, num_events=5):
     with Journal(path) as journal:
         for number in range(num_events):
@@ -30,8 +40,7 @@ def write(path, num_events=5):
     return path.read_bytes()
 
 
-# A slow disk under the journal's syncs is no fault of the journal.
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.fuzz
 @given(st.lists(st.dictionaries(st.sampled_from("abcd"), plain, max_size=4), max_size=6))
 def test_events_are_read_back_as_they_were_appended(tmp_path_factory, bodies):
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
@@ -97,3 +106,135 @@ def test_missing_swapped_or_repeated_line_is_refused(tmp_path, change):
 def test_missing_journal_is_refused(tmp_path):
     with pytest.raises(JournalError, match="cannot be read"):
         read_journal(tmp_path / "none")
+
+
+@pytest.mark.fuzz
+@given(place=places, bit=st.integers(0, 7))
+def test_any_flipped_bit_is_refused_unless_it_makes_the_last_line_a_torn_one(tmp_path, place, bit):
+    path = tmp_path / "journal.jsonl"
+    path.unlink(missing_ok=True)
+    content = write(path)
+    whole = read_journal(path)
+    position = place % len(content)
+    damaged = bytearray(content)
+    damaged[position] ^= 1 << bit
+    path.write_bytes(damaged)
+    if position == len(content) - 1:  # the last newline: what is before it cannot be told from a torn line
+        assert read_journal(path) == whole[:-1]
+    else:
+        with pytest.raises(JournalError, match="line"):
+            read_journal(path)
+
+
+@pytest.mark.fuzz
+@given(st.binary(max_size=200))
+def test_any_bytes_are_no_journal_or_an_empty_one(tmp_path, content):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(content)
+    try:
+        assert read_journal(path) == [] and b"\n" not in content
+    except JournalError as error:
+        assert "line 1" in str(error) and len(str(error).splitlines()) == 1
+
+
+class JournalMachine(RuleBasedStateMachine):
+    """A journal under every order of appending, closing, being killed, and a disk that is full now and then.
+
+    The model is the list of events that were appended: what is read back must be just that, or, after a cut, its
+    beginning.
+    """
+
+    @initialize()
+    def begin(self):
+        self.folder = Path(tempfile.mkdtemp())
+        self.path = self.folder / "journal.jsonl"
+        self.journal = Journal(self.path)
+        self.model: list[dict] = []
+
+    @precondition(lambda self: self.journal)
+    @rule(kind=st.sampled_from(["row", "decision", "failure", "run_ended"]), body=st.dictionaries(st.text(), plain))
+    def append(self, kind, body):
+        body = {name: value for name, value in body.items() if name not in ("seq", "kind", "time", "self")}
+        self.model.append(self.journal.append(kind, **body))
+
+    @precondition(lambda self: self.journal)
+    @rule(room=st.integers(0, 60))
+    def append_to_a_full_disk(self, room):
+        file, self.journal._file = self.journal._file, FullDisk(self.journal._file, room)
+        with pytest.raises(RecordingError, match="No space left on device; what is recorded is safe"):
+            self.journal.append("row", trial="a" * 60)
+        self.journal._file = file
+
+    @precondition(lambda self: self.journal)
+    @rule()
+    def close(self):
+        self.journal.close()
+        self.journal = None
+
+    @precondition(lambda self: self.journal)
+    @rule()
+    def kill(self):
+        os.close(os.dup(self.journal._file.fileno()))
+        self.journal._file.close()
+        self.journal = None
+
+    @precondition(lambda self: not self.journal)
+    @rule()
+    def open(self):
+        self.journal = Journal(self.path)
+
+    @precondition(lambda self: not self.journal)
+    @rule(place=places)
+    def cut(self, place):
+        content = self.path.read_bytes()
+        kept = content[: place % (len(content) + 1)]
+        self.path.write_bytes(kept)
+        self.model = self.model[: kept.count(b"\n")]
+
+    @precondition(lambda self: not self.journal and len(self.model) > 1)
+    @rule(place=places, bit=st.integers(0, 7))
+    def damage_an_inner_line(self, place, bit):
+        content = self.path.read_bytes()
+        num_inner = content.rfind(b"\n", 0, content.rfind(b"\n")) + 1
+        damaged = bytearray(content)
+        damaged[place % num_inner] ^= 1 << bit
+        self.path.write_bytes(damaged)
+        for use in (read_journal, Journal):
+            with pytest.raises(JournalError, match="cannot be trusted"):
+                use(self.path)
+        assert self.path.read_bytes() == damaged, "what is refused is left as it is"
+        self.path.write_bytes(content)
+
+    @invariant()
+    def reads_back_what_was_appended(self):
+        if hasattr(self, "path"):
+            assert read_journal(self.path) == self.model
+
+    def teardown(self):
+        if getattr(self, "journal", None):
+            self.journal.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class FullDisk:
+    """A file on a disk with room for so many bytes more."""
+
+    def __init__(self, file, room):
+        self._file = file
+        self._room = room
+
+    def write(self, content):
+        part = content[: self._room]
+        self._room -= len(part)
+        if not part:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._file.write(part)
+
+    def fileno(self):
+        return self._file.fileno()
+
+
+TestJournalMachine = pytest.mark.fuzz(JournalMachine.TestCase)
+TestJournalMachine.settings = settings(
+    settings.default, stateful_step_count=25, max_examples=settings.default.max_examples // 5
+)

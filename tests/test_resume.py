@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 import signal
 
@@ -17,6 +18,7 @@ import sweep.run
 from data.datasets import load_dataset
 from sweep.errors import JournalError, RunFolderError
 from sweep.failure import Cause
+from sweep.files import FolderFiles
 from sweep.journal import Journal, read_journal
 from sweep.outcome import Outcome
 from sweep.progress import Progress
@@ -38,7 +40,7 @@ class ToyCluster:
     interrupt_after: int | None = None
 
     def __init__(self, images, files, num_workers, address, note):
-        pass
+        self._files = files
 
     def __enter__(self):
         return self
@@ -58,7 +60,10 @@ class ToyCluster:
                 type(self).trained.append((job.trial, epoch))
                 if len(self.trained) == self.interrupt_after:
                     interruption.signal_number = signal.SIGINT
-                goes_on = recorder.take(job, toy_row(job, epoch, self.diverging), seconds=0.1)
+                row = toy_row(job, epoch, self.diverging)
+                if "checkpoint/file" in row:
+                    self._files.write(row["checkpoint/file"], job.trial.encode())
+                goes_on = recorder.take(job, row, seconds=0.1)
         recorder.end_unfinished("the run was interrupted")
 
 
@@ -87,7 +92,8 @@ def toy_row(job, epoch, diverging):
         row |= {"validation_mse": value, "validation_psnr_db": -value, "per_seed": [value]}
     elif epoch == job.epochs:
         row |= {"test/mse": value, "test/psnr_db": -value, "test/ssim": value}
-        row |= {"checkpoint/file": "checkpoints/none", "checkpoint/sha256": "0", "checkpoint/num_bytes": 1}
+        row |= {"checkpoint/file": job.checkpoint, "checkpoint/num_bytes": len(job.trial)}
+        row |= {"checkpoint/sha256": hashlib.sha256(job.trial.encode()).hexdigest()}
     return row
 
 
@@ -152,6 +158,9 @@ def record(events) -> list[dict]:
 def cut(folder, lines, number):
     """A copy of a run that was killed after so many events; for most numbers in the midst of writing the next."""
     folder.root.mkdir(parents=True)
+    for event in map(json.loads, lines[:number]):
+        if event["kind"] == "retrained":
+            FolderFiles(folder.root).write(event["checkpoint"]["file"], event["trial"].encode())
     folder.journal.write_bytes(b"".join(lines[:number]) + b"".join(lines[number:])[: number % 40])
 
 
@@ -174,6 +183,38 @@ def test_run_killed_between_any_two_events_has_the_record_that_it_would_have_had
         assert record(resumed) == record(events), f"killed after {events[number - 1]}"
         assert outcome.status == resumed[-1]["status"] == events[-1]["status"]
         assert sum(event["kind"] == "resumed" for event in resumed) == 1
+
+
+def test_journal_cut_at_any_byte_is_resumed_or_refused_and_never_a_new_run(study, tmp_path, images):
+    """What is decided before anything is trained; from each whole line on, the test above goes all the way."""
+    del study.stages["regularization"]
+    study.stages["architecture"].samples = 1
+    whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    events = finished(study, whole, images)
+    content = whole.journal.read_bytes()
+    folder.root.mkdir()
+    num_refused = 0
+    for length in range(len(content) + 1):
+        kept = content[:length]
+        folder.journal.write_bytes(kept)
+        found = read_journal(folder.journal)
+        assert found == events[: kept.count(b"\n")]
+        torn = length - kept.rfind(b"\n") - 1
+        if found and torn not in (0, 1, 50):
+            continue  # what follows is taken from the events that were found
+        try:
+            assert recorded_study(found, folder.journal) == study
+        except JournalError as error:
+            assert not found and len(str(error).splitlines()) == 1
+            num_refused += 1
+            continue
+        Journal(folder.journal).close()
+        assert folder.journal.read_bytes() == kept[: kept.rfind(b"\n") + 1]
+        assert is_over(found) == (length == len(content))
+        for trial, standing in standings(found).items():
+            rows = [event for event in found if event["kind"] == "row" and event["trial"] == trial]
+            assert standing.epochs == len(rows)
+    assert num_refused == content.index(b"\n") + 1
 
 
 def test_run_killed_again_and_again_has_the_record_that_it_would_have_had(study, tmp_path, images):
@@ -207,6 +248,25 @@ def test_run_interrupted_by_a_signal_goes_on_to_the_same_record(study, tmp_path,
     resumed = read_journal(folder.journal)
     assert record(resumed) == record(events)
     assert [event["status"] for event in resumed if event["kind"] == "run_ended"] == ["interrupted", "completed"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "emptied", "changed"])
+def test_checkpoint_that_is_lost_is_trained_again_and_no_other(study, tmp_path, images, damage):
+    folder = RunFolder(tmp_path / "run")
+    events = finished(study, folder, images)
+    lost = [event for event in events if event["kind"] == "retrained"][1]
+    path = folder.root / lost["checkpoint"]["file"]
+    path.unlink() if damage == "missing" else path.write_bytes(b"" if damage == "emptied" else b"another")
+    ToyCluster.trained.clear()
+    assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
+    resumed = read_journal(folder.journal)
+    added = [event["kind"] for event in resumed[len(events) :]]
+    assert added == ["resumed", "checkpoint_lost", "retrained", "trial_ended", "run_ended"]
+    assert resumed[len(events) + 2]["checkpoint"] == lost["checkpoint"]
+    assert {trial for trial, _ in ToyCluster.trained} == {lost["trial"]}
+    before = folder.journal.read_bytes()
+    assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
+    assert folder.journal.read_bytes() == before
 
 
 def test_finished_run_is_left_as_it_is(study, tmp_path, images):

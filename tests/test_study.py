@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep.errors import EX_CONFIG, StudyError
@@ -209,7 +209,7 @@ def broken_studies(draw):
     return values
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.fuzz
 @given(broken_studies())
 def test_any_plain_values_give_a_study_or_its_faults(values):
     try:
@@ -218,7 +218,7 @@ def test_any_plain_values_give_a_study_or_its_faults(values):
         assert error.faults
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.fuzz
 @given(st.text(max_size=200) | st.binary(max_size=200))
 def test_any_text_gives_a_study_or_its_faults(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "fuzzed.yaml"

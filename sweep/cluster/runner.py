@@ -6,15 +6,19 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.datasets import ImageData
 from sweep.cluster.scratch_folder import ScratchFolder
 from sweep.errors import AesweepError
+from sweep.failure import Cause
 from sweep.files import Files
 from sweep.job import Job
 from sweep.recorder import Recorder
 from sweep.study import Resources
+
+if TYPE_CHECKING:
+    from sweep.cluster.scheduler import RecordingScheduler
 
 # Ray reads these when it is imported and when it starts; what the user has set stands.
 _ENVIRONMENT = {
@@ -96,21 +100,35 @@ class Cluster:
             resources: what each trial holds.
             stop_requested: asked all the time; once true, trials are ended and recorded as interrupted.
         """
-        from ray import tune
-
         from sweep.cluster.scheduler import RecordingScheduler
-        from sweep.cluster.trial import train_trial
 
         _check_room(resources)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are recorded and said by the recorder
-        scheduler = RecordingScheduler(recorder, stop_requested)
+        jobs = list(jobs)
+        while jobs and not stop_requested():
+            scheduler = RecordingScheduler(recorder, stop_requested)
+            self._fit(jobs, scheduler, resources)
+            if scheduler.error:
+                raise scheduler.error
+            jobs = recorder.left()
+            # Whatever else Tune should lose is a failure, so that it is tried again, but not for ever.
+            for job in [] if scheduler.begins_anew or stop_requested() else jobs:
+                recorder.fail(job, Cause.CRASHED, "Ray Tune ended without a word on it")
+            jobs = [job for job in jobs if job.trial in recorder.unfinished]
+        recorder.end_unfinished("the run was interrupted")
+
+    def _fit(self, jobs: list[Job], scheduler: RecordingScheduler, resources: Resources) -> None:
+        """Hands jobs to Tune until they have ended, or the scheduler is over."""
+        from ray import tune
+
+        from sweep.cluster.trial import train_trial
 
         class Requested(tune.Stopper):
             def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
                 return False
 
             def stop_all(self) -> bool:
-                return stop_requested() or scheduler.error is not None
+                return scheduler.is_over
 
             def __getstate__(self) -> dict[str, Any]:
                 return {}
@@ -121,7 +139,7 @@ class Cluster:
         )
         tune.Tuner(
             trainable,
-            param_space={"job": tune.grid_search(list(jobs))},
+            param_space={"job": tune.grid_search(jobs)},
             tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
             run_config=tune.RunConfig(
                 storage_path=str(self._scratch.path / "tune"),
@@ -132,9 +150,6 @@ class Cluster:
                 failure_config=tune.FailureConfig(max_failures=-1),
             ),
         ).fit()
-        if scheduler.error:
-            raise scheduler.error
-        recorder.end_unfinished("the run was interrupted")
 
 
 def _reachable(files: Files) -> Files:

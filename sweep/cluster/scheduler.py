@@ -23,7 +23,8 @@ class RecordingScheduler(FIFOScheduler):
         stop_requested: whether the run is being interrupted.
 
     Attributes:
-        error: what the recorder raised first, after which nothing is recorded; None for nothing.
+        error: what the recorder raised first; None for nothing.
+        begins_anew: Tune has lost sight of a trial, so that all that are left should be handed to it once more.
     """
 
     def __init__(self, recorder: Recorder, stop_requested: Callable[[], bool]):
@@ -31,6 +32,7 @@ class RecordingScheduler(FIFOScheduler):
         self._recorder = recorder
         self._stop_requested = stop_requested
         self.error: Exception | None = None
+        self.begins_anew = False
         self._retried: dict[str, bool] = {}  # trials that failed and were not yet put back, and whether they go on
 
     def __getstate__(self) -> dict[str, Any]:
@@ -44,7 +46,7 @@ class RecordingScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         # A signal to the whole process group ends the workers as well: that is an interruption, and no failure.
-        if self._stop_requested():
+        if self.is_over:
             return
         text = _newest_error(trial)
         again = self._record(lambda: self._recorder.fail(trial.config["job"], cause_of(text), _reason(text)))
@@ -52,19 +54,30 @@ class RecordingScheduler(FIFOScheduler):
         self._retried[trial.trial_id] = again is not None
         if again:
             trial.config["job"] = again
+        # Tune (2.60) takes a worker that is lost while it is handed to another trial for two failures of that trial, of
+        # which the second is final, and forgets that it waited for the worker.
+        self.begins_anew = trial in tune_controller._resetting_trials
 
     def _record(self, record: Callable[[], Any]) -> Any:
-        """What the recorder answers; None once it has failed, with the error kept for whoever started Tune."""
-        if self.error is None:
+        """What the recorder answers; None once it has failed, with the error kept for whoever started Tune.
+
+        Nothing more is recorded after that, nor of trials that are about to begin anew.
+        """
+        if self.error is None and not self.begins_anew:
             try:
                 return record()
             except Exception as error:  # Tune would turn it into a text
                 self.error = error
         return None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether Tune should end all trials, whatever is left of them."""
+        return self.error is not None or self.begins_anew or self._stop_requested()
+
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         retried = self._retried.pop(trial.trial_id, None)
-        if retried:
+        if retried and not self.is_over:
             _stage_first(self._controller, trial)
         elif retried is not None:
             tune_controller.stop_trial(trial)

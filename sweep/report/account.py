@@ -96,7 +96,7 @@ def failure_table(run: Run) -> pd.DataFrame:
     lines: list[dict[str, Any]] = []
     for trial in trials:
         found = [incident for incident in run.incidents if incident["trial"] == trial.name]
-        shown = [line for incident in found for line in _incident(incident)]
+        shown = [line for incident in found for line in _incident(trial, incident)]
         if trial.status in ("diverged", "failed", "interrupted"):
             shown.append((trial.status, len(trial.epochs), trial.reason))
         place = {"trial": trial.name, "stage": trial.stage or "retraining", "dataset": trial.dataset}
@@ -104,9 +104,11 @@ def failure_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["trial", "stage", "dataset", "status", "epochs", "reason"])
 
 
-def _incident(event: dict[str, Any]) -> list[tuple[str, int, str]]:
+def _incident(trial: Trial, event: dict[str, Any]) -> list[tuple[str, int, str]]:
     """Status, epochs and reason of the ledger's lines for an event."""
     if event["kind"] == "continued":
         return [("state passed over", event["epoch"], reason) for reason in event["rejected"]]
+    if event["kind"] == "checkpoint_lost":
+        return [("checkpoint lost, trained again", len(trial.epochs), event["reason"])]
     # The last attempt is the trial's own line.
     return [(f"{event['cause']}, repeated", event["epoch"], event["reason"])] if event["retried"] else []

@@ -9,6 +9,7 @@ from sweep.configuration import Configuration
 from sweep.report.rows import Cell, Epoch, Retraining, Run, Stage, Trial
 
 _SESSION = ("run_ended", "resumed")
+_INCIDENTS = ("failure", "continued", "checkpoint_lost")
 _COMMANDS = ("run_started", "retraining_asked", "extended")  # what it takes to make the run again
 
 
@@ -40,7 +41,7 @@ def read_run(events: list[dict[str, Any]]) -> Run:
         retrainings=_retrainings(events, trials, stages, start["study"] if start else {}),
         baselines=baselines,
         pictures=tuple(pictures.values()),
-        incidents=tuple(event for event in events if event["kind"] in ("failure", "continued")),
+        incidents=tuple(event for event in events if event["kind"] in _INCIDENTS),
         num_resumed=sum(event["kind"] == "resumed" for event in events),
         started_at=start["time"] if start else None,
         seconds=sum(e.get("seconds", 0) + e.get("unrecorded_seconds", 0) for e in events if e["kind"] in _SESSION),

@@ -76,14 +76,15 @@ class Campaign:
         study = self._folder / "study.yaml"
         study.write_text(yaml.safe_dump(STUDY))
         arguments = ["run", str(study), "--runs", str(self._folder / "runs"), *COMMON]
-        for _ in range(20 + self._num_faults):
+        for _ in range(10 + self._num_faults):
             code, ending = self._live(arguments)
             self._judge_end(code, ending)
             arguments = ["resume", str(self.run), *COMMON]
             if code == 0 and ending is None:
                 self._verify(load_study(study).resolved())
                 return self.result
-            if code == 1 and ending in (None, "disk full"):
+            if code == 1 and b'"kind":"run_ended"' in self._journal.read_bytes().splitlines()[-1]:
+                # Without room on the disk a retraining may have been given up.
                 arguments = ["retrain", str(self.run), *COMMON]
             if not self._journal.exists() or not self._journal.read_bytes().count(b"\n"):
                 # Killed before anything was recorded: nothing to go on from, which the command says.

@@ -55,10 +55,12 @@ def _trials(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
         if epochs != list(range(1, len(epochs) + 1)):
             yield f"{trial} has the epochs {epochs}"
         ends = [event for event in _of(mine, "trial_ended") if event["status"] != "interrupted"]
-        if len(ends) != 1:
+        # Whoever was given up for want of room on the disk, or whose checkpoint was lost, may be trained again.
+        again = sum(event["status"] == "failed" for event in ends[:-1]) + len(_of(mine, "checkpoint_lost"))
+        if not ends or len(ends) > 1 + again:
             yield f"{trial} ended {len(ends)} times"
             continue
-        (end,) = ends
+        end = ends[-1]
         decisions = _of(mine, "decision")
         was_stopped = bool(decisions) and decisions[-1]["action"] == "stop"
         expected = "stopped" if was_stopped else "completed"
