@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         # A mount namespace of its own, for a disk that can be filled; it is gone with the harness.
         os.environ["CHAOS_NAMESPACE"] = "1"
         command = ["unshare", "--user", "--map-root-user", "--mount"]
-        if os.system(" ".join([*command, "true", "2>/dev/null"])) == 0:
+        if subprocess.run([*command, "true"], capture_output=True).returncode == 0:
             os.execvp(command[0], [*command, sys.executable, "-m", "tests.chaos.harness", *sys.argv[1:]])
     return disturb(options.faults, options.seed, options.minutes, options.json)
 
