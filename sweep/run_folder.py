@@ -35,6 +35,7 @@ class RunFolder:
         self.journal = self.root / "journal.jsonl"
         self.study = self.root / "study.yaml"
         self.lock = self.root / ".lock"
+        self.holder = self.root / ".lock.holder"
         self.scratch = self.root / ".scratch"  # names a driver's folder outside the run, while there is one
         self.checkpoints = self.root / "checkpoints"
         self.pictures = self.root / "pictures"
@@ -64,10 +65,16 @@ class RunFolder:
 
     @classmethod
     def open(cls, root: Path | str) -> RunFolder:
-        """An existing run's folder. Raises RunFolderError where there is no journal."""
+        """An existing run's folder. Raises RunFolderError where there is no journal, or a part leads elsewhere."""
         folder = cls(root)
         if not folder.journal.is_file():
             raise RunFolderError(f"{folder.root} is not a run: expected {folder.journal.name} in it")
+        # What is written or removed in a run must be the run's, also where its folder came from somebody else.
+        for part in vars(folder).values():
+            if part != folder.root and part.is_symlink():
+                raise RunFolderError(
+                    f"{part} is a link: expected the run's own; put what it leads to in its place, if that is the run's"
+                )
         return folder
 
     def resolve(self, relative: str) -> Path:
@@ -113,7 +120,7 @@ class RunFolder:
         Raises:
             RunFolderError: another process holds it; the message names it.
         """
-        holder = self.root / ".lock.holder"
+        holder = self.holder
         lock = filelock.FileLock(self.lock)
         try:
             lock.acquire(timeout=0)

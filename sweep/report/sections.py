@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import math
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,11 @@ from sweep.report.published import Published
 from sweep.report.rows import Run, Stage
 from sweep.report.sentences import architecture, denoising, regularization
 from sweep.run_folder import RunFolder
+
+PICTURE_NAMES = {
+    "reconstruction": {"original", "winner", "pca"},
+    "denoising": {"original", "noisy", "linear_mmse", "denoised"},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,10 +148,18 @@ def _most_components(facts: dict[str, Any]) -> int:
 
 
 def picture_arrays(folder: RunFolder, event: dict[str, Any]) -> dict[str, np.ndarray] | None:
-    """The arrays of a `pictures` event; None where their file is missing or is not the one that was recorded."""
+    """The arrays of a `pictures` event; None where their file is missing, or not what was recorded, or no arrays.
+
+    The hash is no proof: a run's folder may come from somebody else, journal and all.
+    """
     path = folder.resolve(event["file"])
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != event["sha256"]:
         return None
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile):
+        return None
+    is_whole = PICTURE_NAMES[event["purpose"]] <= arrays.keys()
+    return arrays if is_whole and all(getattr(a, "dtype", None) == np.float32 for a in arrays.values()) else None
