@@ -33,6 +33,7 @@ class Job:
         checkpoint: name of the file that a retraining writes; None in a search.
         states: name of the folder for what a killed training goes on from; None to keep nothing.
         state_interval_s: time between two of these states.
+        rungs: epochs after which one is kept in any case.
         recorded: epochs that the journal holds of an earlier session.
     """
 
@@ -51,6 +52,7 @@ class Job:
     checkpoint: str | None = None
     states: str | None = None
     state_interval_s: float = 30.0
+    rungs: tuple[int, ...] = ()
     recorded: int = 0
 
     @property
@@ -97,6 +99,7 @@ def stage_jobs(study: Study, stage_name: str, bases: dict[str, Configuration | N
                         validation_images=stage.validation_images,
                         precision=study.precision,
                         cell=cell,
+                        rungs=tuple(stage.rungs()),
                     ),
                 )
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import statistics
 import time
 from typing import Any
@@ -16,6 +17,7 @@ from sweep.job import Job, stage_jobs
 from sweep.study import Stage, Study
 
 TIMED_STEPS = 8
+_STATE_MODELS = 2 * 3  # the newest two states, of the parameters and Adam's two moments each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +30,7 @@ class StagePlan:
         epochs_without_stopping: trained if ASHA stopped nothing.
         epochs_expected: if each rung kept one in `reduction_factor` of a cell, and at least one.
         seconds: expected, on the workers given.
+        state_bytes: the most that the states of trials under training take on the disk, one trial a worker.
     """
 
     stage: str
@@ -37,6 +40,7 @@ class StagePlan:
     epochs_without_stopping: int
     epochs_expected: int
     seconds: float
+    state_bytes: int
 
 
 def plan_study(
@@ -53,11 +57,12 @@ def plan_study(
         num_workers: trials at once.
 
     Returns:
-        The stages' plans, and the retraining's as a dict of num_trainings, epochs and seconds.
+        The stages' plans, and the retraining's as a dict of num_trainings, epochs, seconds and checkpoint_bytes (of all
+        winners' checkpoints, which stay).
     """
     timer = _StepTimer(study.precision)
     plans, slowest = [], {}
-    retrainings, retraining_epochs, retraining_seconds = 0, 0, 0.0
+    retrainings, retraining_epochs, retraining_seconds, checkpoint_bytes = 0, 0, 0.0, 0
     for name, stage in study.stages.items():
         bases = {
             dataset.name: slowest[stage.from_, dataset.name] if stage.from_ else None for dataset in study.datasets
@@ -69,9 +74,10 @@ def plan_study(
             slowest[name, dataset] = max(cost, key=cost.get)
         full, expected, seconds = _stage_cost(study, stage, jobs, sizes, timer)
         num_cells = len({(job.dataset, job.cell) for job in jobs})
-        plans.append(
-            StagePlan(name, len(jobs), num_cells, stage.rungs(), full, expected, round(seconds / num_workers, 1))
-        )
+        models = [model_bytes(job.configuration, sizes[job.dataset][1]) for job in jobs]
+        state_bytes = num_workers * stage.seeds * _STATE_MODELS * max(models)
+        wall = round(seconds / num_workers, 1)
+        plans.append(StagePlan(name, len(jobs), num_cells, stage.rungs(), full, expected, wall, state_bytes))
         if stage.retraining.of == "none":
             continue
         per_winner = stage.retraining.seeds or study.retraining.seeds
@@ -79,6 +85,7 @@ def plan_study(
         for dataset, (num_images, num_pixels) in sizes.items():
             cells = {job.cell for job in jobs if job.dataset == dataset} if stage.retraining.of == "cells" else {()}
             retrainings += per_winner * len(cells)
+            checkpoint_bytes += per_winner * len(cells) * model_bytes(slowest[name, dataset], num_pixels)
             retraining_epochs += per_winner * len(cells) * epochs
             step = timer.seconds_per_image(slowest[name, dataset], num_pixels)
             retraining_seconds += per_winner * len(cells) * epochs * num_images * step
@@ -86,8 +93,16 @@ def plan_study(
         "num_trainings": retrainings,
         "epochs": retraining_epochs,
         "seconds": round(retraining_seconds / num_workers, 1),
+        "checkpoint_bytes": checkpoint_bytes,
     }
     return plans, retraining
+
+
+def model_bytes(configuration: Configuration, num_pixels: int) -> int:
+    """Bytes of a model's parameters in fp32."""
+    half = [num_pixels, *configuration.hidden_layers, configuration.latent_dim]
+    widths = [*half, *half[-2::-1]]
+    return 4 * sum(inputs * outputs + outputs for inputs, outputs in itertools.pairwise(widths))
 
 
 def _stage_cost(
@@ -134,6 +149,11 @@ def plan_table(stages: list[StagePlan], retraining: dict[str, Any]) -> str:
     seconds = duration(retraining["seconds"])
     rows.append(("retraining", retraining["num_trainings"], "", "", retraining["epochs"], seconds))
     return tabulate(rows, ["stage", "trials", "cells", "rungs", "epochs expected", "time"], tablefmt="github")
+
+
+def size(num_bytes: int) -> str:
+    """A number of bytes in the unit that suits it."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
 
 
 def duration(seconds: float) -> str:

@@ -125,6 +125,10 @@ def test_plan_shows_stages_and_retraining_for_people_and_scripts(small_study, wr
     assert regularization["num_trials"] == 5
     assert values["retraining"]["num_trainings"] == 4
     assert values["seconds"] > 0
+    # 64-32-16-8-16-32-64: the largest model of the grid, in fp32; two states of three tensors for each worker.
+    parameters = (64 * 32 + 32) + (32 * 16 + 16) + (16 * 8 + 8) + (8 * 16 + 16) + (16 * 32 + 32) + (32 * 64 + 64)
+    assert architecture["state_bytes"] == 4 * parameters * 3 * 2 * values["num_workers"]
+    assert 0 < values["retraining"]["checkpoint_bytes"] <= 4 * 4 * parameters
 
 
 def test_file_where_a_folder_should_be_is_one_line_and_no_traceback(small_study, write_study, tmp_path):

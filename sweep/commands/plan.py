@@ -36,7 +36,7 @@ def show_plan(study: Study, data_dir: str | None, download: bool, workers: int |
 
     from sweep.execution import num_cores
     from sweep.inputs import load_images
-    from sweep.planning import duration, plan_study, plan_table
+    from sweep.planning import duration, plan_study, plan_table, size
 
     images = load_images(study, data_dir, download)
     sizes = {name: (len(found.training), int(found.training[0].size)) for name, found in images.items()}
@@ -55,3 +55,6 @@ def show_plan(study: Study, data_dir: str | None, download: bool, workers: int |
         return
     click.echo(plan_table(stages, retraining))
     click.echo(f"\nabout {duration(total)} with {num_workers} workers, from steps timed on this machine")
+    states = max(stage.state_bytes for stage in stages)
+    checkpoints = retraining["checkpoint_bytes"]
+    click.echo(f"on the disk at most {size(states)} of states while it trains, {size(checkpoints)} of winners after it")

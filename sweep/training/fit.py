@@ -21,7 +21,7 @@ from sweep.files import Files
 from sweep.job import Job
 from sweep.training.checkpoint import checkpoint_content
 from sweep.training.images import evaluation_input, prepare, to_float
-from sweep.training.member_file import FOLDER, newest_members, write_members
+from sweep.training.member_file import FOLDER, is_due, newest_members, write_members
 from sweep.training.pack import Pack
 from sweep.training.precision import configure_torch
 
@@ -81,7 +81,7 @@ def fit(job: Job, images: ImageData, files: Files = FOLDER) -> Iterator[dict[str
         if row["diverged"]:
             return
         # Only now is the row taken, and the trial known to go on: no state is ahead of the record.
-        if job.states and epoch < job.epochs and time.monotonic() - saved_at >= job.state_interval_s:
+        if is_due(job, epoch, time.monotonic() - saved_at):
             # A full disk costs a run that is killed later some epochs; it shall not cost this trial.
             with contextlib.suppress(OSError):
                 states = {seed: pack.export(f"{job.trial}/{seed}") for seed in job.seeds}

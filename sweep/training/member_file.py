@@ -68,6 +68,11 @@ def write_members(
             files.remove(f"{job.states}/{state[1]}")
 
 
+def is_due(job: Job, epoch: int, seconds: float) -> bool:
+    """Whether a state is to be kept after an epoch that is not the last, so long after the one before."""
+    return bool(job.states) and epoch < job.epochs and (epoch in job.rungs or seconds >= job.state_interval_s)
+
+
 def newest_members(job: Job, images_sha256: str, files: Files = FOLDER) -> Continuation:
     """The newest whole states of a job that are no newer than its recorded rows, whatever else lies there."""
     rejected = []
@@ -105,7 +110,7 @@ def _parse(content: bytes, job: Job, images_sha256: str, epoch: int) -> dict[int
 def _description(job: Job, images_sha256: str, epoch: int) -> dict[str, Any]:
     """What must agree for a training to go on from the file: everything that its numbers depend on."""
     fields = dataclasses.asdict(job)
-    for name in ("cell", "checkpoint", "states", "state_interval_s", "recorded", "configuration", "seeds"):
+    for name in ("cell", "checkpoint", "states", "state_interval_s", "rungs", "recorded", "configuration", "seeds"):
         del fields[name]
     configuration = json.dumps(job.configuration.as_dict(), sort_keys=True)
     return {

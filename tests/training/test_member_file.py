@@ -87,6 +87,17 @@ def test_quick_training_writes_no_state(tmp_path, images):
     assert not (tmp_path / "states").exists()
 
 
+def test_state_is_kept_at_rungs_however_quick_the_training(tmp_path, images):
+    job = job_in(tmp_path, state_interval_s=30.0, rungs=(1, 3))
+    rows = fit(job, images, FolderFiles(tmp_path))
+    kept = []
+    for _ in range(EPOCHS):
+        next(rows)
+        kept.append([epoch for epoch, _ in state_files(tmp_path / "states", job.trial)])
+    # Of an epoch once its row is taken, that is when the next one is asked for.
+    assert kept == [[], [1], [1], [3, 1], [3, 1], [3, 1]]
+
+
 def test_state_is_not_written_before_its_row_is_taken(tmp_path, images):
     job = job_in(tmp_path)
     rows = fit(job, images)
