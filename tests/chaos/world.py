@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 DISK_BYTES = 64 * 2**20
-START_LIMIT_S = 180
+START_LIMIT_S = 600
 
 
 class Driver:
@@ -43,6 +43,7 @@ class Driver:
     def wait(self, timeout_s: float) -> int:
         code = self.poll(timeout_s)
         if code is None:
+            os.kill(self.pid, signal.SIGKILL)
             raise TimeoutError(f"the driver did not end within {timeout_s} s")
         return code
 
@@ -68,7 +69,8 @@ class Zygote:
 
     def close(self) -> None:
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.terminate()
+        self._process.wait(60)
 
 
 class World:

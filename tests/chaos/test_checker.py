@@ -1,0 +1,77 @@
+"""The checker of disturbed runs finds what is planted in a good journal, and nothing in the good one."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from sweep.journal import read_journal
+from sweep.run_folder import RunFolder
+from tests.chaos.checker import violations
+from tests.test_resume import finished, images, study, toy  # noqa: F401 - fixtures
+
+
+@pytest.fixture
+def events(study, tmp_path, images):  # noqa: F811
+    folder = RunFolder(tmp_path / "run")
+    finished(study, folder, images)
+    return read_journal(folder.journal)
+
+
+def first(events, kind, **fields):
+    return next(e for e in events if e["kind"] == kind and all(e[name] == value for name, value in fields.items()))
+
+
+def numbered(events):
+    return [{**event, "seq": number} for number, event in enumerate(events)]
+
+
+PLANTED = {
+    "a row is missing": lambda e: e.remove(first(e, "row", epoch=2)),
+    "a row stands twice": lambda e: e.insert(e.index(first(e, "row", epoch=2)), dict(first(e, "row", epoch=2))),
+    "a decision is missing": lambda e: e.remove(first(e, "decision")),
+    "a decision is another": lambda e: first(e, "decision", action="stop").update(action="continue"),
+    "a value is another": lambda e: first(e, "decision").update(value=0.123),
+    "a cutoff is another": lambda e: first(e, "decision", num_compared=2).update(cutoff=0.123),
+    "a count is another": lambda e: first(e, "decision", num_compared=2).update(num_compared=1),
+    "an end is missing": lambda e: e.remove(first(e, "trial_ended")),
+    "an end stands twice": lambda e: e.append(dict(first(e, "trial_ended"))),
+    "an end is another": lambda e: first(e, "trial_ended", status="stopped").update(status="completed"),
+    "a cell's winner is another": lambda e: first(e, "cell_winner").update(trial="architecture-digits-0011"),
+    "the stage's winner is another": lambda e: first(e, "stage_winner").update(trial="architecture-digits-0011"),
+    "a retraining is missing": lambda e: e.remove(first(e, "retraining_created")),
+    "a retraining has no result": lambda e: e.remove(first(e, "retrained")),
+    "a trial was created twice": lambda e: e.insert(1, dict(first(e, "trial_created"))),
+    "the run has not ended": lambda e: e.pop(),
+}
+
+
+def test_good_journal_has_no_violation(events, study):  # noqa: F811
+    assert violations(events, study.resolved()) == []
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_planted_violation_is_found(events, study, what):  # noqa: F811
+    planted = copy.deepcopy(events)
+    PLANTED[what](planted)
+    assert violations(numbered(planted), study.resolved())
+
+
+def test_gap_in_the_numbers_is_found(events, study):  # noqa: F811
+    del events[5]
+    assert "the events' numbers have a gap or a double" in violations(events, study.resolved())
+
+
+def test_row_that_an_undisturbed_training_would_not_give_is_found(events, study):  # noqa: F811
+    rows = {}
+    for event in events:
+        if event["kind"] == "row":
+            rows.setdefault(event["trial"], []).append({"epoch": event["epoch"], "loss": event["loss"]})
+
+    def expected(created):
+        return rows.get(created["trial"], [])
+
+    assert violations(events, study.resolved(), expected) == []
+    first(events, "row", epoch=2)["loss"] += 1e-12
+    assert len(violations(events, study.resolved(), expected)) == 1
