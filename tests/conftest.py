@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, settings
 _RELAXED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
 settings.register_profile("test", max_examples=150, **_RELAXED)
 settings.register_profile("fuzz", max_examples=3000, **_RELAXED)
-settings.load_profile("test")
+if settings.get_current_profile_name() not in ("test", "fuzz"):  # this module is imported twice
+    settings.load_profile("test")
 
 SMALL_STUDY: dict[str, Any] = {
     "name": "small",

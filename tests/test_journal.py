@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +28,12 @@ plain = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    """No power fails here; what is written and read is the same."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
 # Where in a file: modulo its length, which differs with the times in it.
@@ -146,6 +153,9 @@ class JournalMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self):
+        # With the times the lengths of lines would differ, and a case could not be repeated.
+        self.clock = mock.patch("time.time", return_value=1.5)
+        self.clock.start()
         self.folder = Path(tempfile.mkdtemp())
         self.path = self.folder / "journal.jsonl"
         self.journal = Journal(self.path)
@@ -213,6 +223,7 @@ class JournalMachine(RuleBasedStateMachine):
     def teardown(self):
         if getattr(self, "journal", None):
             self.journal.close()
+        self.clock.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
