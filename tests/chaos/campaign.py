@@ -83,15 +83,16 @@ class Campaign:
             if code == 0 and ending is None:
                 self._verify(load_study(study).resolved())
                 return self.result
-            if code == 1 and b'"kind":"run_ended"' in self._journal.read_bytes().splitlines()[-1]:
-                # Without room on the disk a retraining may have been given up.
-                arguments = ["retrain", str(self.run), *COMMON]
             if not self._journal.exists() or not self._journal.read_bytes().count(b"\n"):
                 # Killed before anything was recorded: nothing to go on from, which the command says.
                 shutil.rmtree(self.run, ignore_errors=True)
                 arguments = ["run", str(study), "--runs", str(self._folder / "runs"), *COMMON]
             elif ending is not None:
                 self._disturb_files()
+            lines = self._journal.read_bytes().splitlines() if self._journal.exists() else []
+            if lines and b'"kind":"run_ended"' in lines[-1] and b'"status":"failed"' in lines[-1]:
+                # Without room on the disk a retraining may have been given up.
+                arguments = ["retrain", str(self.run), *COMMON]
         self.result.found.append("the run did not come to its end")
         return self.result
 
