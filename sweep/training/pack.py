@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Container
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +41,7 @@ class EpochResult:
         loss: the objective with its penalties, mean over the epoch's images, as trained: with dropout and noise.
         reconstruction_mse: its first part, the squared error per pixel against the clean image.
         learning_rate: of the epoch's last step.
+        seconds: of training, its share where members go in lock-step.
         diverged: whether a loss or a parameter is infinite or not a number.
         step_losses: the objective of each step, float64 [steps], CPU.
     """
@@ -47,12 +50,20 @@ class EpochResult:
     loss: float
     reconstruction_mse: float
     learning_rate: float
+    seconds: float
     diverged: bool
     step_losses: Tensor
 
 
 class Pack:
-    """Members and the images that they train on."""
+    """Members and the images that they train on.
+
+    Attributes:
+        source: the images as they were given.
+        images: the same on the device.
+        shortage: how many members go in lock-step since the device's memory was short, and what it said; None where
+            it never was. Whoever has reported it may set it to None.
+    """
 
     def __init__(
         self,
@@ -62,6 +73,7 @@ class Pack:
         dtype: torch.dtype = torch.float32,
         precision: str = "fp32",
         members_per_step: int | None = None,
+        like: Pack | None = None,
     ):
         """Puts the images on the device.
 
@@ -73,13 +85,15 @@ class Pack:
                 by `sweep.training.precision.has_bfloat16_products`.
             members_per_step: how many members go in lock-step. None: one on a CPU, where the next model's state would
                 push the last one's out of the cache; all on a GPU, which a single one cannot fill.
+            like: a pack on the same device with the same images, which are then shared with it.
         """
+        self.source = images
         images = torch.as_tensor(_writable(images) if isinstance(images, np.ndarray) else images)
         if images.dtype != torch.uint8 or images.ndim != 2 or images.numel() == 0:
             raise ValueError(f"images: expected uint8 [N, D], not empty; got {images.dtype} {list(images.shape)}")
         if members_per_step is not None and members_per_step < 1:
             raise ValueError(f"members_per_step: expected 1 or more; got {members_per_step}")
-        self.images = images.to(device).contiguous()
+        self.images = images.to(device).contiguous() if like is None else like.images
         self.device = device
         self.dtype = dtype
         self.precision = precision
@@ -89,6 +103,8 @@ class Pack:
         if members_per_step is None and torch.device(device).type == "cpu":
             members_per_step = 1
         self._members_per_step = members_per_step
+        self._limit: int | None = None
+        self.shortage: dict[str, Any] | None = None
         self._members: dict[str, Member] = {}
         self._workspaces: Workspaces | None = None
         self._stacks: dict[tuple[str, ...], Stack] = {}
@@ -151,35 +167,61 @@ class Pack:
         """The members, in the order in which they came."""
         return list(self._members)
 
-    def train_epoch(self) -> dict[str, EpochResult]:
-        """Trains every member for one epoch.
+    def train_epoch(self, keys: Container[str] | None = None) -> dict[str, EpochResult]:
+        """Trains members for one epoch.
+
+        Args:
+            keys: which; None for all.
 
         Returns:
             The results by key, of the members that trained: one that has had its epochs, or has diverged, stays in the
             pack until it is removed, but trains no more.
         """
-        active = [member for member in self._members.values() if member.active]
-        size = self._members_per_step or len(active)
-        groups = [active[start : start + size] for start in range(0, len(active), max(size, 1))]
-        stacks = {}
-        for group in groups:
-            keys = tuple(member.key for member in group)
-            stacks[keys] = self._stacks.get(keys) or Stack(group, self._workspaces)
-        self._stacks = stacks
-        results = {}
+        active = [m for m in self._members.values() if m.active and (keys is None or m.key in keys)]
+        known, self._stacks = self._stacks, {}
+        results: dict[str, EpochResult] = {}
         with matmul_precision(self._torch_precision):
-            for stack in stacks.values():
-                results.update(self._train(stack))
+            while active:
+                group = active[: min(filter(None, (self._members_per_step, self._limit)), default=None)]
+                names = tuple(member.key for member in group)
+                try:
+                    stack = known.pop(names, None) or Stack(group, self._workspaces)
+                    results.update(self._train(stack))
+                except torch.OutOfMemoryError as error:
+                    # The epoch has not happened to any of the group: `Stack.train_epoch` sees to that.
+                    if len(group) == 1:
+                        raise
+                    stack = None
+                    known.clear()
+                    self._halve(len(group), error)
+                    continue
+                self._stacks[names] = stack
+                active = active[len(group) :]
         return results
+
+    def limit_members_per_step(self, limit: int) -> None:
+        """Lets no more than so many members go in lock-step, whatever was said of it before."""
+        self._limit = limit
+
+    def _halve(self, num_members: int, error: torch.OutOfMemoryError) -> None:
+        """Lets half as many members go in lock-step from now on, and gives back the memory that more of them needed."""
+        self._members_per_step = -(-num_members // 2)
+        self.shortage = {"members_per_step": self._members_per_step, "reason": str(error).splitlines()[0][:300]}
+        self._stacks.clear()
+        self._workspaces.release()
+        if torch.device(self.device).type == "cuda":
+            torch.cuda.empty_cache()
 
     def _train(self, stack: Stack) -> dict[str, EpochResult]:
         num_images, batch_size = len(self.images), stack.members[0].configuration.batch_size
+        started = time.perf_counter()
         errors, penalties = stack.train_epoch(self.images, batch_size)
         steps = len(errors)
         shares = torch.full((steps, 1), batch_size / num_images, dtype=torch.float64)
         shares[-1] = (num_images - (steps - 1) * batch_size) / num_images
         mean_errors = (errors * shares).sum(0)
         mean_losses = ((errors + penalties) * shares).sum(0)
+        seconds = (time.perf_counter() - started) / len(stack.members)
         results = {}
         for index, member in enumerate(stack.members):
             # The losses were taken before the last update, which may have broken the parameters all the same.
@@ -190,6 +232,7 @@ class Pack:
                 loss=float(mean_losses[index]),
                 reconstruction_mse=float(mean_errors[index]),
                 learning_rate=member.learning_rate(member.step - 1, steps),
+                seconds=seconds,
                 diverged=member.diverged,
                 step_losses=(errors + penalties)[:, index].clone(),
             )

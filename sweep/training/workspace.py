@@ -197,3 +197,8 @@ class Workspaces:
             shape = (num_models, self.layout.num_elements)
             self._gradients[num_models] = torch.zeros(shape, dtype=self.dtype, device=self.device)
         return self._gradients[num_models]
+
+    def release(self) -> None:
+        """Lets go of all buffers; those that are asked for again are made anew."""
+        self._workspaces.clear()
+        self._gradients.clear()
