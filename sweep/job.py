@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from sweep.configuration import Configuration
+from sweep.configuration import SHARED, Configuration
 from sweep.search_space import draw
 from sweep.study import Study
 
@@ -51,6 +51,12 @@ class Job:
     states: str | None = None
     state_interval_s: float = 30.0
     recorded: int = 0
+
+
+def pack_key(job: Job) -> tuple[Any, ...]:
+    """What jobs have in common that may share a pack: images to train on, precision, shape and batch size."""
+    images = (job.dataset, job.purpose, job.split_seed, job.validation_fraction, job.training_images)
+    return (*images, job.precision, *(getattr(job.configuration, name) for name in SHARED))
 
 
 def cell_key(cell: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from models.autoencoder import Architecture, encode, reconstruct
-from sweep.configuration import Configuration
+from sweep.configuration import SHARED, Configuration
 from sweep.training.member import Member, MemberState, architecture_of
 from sweep.training.precision import configure_torch, has_bfloat16_products, matmul_precision
 from sweep.training.stack import Stack
@@ -27,9 +27,6 @@ __all__ = ["EpochResult", "MemberState", "Pack", "configure_torch"]
 
 # Rows at a time in evaluation: the widest layer of that many still fits a core's cache.
 EVALUATION_CHUNK = 500
-
-# What all members of a pack share, because they share matrix products.
-SHARED = ("hidden_layers", "latent_dim", "activation", "output", "batch_size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +113,8 @@ class Pack:
 
         Args:
             key: its name.
-            configuration: what it trains with. Must agree with the other members' in `SHARED`.
+            configuration: what it trains with. Must agree with the other members' in
+                `sweep.configuration.SHARED`.
             seed: of its initial weights, batches, noise and dropout.
             epochs: its whole budget, over which its learning rate is scheduled.
             state: where it left off, from `export`; None starts it afresh.

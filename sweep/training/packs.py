@@ -12,18 +12,12 @@ from typing import Any
 import torch
 
 from data.image_data import ImageData
-from sweep.job import Job
+from sweep.job import Job, pack_key
 from sweep.training.images import prepare
 from sweep.training.member import architecture_of
 from sweep.training.memory import HEADROOM, PackMemory, pack_memory
-from sweep.training.pack import SHARED, Pack
+from sweep.training.pack import Pack
 from sweep.training.trainee import Trainee
-
-
-def pack_key(job: Job) -> tuple[Any, ...]:
-    """What jobs have in common that share a pack: images to train on, shape, batch size and precision."""
-    images = (job.dataset, job.purpose, job.split_seed, job.validation_fraction, job.training_images)
-    return (*images, job.precision, *(getattr(job.configuration, name) for name in SHARED))
 
 
 @dataclasses.dataclass
@@ -67,24 +61,31 @@ class Packs:
         try:
             trainee = Trainee(job, images, shared.pack)
             shared.trainees.append(trainee)
-            self._divide_memory(job)
-        except BaseException:
-            self._drop(key, job)
-            raise
+            try:
+                self._divide_memory(job)
+            except MemoryError:
+                self._take_out(shared, trainee)
+                raise
+        finally:
+            self._give_up(key)
         return trainee
 
     def leave(self, trainee: Trainee) -> None:
         """Lets a job go; a pack without any is given up. Nothing happens where it has gone already."""
-        self._drop(pack_key(trainee.job), trainee.job)
+        key = pack_key(trainee.job)
+        if key in self._packs and trainee in self._packs[key].trainees:
+            self._take_out(self._packs[key], trainee)
+            self._give_up(key)
+            self._divide_memory(trainee.job)
 
-    def _drop(self, key: tuple[Any, ...], job: Job) -> None:
-        shared = self._packs.get(key)
-        if shared is None:
-            return
-        for trainee in [trainee for trainee in shared.trainees if trainee.job.trial == job.trial]:
-            trainee.leave()
-            shared.trainees.remove(trainee)
-        if not shared.trainees:
+    @staticmethod
+    def _take_out(shared: _Shared, trainee: Trainee) -> None:
+        shared.trainees.remove(trainee)
+        trainee.leave()
+
+    def _give_up(self, key: tuple[Any, ...]) -> None:
+        """A pack, if nobody is in it."""
+        if not self._packs[key].trainees:
             del self._packs[key]
 
     def train_epoch(

@@ -53,12 +53,15 @@ class Trainee:
         self.epoch = self._begin.epoch
         self._kept: tuple[int, dict[int, MemberState]] | None = None
         self._kept_at = time.monotonic()
+        added = []
         try:
             for key, seed in zip(self.keys, job.seeds, strict=True):
                 state = self._begin.states.get(seed)
                 pack.add(key, job.configuration, seed=seed, epochs=job.epochs, state=state)
+                added.append(key)
         except BaseException:
-            self.leave()
+            for key in added:
+                pack.remove(key)
             raise
 
     def leave(self) -> None:
@@ -73,13 +76,14 @@ class Trainee:
             results: the pack's, by key; those of this job's members are looked at.
 
         Returns:
-            epoch (1-based), loss (the objective), training_mse, learning_rate, seconds, diverged; in a search also
-            validation_mse, validation_psnr_db and per_seed (the validation MSE of each seed). With several seeds,
-            numbers are means over them, and seconds a sum. The last row of a retraining holds `test` (mse, psnr_db,
-            ssim) and `checkpoint` (file, sha256, num_bytes), the first row of a job that goes on `continued` (epoch,
-            rejected). For a denoiser (noise variance above 0) every error is that of the denoised image against the
-            clean one.
+            epoch (1-based), loss (the objective), training_mse, learning_rate, seconds (of training), held_seconds
+            (of the device, with evaluation), diverged; in a search also validation_mse, validation_psnr_db and per_seed
+            (the validation MSE of each seed). With several seeds, numbers are means over them, and times sums. The last
+            row of a retraining holds `test` (mse, psnr_db, ssim) and `checkpoint` (file, sha256, num_bytes), the first
+            row of a job that goes on `continued` (epoch, rejected). For a denoiser (noise variance above 0) every error
+            is that of the denoised image against the clean one.
         """
+        started = time.perf_counter()
         job, mine = self.job, [results[key] for key in self.keys]
         self.epoch += 1
         row: dict[str, Any] = {
@@ -110,6 +114,7 @@ class Trainee:
         if job.states and due and not self.done and self._kept is None:
             states = {seed: self.pack.export(key) for key, seed in zip(self.keys, job.seeds, strict=True)}
             self._kept, self._kept_at = (self.epoch, states), time.monotonic()
+        row["held_seconds"] = row["seconds"] + time.perf_counter() - started
         return row
 
     def taken(self, epoch: int) -> None:
