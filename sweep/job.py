@@ -15,6 +15,8 @@ from sweep.study import Study
 class Job:
     """One trial of a search, or one retraining of a winner.
 
+    Names of files are those of `sweep.files`, relative to the run, since workers may be on other machines.
+
     Attributes:
         trial: its id, unique in the run; the journal's rows carry it.
         purpose: "search" trains on a subset of the training images and is judged on validation images; "retraining"
@@ -29,8 +31,8 @@ class Job:
         validation_images: size of the validation subset; None for all.
         precision: "fp32", "tf32" or "bf16" matrix products.
         cell: axis name to value, where the trial stands in its stage's table.
-        checkpoint: file that a retraining writes; None in a search.
-        states: folder for what a killed training goes on from; None to keep nothing.
+        checkpoint: name of the file that a retraining writes; None in a search.
+        states: name of the folder for what a killed training goes on from; None to keep nothing.
         state_interval_s: time between two of these states.
         recorded: epochs that the journal holds of an earlier session.
     """

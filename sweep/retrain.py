@@ -87,7 +87,7 @@ def retrainings(study: Study, events: list[dict[str, Any]], folder: RunFolder) -
             training_images=None,
             validation_images=None,
             precision=study.precision,
-            checkpoint=str((folder.checkpoints / f"{trial}.safetensors").resolve()),
+            checkpoint=f"checkpoints/{trial}.safetensors",
         )
         found.append(Retraining(job, winners))
     return found

@@ -20,6 +20,7 @@ from sweep.cluster.runner import Cluster
 from sweep.configuration import Configuration
 from sweep.environment import describe_environment
 from sweep.errors import JournalError
+from sweep.files import FolderFiles
 from sweep.inputs import read_reference
 from sweep.interruption import Interruption
 from sweep.job import Job, opening_events, stage_jobs
@@ -149,7 +150,7 @@ class Run:
         return any(event["kind"] == "stage_ended" and event["stage"] == stage for event in self._events)
 
     def _started_cluster(self) -> Cluster:
-        cluster = Cluster(self._images, *self._workers)
+        cluster = Cluster(self._images, FolderFiles(self._folder.root.resolve()), *self._workers)
         self._interruption.install()
         return cluster
 
@@ -293,7 +294,7 @@ class Run:
         jobs = [
             dataclasses.replace(
                 job,
-                states=str(self._folder.states.resolve()),
+                states=self._folder.states.name,
                 state_interval_s=self._state_interval_s,
                 recorded=standing[job.trial].epochs,
             )

@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import filelock
@@ -110,15 +110,26 @@ class RunFolder:
             lock.release()
 
 
+def state_name(trial: str, epoch: int) -> str:
+    """The name of the file from which a trial goes on after an epoch."""
+    return f"{trial}.{epoch}.safetensors"
+
+
+def states_among(names: Iterable[str], trial: str) -> list[tuple[int, str]]:
+    """Those of the names that are a trial's states, as (epoch, name), newest first."""
+    matches = (_STATE.fullmatch(name) for name in names)
+    return sorted(((int(m["epoch"]), m[0]) for m in matches if m and m["trial"] == trial), reverse=True)
+
+
 def state_path(folder: Path, trial: str, epoch: int) -> Path:
     """The file from which a trial goes on after an epoch."""
-    return folder / f"{trial}.{epoch}.safetensors"
+    return folder / state_name(trial, epoch)
 
 
 def state_files(folder: Path, trial: str) -> list[tuple[int, Path]]:
-    """The files from which a trial could go on, as (epoch, path), newest first."""
-    matches = [(_STATE.fullmatch(path.name), path) for path in (folder.iterdir() if folder.is_dir() else ())]
-    return sorted(((int(m["epoch"]), path) for m, path in matches if m and m["trial"] == trial), reverse=True)
+    """The files in a folder from which a trial could go on, as (epoch, path), newest first."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return [(epoch, folder / name) for epoch, name in states_among(names, trial)]
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

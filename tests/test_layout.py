@@ -22,9 +22,11 @@ ALLOWED = {
         "sweep.training",
         "sweep.job",
         "sweep.configuration",
+        "sweep.files",
         "sweep.run_folder",
         "sweep.errors",
     },
+    "sweep.files": {"sweep.run_folder"},
     "sweep.report": {
         "sweep.report",
         "sweep.journal",
@@ -41,10 +43,11 @@ ALLOWED = {
     "sweep.job": {"sweep.configuration", "sweep.search_space", "sweep.study"},
     "sweep.winners": {"sweep.configuration", "sweep.job"},
     "sweep.cluster.placement": {"sweep.job"},
-    "sweep.cluster.trial": {"sweep.job", "sweep.training"},
-    "sweep.cluster.trainer": {"sweep.job", "sweep.training"},
+    "sweep.cluster.trial": {"sweep.files", "sweep.job", "sweep.training"},
+    "sweep.cluster.trainer": {"sweep.files", "sweep.job", "sweep.training"},
     "sweep.resume": {"sweep.asha", "sweep.errors", "sweep.job", "sweep.study", "sweep.study_file"},
-    "sweep.recorder": {"sweep.asha", "sweep.job", "sweep.resume"},
+    "sweep.recorder": {"sweep.asha", "sweep.failure", "sweep.job", "sweep.resume"},
+    "sweep.failure": set(),
     "sweep.outcome": set(),
 }
 FORBIDDEN_NAMES = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "ExperimentAnalysis", "eval", "exec"}

@@ -205,47 +205,6 @@ def test_same_study_and_seed_give_the_same_rows_as_far_as_both_went(finished, ev
     assert {key: ours[key] for key in common} == {key: theirs[key] for key in common}
 
 
-def test_trainers_give_the_rows_winners_and_checkpoints_of_trials_that_train_themselves(tmp_path):
-    stages = {
-        "architecture": {**SMALL_STUDY["stages"]["architecture"], "samples": 2, "asha": {"grace_period": 9}},
-        "denoising": DENOISING_STAGE,
-    }
-    trainers = {"trainers": 2, "gpus_per_trainer": 0, "trials_per_trainer": 2}
-    found = {}
-    for name, resources in (("alone", {}), ("trainers", trainers)):
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(yaml.safe_dump({**SMALL_STUDY, "name": name, "stages": stages, "resources": resources}))
-        aesweep("run", path, "--runs", tmp_path, "--workers", "2", "--save-every", "0", "--quiet")
-        events = read_journal(tmp_path / name / "journal.jsonl")
-        kinds = ("row", "trial_ended", "cell_winner", "stage_winner", "retrained", "pictures")
-        found[name] = sorted(
-            json.dumps({field: event[field] for field in event if field not in ("seq", "time", "seconds", "crc")})
-            for event in events
-            if event["kind"] in kinds
-        )
-        assert of(events, "run_ended", status="completed")
-    assert found["trainers"] == found["alone"]
-    assert not (tmp_path / "trainers" / "states").exists()
-
-
-def test_trainers_stop_trials_early_and_are_refused_where_there_is_no_room(tmp_path):
-    path = tmp_path / "study.yaml"
-    path.write_text(yaml.safe_dump({**SMALL_STUDY, "resources": {"trainers": 1, "gpus_per_trainer": 0}}))
-    aesweep("run", path, "--runs", tmp_path, "--set", "resources.trials_per_trainer=3", "--quiet")
-    events = read_journal(tmp_path / "small" / "journal.jsonl")
-    stopped = of(events, "trial_ended", status="stopped")
-    assert stopped and of(events, "run_ended", status="completed")
-    for end in stopped:
-        assert len(of(events, "row", trial=end["trial"])) == end["epochs"] < 9
-    for change, said in (
-        ("resources.trainers=9", "9 hold 9 CPUs, but there are 2 here"),
-        ("resources.gpus_per_trainer=1", "gpus_per_trainer: 1 asked for, but no node has more than 0"),
-    ):
-        refused = aesweep("run", path, "--runs", tmp_path / "no", "--set", change, "--workers", "2", check=1)
-        assert said in refused.stderr
-        shutil.rmtree(tmp_path / "no")
-
-
 def test_diverging_trials_are_recorded_and_the_rest_goes_on(tmp_path):
     stages = {
         "architecture": {

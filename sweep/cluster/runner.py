@@ -12,6 +12,7 @@ from typing import Any
 from data.datasets import ImageData
 from sweep.cluster.placement import Placement
 from sweep.errors import AesweepError
+from sweep.files import Files
 from sweep.job import Job
 from sweep.recorder import Recorder
 from sweep.study import Resources
@@ -39,6 +40,7 @@ class Cluster:
 
     Args:
         images: the data sets, by name.
+        files: of the run, as this process sees them.
         num_workers: trials that train at once on this machine; ignored with an address.
         address: of a running Ray cluster, or None to start one on this machine alone, closed to the network.
 
@@ -46,7 +48,7 @@ class Cluster:
         AesweepError: Ray cannot be started or reached.
     """
 
-    def __init__(self, images: dict[str, ImageData], num_workers: int, address: str | None = None):
+    def __init__(self, images: dict[str, ImageData], files: Files, num_workers: int, address: str | None = None):
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import ray
@@ -71,6 +73,7 @@ class Cluster:
                 **({} if address else local),
             )
             self._images = {name: ray.put(data) for name, data in images.items()}
+            self._files = _reachable(files) if address else files
         except Exception as error:
             self.__exit__()
             where = f"the Ray cluster at {address}" if address else "Ray on this machine"
@@ -107,7 +110,7 @@ class Cluster:
 
         jobs = list(jobs)
         self._check_room(resources)
-        logging.getLogger("ray.tune").setLevel(logging.ERROR)
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are recorded and said by the recorder
         placement = None
         if resources.trainers:
             placement = Placement(resources.trainers, resources.trials_per_trainer, len(jobs))
@@ -118,7 +121,7 @@ class Cluster:
                 return False
 
             def stop_all(self) -> bool:
-                return stop_requested()
+                return stop_requested() or scheduler.error is not None
 
             def __getstate__(self) -> dict[str, Any]:
                 return {}
@@ -132,9 +135,16 @@ class Cluster:
                 max_concurrent_trials=placement.num_places if placement else None,
             ),
             run_config=tune.RunConfig(
-                storage_path=os.path.join(self._folder, "tune"), verbose=0, stop=Requested(), log_to_file=False
+                storage_path=os.path.join(self._folder, "tune"),
+                verbose=0,
+                stop=Requested(),
+                log_to_file=False,
+                # Without a limit here: the recorder knows which failure is worth another attempt, and how many.
+                failure_config=tune.FailureConfig(max_failures=-1),
             ),
         ).fit()
+        if scheduler.error:
+            raise scheduler.error
         recorder.end_unfinished("the run was interrupted")
 
     def _trainable(self, resources: Resources) -> Any:
@@ -144,10 +154,10 @@ class Cluster:
         from sweep.cluster.trial import follow_trainer, train_trial
 
         if not resources.trainers:
-            training = tune.with_parameters(train_trial, images=self._images)
+            training = tune.with_parameters(train_trial, images=self._images, files=self._files)
             return tune.with_resources(training, {"CPU": 1, "GPU": resources.gpus_per_trial})
         trainers = self._started_trainers(resources)
-        following = tune.with_parameters(follow_trainer, images=self._images, trainers=trainers)
+        following = tune.with_parameters(follow_trainer, images=self._images, files=self._files, trainers=trainers)
         # It waits more than it works, and holds no core; Ray wants to be told of something that it holds.
         return tune.with_resources(following, {"CPU": 0, "memory": FOLLOWER_BYTES})
 
@@ -182,6 +192,12 @@ class Cluster:
                     f"resources.trainers: {resources.trainers} hold {resources.trainers * each:g} {kind}s, but "
                     f"there are {here:g} here; ask for fewer" + (", or for more --workers" if kind == "CPU" else "")
                 )
+
+
+def _reachable(files: Files) -> Files:
+    from sweep.cluster.file_keeper import KeptFiles
+
+    return KeptFiles(files)
 
 
 def _object_store_bytes(images: dict[str, ImageData]) -> int:

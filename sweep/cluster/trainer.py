@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
+from sweep.files import Files
 from sweep.job import Job
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class _Seat:
     job: Job
     attempt: str
     images: ray.ObjectRef
+    files: Files
     trainee: Trainee | None = None
     rows: asyncio.Queue[dict[str, Any] | Exception] = dataclasses.field(default_factory=asyncio.Queue)
     handed: int = 0
@@ -72,16 +74,17 @@ class Trainer:
         self._wake = asyncio.Event()
         self._training: asyncio.Task | None = None
 
-    async def join(self, job: Job, attempt: str, images: list[ray.ObjectRef]) -> None:
+    async def join(self, job: Job, attempt: str, images: list[ray.ObjectRef], files: Files) -> None:
         """Takes up a job; an earlier attempt at its trial is over.
 
         Args:
             job: what to train.
             attempt: unique.
             images: of one, a reference to the job's `ImageData` in the object store; in a list, lest Ray fetch it.
+            files: where the states and the checkpoint go that the job names.
         """
         self._remove(job.trial)
-        self._seats[job.trial] = _Seat(job, attempt, images[0])
+        self._seats[job.trial] = _Seat(job, attempt, images[0], files)
         if self._training is None:
             self._training = asyncio.get_running_loop().create_task(self._train())
         self._wake.set()
@@ -168,7 +171,7 @@ class Trainer:
         for seat, taken in ready.items():
             try:
                 if seat.trainee is None:
-                    seat.trainee = packs.join(seat.job, self._loaded(seat.images))
+                    seat.trainee = packs.join(seat.job, self._loaded(seat.images), seat.files)
                 seat.trainee.taken(taken)
             except Exception as error:
                 made.append((seat, error))

@@ -6,7 +6,6 @@ Imports no torch until it trains here, so that the driver, and workers that wait
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import secrets
 import time
@@ -17,79 +16,77 @@ import ray
 from ray import tune
 from ray.exceptions import ActorUnavailableError
 
+from sweep.files import Files
 from sweep.job import Job
 
 # How long a trial waits for a lost trainer to be started again, on another node perhaps.
 RETURN_S = 600.0
-# So often in a row, without an epoch in between, a trial may see its trainer die before it is held to be the reason.
-MAX_LOSSES = 3
 
 
-def train_trial(config: dict[str, Any], images: dict[str, Any]) -> None:
+def train_trial(config: dict[str, Any], images: dict[str, Any], files: Files) -> None:
     """What Ray Tune runs where each trial trains in its own process.
 
     Args:
         config: `job`, a `sweep.job.Job`.
         images: data set name to a reference of its `data.ImageData` in the object store.
+        files: where the trial leaves its states and its checkpoint.
     """
     from sweep.training.fit import fit
 
     job = config["job"]
-    for row in fit(job, _images(images[job.dataset])):
+    for row in fit(job, _images(images[job.dataset]), files):
         tune.report(row)
 
 
-def follow_trainer(config: dict[str, Any], images: dict[str, Any], trainers: list[Any]) -> None:
+def follow_trainer(config: dict[str, Any], images: dict[str, Any], files: Files, trainers: list[Any]) -> None:
     """What Ray Tune runs where trainers train.
 
     Args:
         config: `job`, and `trainer`, the number of the one to go to.
         images: as above.
+        files: as above.
         trainers: handles of all `sweep.cluster.trainer.Trainer`.
     """
-    # ASHA's stop comes as SystemExit out of the report; closing the rows tells the trainer at once.
     job = config["job"]
-    with contextlib.closing(trained_rows(job, images[job.dataset], trainers[config["trainer"]])) as rows:
+    # ASHA's stop comes as SystemExit out of the report; closing the rows tells the trainer at once.
+    with contextlib.closing(trained_rows(job, images[job.dataset], files, trainers[config["trainer"]])) as rows:
         for row in rows:
             tune.report(row)
 
 
-def trained_rows(job: Job, images: ray.ObjectRef, trainer: Any) -> Iterator[dict[str, Any]]:
-    """The rows of a job that a trainer trains, from its newest state again where the trainer is lost in between.
+def trained_rows(job: Job, images: ray.ObjectRef, files: Files, trainer: Any) -> Iterator[dict[str, Any]]:
+    """The rows of a job that a trainer trains.
 
     Args:
         job: what to train.
         images: a reference to its data set.
+        files: where the training leaves its states and its checkpoint.
         trainer: an actor's handle.
 
     Raises:
-        RuntimeError: the trainer died again and again where this job trained.
+        ActorUnavailableError, RuntimeError: the trainer is lost. It is started again, and another attempt may join it.
         ray.exceptions.RayError: the training broke, or the trainer is lost for good.
     """
-    losses = 0
-    while losses < MAX_LOSSES:
-        attempt = secrets.token_hex(8)
-        try:
-            _join(job, attempt, images, trainer)
-            while (row := ray.get(trainer.next_row.remote(job.trial, attempt))) is not None:
-                yield row
-                # Only now is the row recorded, and what the training may go on from.
-                job, losses = dataclasses.replace(job, recorded=max(job.recorded, row["epoch"])), 0
-                if row["diverged"] or row["epoch"] >= job.epochs:
-                    return
-        except ActorUnavailableError:
-            pass
-        finally:
-            trainer.leave.remote(job.trial, attempt)
-        losses += 1
-    raise RuntimeError(f"{job.trial}: its trainer died {losses} times after epoch {job.recorded} and before the next")
+    attempt = secrets.token_hex(8)
+    _join(trainer, job, attempt, [images], files)
+    try:
+        epoch, diverged = 0, False
+        while epoch < job.epochs and not diverged:
+            row = ray.get(trainer.next_row.remote(job.trial, attempt))
+            if row is None:
+                raise RuntimeError("the trainer's process has died, and another one does not know of this attempt")
+            yield row
+            epoch, diverged = row["epoch"], row["diverged"]
+    finally:
+        trainer.leave.remote(job.trial, attempt)
 
 
-def _join(job: Job, attempt: str, images: ray.ObjectRef, trainer: Any) -> None:
+def _join(trainer: Any, *arguments: Any) -> None:
+    """Joins a trainer, and waits for one that is being started again."""
     deadline = time.monotonic() + RETURN_S
     while True:
         try:
-            return ray.get(trainer.join.remote(job, attempt, [images]))
+            return ray.get(trainer.join.remote(*arguments))
         except ActorUnavailableError:
             if time.monotonic() > deadline:
                 raise

@@ -32,6 +32,11 @@ execution_options = [
         default=30.0,
         help="How much of a trial's training a kill may cost, about. [30]",
     ),
+    click.option(
+        "--allow-failures",
+        is_flag=True,
+        help="Exit with 0 though trials failed, as long as every cell has a winner and every winner is retrained.",
+    ),
     json_option,
     click.option("--quiet", is_flag=True, help="No progress on stderr."),
 ]

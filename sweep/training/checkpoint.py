@@ -64,14 +64,35 @@ def write_checkpoint(
     image_shape: Sequence[int],
     seed: int,
 ) -> str:
-    """Writes a member's model; Adam's moments are left out.
+    """Writes a member's model; the arguments are those of `checkpoint_content`.
 
     The file appears under its name only when it is complete and on the disk. Folders on the way are made.
 
     Returns:
         The file's SHA-256, hexadecimal.
     """
-    path = Path(path)
+    content = checkpoint_content(state, configuration, dataset=dataset, image_shape=image_shape, seed=seed)
+    write_whole(Path(path), content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def checkpoint_content(
+    state: MemberState,
+    configuration: Configuration,
+    *,
+    dataset: str,
+    image_shape: Sequence[int],
+    seed: int,
+) -> bytes:
+    """A member's model as the bytes of a checkpoint; Adam's moments are left out.
+
+    Args:
+        state: the member.
+        configuration: what it was trained with.
+        dataset: name of the data set that it was trained on.
+        image_shape: (C, H, W).
+        seed: of its training.
+    """
     module = as_module(architecture_of(configuration, math.prod(image_shape)), state.parameters)
     description = {
         "format": FORMAT,
@@ -86,9 +107,7 @@ def write_checkpoint(
     description["sha256"] = content_digest(description, tensors)
     # Sorted, and one entry alone: the library keeps no order among entries, and the same model gives the same bytes.
     metadata = {FORMAT: json.dumps(description, sort_keys=True)}
-    content = safetensors.torch.save(tensors, metadata=metadata)
-    write_whole(path, content)
-    return hashlib.sha256(content).hexdigest()
+    return safetensors.torch.save(tensors, metadata=metadata)
 
 
 def read_checkpoint(path: Path | str, sha256: str | None = None) -> tuple[nn.Sequential, CheckpointMetadata]:

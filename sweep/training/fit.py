@@ -9,20 +9,27 @@ from collections.abc import Iterator
 from typing import Any
 
 from data.image_data import ImageData
+from sweep.files import Files
 from sweep.job import Job
+from sweep.training.member_file import FOLDER
 from sweep.training.packs import Packs
 from sweep.training.precision import configure_torch
 
 
-def fit(job: Job, images: ImageData) -> Iterator[dict[str, Any]]:
+def fit(job: Job, images: ImageData, files: Files = FOLDER) -> Iterator[dict[str, Any]]:
     """Trains a job and yields the rows of its epochs: `sweep.training.trainee.Trainee.row` says what they hold.
 
     A job of which some epochs are recorded goes on from the newest whole state of its members, else from the start;
     epochs that are trained again give the same rows again.
+
+    Args:
+        job: what to train.
+        images: its data set.
+        files: where the states and the checkpoint go that the job names.
     """
     configure_torch(num_threads=1, precision=job.precision)
     packs = Packs()
-    trainee = packs.join(job, images)
+    trainee = packs.join(job, images, files)
     while not trainee.done:
         for _, row in packs.train_epoch():
             if isinstance(row, Exception):

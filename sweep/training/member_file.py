@@ -9,20 +9,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
 
+from sweep.files import Files, FolderFiles
 from sweep.job import Job
-from sweep.run_folder import state_files, state_path, write_whole
+from sweep.run_folder import state_name, states_among
 from sweep.training.checkpoint import content_digest
 from sweep.training.member import MemberState
 
 FORMAT = "aesweep-members"
 VERSION = 1
 NUM_KEPT = 2
+FOLDER = FolderFiles()
 TENSORS = ("parameters", "moment1", "moment2")
 
 
@@ -41,46 +42,48 @@ class Continuation:
     rejected: list[str]
 
 
-def write_members(job: Job, images_sha256: str, epoch: int, states: dict[int, MemberState]) -> Path:
+def write_members(
+    job: Job, images_sha256: str, epoch: int, states: dict[int, MemberState], files: Files = FOLDER
+) -> None:
     """Writes the states of all members of a job, and lets go of all files but this and the one before it.
 
     Args:
-        job: whose they are; `job.states` says where they go.
+        job: whose they are; `job.states` names the folder.
         images_sha256: hash of the data set.
         epoch: after which they were taken.
         states: by seed.
+        files: where they go.
     """
     tensors = {f"{seed}.{name}": getattr(state, name) for seed, state in states.items() for name in TENSORS}
     description = _description(job, images_sha256, epoch)
     description["steps"] = {str(seed): state.step for seed, state in states.items()}
     description["sha256"] = content_digest(description, tensors)
-    path = state_path(Path(job.states), job.trial, epoch)
-    write_whole(path, safetensors.torch.save(tensors, metadata={FORMAT: json.dumps(description, sort_keys=True)}))
+    content = safetensors.torch.save(tensors, metadata={FORMAT: json.dumps(description, sort_keys=True)})
+    files.write(f"{job.states}/{state_name(job.trial, epoch)}", content)
     # A file of a later epoch was passed over when this training went on.
-    files = state_files(path.parent, job.trial)
-    kept = [file for file in files if file[0] <= epoch][:NUM_KEPT]
-    for file in files:
-        if file not in kept:
-            file[1].unlink(missing_ok=True)
-    return path
+    found = states_among(files.names(job.states), job.trial)
+    kept = [state for state in found if state[0] <= epoch][:NUM_KEPT]
+    for state in found:
+        if state not in kept:
+            files.remove(f"{job.states}/{state[1]}")
 
 
-def newest_members(job: Job, images_sha256: str) -> Continuation:
+def newest_members(job: Job, images_sha256: str, files: Files = FOLDER) -> Continuation:
     """The newest whole states of a job that are no newer than its recorded rows, whatever else lies there."""
     rejected = []
-    for epoch, path in state_files(Path(job.states), job.trial) if job.states else ():
+    for epoch, name in states_among(files.names(job.states), job.trial) if job.states else ():
         if epoch > job.recorded:
             continue
         try:
-            return Continuation(epoch, _read(path, job, images_sha256, epoch), rejected)
+            content = files.read(f"{job.states}/{name}")
+            return Continuation(epoch, _parse(content, job, images_sha256, epoch), rejected)
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            rejected.append(f"{path.name} was passed over: {reason}")
+            rejected.append(f"{name} was passed over: {reason}")
     return Continuation(0, {}, rejected)
 
 
-def _read(path: Path, job: Job, images_sha256: str, epoch: int) -> dict[int, MemberState]:
-    content = path.read_bytes()
+def _parse(content: bytes, job: Job, images_sha256: str, epoch: int) -> dict[int, MemberState]:
     tensors = safetensors.torch.load(content)
     # The library gives no metadata from bytes; after it has read the file, the header is known to be whole.
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])

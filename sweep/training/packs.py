@@ -12,9 +12,11 @@ from typing import Any
 import torch
 
 from data.image_data import ImageData
+from sweep.files import Files
 from sweep.job import Job, pack_key
 from sweep.training.images import prepare
 from sweep.training.member import architecture_of
+from sweep.training.member_file import FOLDER
 from sweep.training.memory import HEADROOM, PackMemory, pack_memory
 from sweep.training.pack import Pack
 from sweep.training.trainee import Trainee
@@ -42,8 +44,13 @@ class Packs:
         self._memory_bytes = memory_bytes
         self._packs: dict[tuple[Any, ...], _Shared] = {}
 
-    def join(self, job: Job, images: ImageData) -> Trainee:
+    def join(self, job: Job, images: ImageData, files: Files = FOLDER) -> Trainee:
         """Takes a job into the pack of its kind, from its newest whole state or from the start.
+
+        Args:
+            job: what to train.
+            images: its data set.
+            files: where the states and the checkpoint go that the job names.
 
         Raises:
             MemoryError: the device has no room for it, not even one member at a time.
@@ -59,7 +66,7 @@ class Packs:
             pack = Pack(training, device=self.device, precision=job.precision, like=known.get(id(training)))
             shared = self._packs[key] = _Shared(pack, memory)
         try:
-            trainee = Trainee(job, images, shared.pack)
+            trainee = Trainee(job, images, shared.pack, files)
             shared.trainees.append(trainee)
             try:
                 self._divide_memory(job)

@@ -7,21 +7,22 @@ trainer's device, a job gives the same rows.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data.image_data import ImageData
 from models.metrics import mse, psnr_db, ssim
+from sweep.files import Files
 from sweep.job import Job
-from sweep.training.checkpoint import write_checkpoint
+from sweep.training.checkpoint import checkpoint_content
 from sweep.training.images import evaluation_input, prepare, to_float
 from sweep.training.member import MemberState
-from sweep.training.member_file import newest_members, write_members
+from sweep.training.member_file import FOLDER, newest_members, write_members
 from sweep.training.pack import EpochResult, Pack
 
 
@@ -34,6 +35,7 @@ class Trainee:
         job: what to train.
         images: its data set.
         pack: with the job's training images; takes in a member for each of the job's seeds.
+        files: where the states and the checkpoint go that the job names.
 
     Attributes:
         job: the same.
@@ -43,13 +45,14 @@ class Trainee:
         done: whether its last row is out.
     """
 
-    def __init__(self, job: Job, images: ImageData, pack: Pack):
+    def __init__(self, job: Job, images: ImageData, pack: Pack, files: Files = FOLDER):
         self.job = job
         self.pack = pack
         self.keys = [f"{job.trial}/{seed}" for seed in job.seeds]
         self.done = False
         self._images = images
-        self._begin = newest_members(job, images.sha256)
+        self._files = files
+        self._begin = newest_members(job, images.sha256, files)
         self.epoch = self._begin.epoch
         self._kept: tuple[int, dict[int, MemberState]] | None = None
         self._kept_at = time.monotonic()
@@ -122,7 +125,7 @@ class Trainee:
         if self._kept is not None and self._kept[0] <= epoch:
             # A full disk costs a run that is killed later some epochs; it shall not cost this trial.
             with contextlib.suppress(OSError):
-                write_members(self.job, self._images.sha256, *self._kept)
+                write_members(self.job, self._images.sha256, *self._kept, self._files)
             self._kept = None
 
     def _errors(
@@ -141,16 +144,16 @@ class Trainee:
         return errors
 
     def _checkpoint(self) -> dict[str, Any]:
-        path = Path(self.job.checkpoint)
-        sha256 = write_checkpoint(
-            path,
+        content = checkpoint_content(
             self.pack.export(self.keys[0]),
             self.job.configuration,
             dataset=self.job.dataset,
             image_shape=self._images.test.shape[1:],
             seed=self.job.seeds[0],
         )
-        return {"file": f"checkpoints/{path.name}", "sha256": sha256, "num_bytes": path.stat().st_size}
+        self._files.write(self.job.checkpoint, content)
+        digest = hashlib.sha256(content).hexdigest()
+        return {"file": self.job.checkpoint, "sha256": digest, "num_bytes": len(content)}
 
 
 def _mean(values: Iterable[float]) -> float:

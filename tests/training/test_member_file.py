@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +11,11 @@ import torch
 
 from data.image_data import ImageData
 from sweep.configuration import Configuration
+from sweep.files import FolderFiles
 from sweep.job import Job
 from sweep.run_folder import state_files, state_path
 from sweep.training.fit import fit
-from sweep.training.member_file import newest_members, write_members
+from sweep.training.member_file import FOLDER, newest_members, write_members
 
 EPOCHS = 6
 
@@ -54,10 +56,10 @@ def numbers(rows) -> list[dict]:
     ]
 
 
-def killed_after(job, images, epoch) -> list[dict]:
+def killed_after(job, images, epoch, files=FOLDER) -> list[dict]:
     """Rows of a training whose process ends when so many rows are recorded, and the next epoch's state is begun."""
     rows = []
-    for row in fit(job, images):
+    for row in fit(job, images, files):
         rows.append(row)
         if row["epoch"] == epoch + 1:
             return rows[:-1]
@@ -68,10 +70,11 @@ def killed_after(job, images, epoch) -> list[dict]:
 @pytest.mark.parametrize("epoch", range(1, EPOCHS))
 def test_training_that_goes_on_gives_the_rows_that_it_would_have_given(tmp_path, images, purpose, epoch):
     seeds = (1, 2) if purpose == "search" else (1,)
-    whole = numbers(fit(job_in(tmp_path / "whole", purpose, seeds, states=None), images))
-    job = job_in(tmp_path / "killed", purpose, seeds)
-    before = killed_after(job, images, epoch)
-    after = list(fit(dataclasses.replace(job, recorded=epoch), images))
+    job = job_in(Path(), purpose, seeds)
+    whole = numbers(fit(dataclasses.replace(job, states=None), images, FolderFiles(tmp_path / "whole")))
+    killed = FolderFiles(tmp_path / "killed")
+    before = killed_after(job, images, epoch, killed)
+    after = list(fit(dataclasses.replace(job, recorded=epoch), images, killed))
     assert after[0]["continued"] == {"epoch": epoch, "rejected": []}
     assert numbers(before) + numbers(after) == whole
 
