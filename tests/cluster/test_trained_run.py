@@ -110,5 +110,3 @@ def test_trainers_stop_trials_early_and_are_refused_where_there_is_no_room(tmp_p
         refused = aesweep("run", path, "--runs", tmp_path / "no", "--set", change, "--workers", "2", check=1)
         assert said in refused.stderr
         shutil.rmtree(tmp_path / "no")
-
-
