@@ -18,6 +18,7 @@ from torch import Tensor
 
 from models.autoencoder import Architecture, encode, reconstruct
 from sweep.configuration import SHARED, Configuration
+from sweep.training.lock_step import LockStepStack
 from sweep.training.member import Member, MemberState, architecture_of
 from sweep.training.precision import configure_torch, has_bfloat16_products, matmul_precision
 from sweep.training.stack import Stack
@@ -70,6 +71,7 @@ class Pack:
         dtype: torch.dtype = torch.float32,
         precision: str = "fp32",
         members_per_step: int | None = None,
+        lock_step: bool | None = None,
         like: Pack | None = None,
     ):
         """Puts the images on the device.
@@ -82,6 +84,9 @@ class Pack:
                 by `sweep.training.precision.has_bfloat16_products`.
             members_per_step: how many members go in lock-step. None: one on a CPU, where the next model's state would
                 push the last one's out of the cache; all on a GPU, which a single one cannot fill.
+            lock_step: whether those that go together are trained by operations for all of them (`LockStepStack`), with
+                noise and dropout from counters. None: on a GPU, where a member's own operations take longer to launch
+                than to run.
             like: a pack on the same device with the same images, which are then shared with it.
         """
         self.source = images
@@ -100,6 +105,8 @@ class Pack:
         if members_per_step is None and torch.device(device).type == "cpu":
             members_per_step = 1
         self._members_per_step = members_per_step
+        lock_step = torch.device(device).type != "cpu" if lock_step is None else lock_step
+        self._stack_type = LockStepStack if lock_step else Stack
         self._limit: int | None = None
         self.shortage: dict[str, Any] | None = None
         self._members: dict[str, Member] = {}
@@ -183,7 +190,7 @@ class Pack:
                 group = active[: min(filter(None, (self._members_per_step, self._limit)), default=None)]
                 names = tuple(member.key for member in group)
                 try:
-                    stack = known.pop(names, None) or Stack(group, self._workspaces)
+                    stack = known.pop(names, None) or self._stack_type(group, self._workspaces)
                     results.update(self._train(stack))
                 except torch.OutOfMemoryError as error:
                     # The epoch has not happened to any of the group: `Stack.train_epoch` sees to that.
@@ -221,9 +228,10 @@ class Pack:
         mean_losses = ((errors + penalties) * shares).sum(0)
         seconds = (time.perf_counter() - started) / len(stack.members)
         results = {}
+        # The losses were taken before the last update, which may have broken the parameters all the same.
+        sound = torch.stack([member.parameters.sum() for member in stack.members]).isfinite().tolist()
         for index, member in enumerate(stack.members):
-            # The losses were taken before the last update, which may have broken the parameters all the same.
-            finite = bool(mean_losses[index].isfinite()) and bool(member.parameters.sum().isfinite())
+            finite = bool(mean_losses[index].isfinite()) and sound[index]
             member.diverged = not finite
             results[member.key] = EpochResult(
                 epoch=member.epoch,

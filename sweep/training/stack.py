@@ -31,15 +31,18 @@ class Stack:
                 tensor = getattr(members[0], name)
                 if tensor.untyped_storage().nbytes() > tensor.nbytes:
                     setattr(members[0], name, tensor.clone())
-            self._parameters = members[0].parameters
+            self._parameters, self._moment1, self._moment2 = (
+                members[0].parameters,
+                members[0].moment1,
+                members[0].moment2,
+            )
             self._gradient = workspaces.gradient(1)[0]
         else:
             for name in ("parameters", "moment1", "moment2"):
                 stacked = torch.stack([getattr(member, name) for member in members])
                 for member, row in zip(members, stacked, strict=True):
                     setattr(member, name, row)
-                if name == "parameters":
-                    self._parameters = stacked
+                setattr(self, f"_{name}", stacked)
             self._gradient = workspaces.gradient(len(members))
         self._layers = layout.views(self._parameters)
         self._gradients = layout.views(self._gradient)
