@@ -13,6 +13,7 @@ from tabulate import tabulate
 from data.splits import num_validation_images
 from sweep.configuration import Configuration
 from sweep.job import Job, stage_jobs
+from sweep.packing import PackPlan, plan_packs
 from sweep.study import Stage, Study
 
 TIMED_STEPS = 8
@@ -28,6 +29,7 @@ class StagePlan:
         epochs_without_stopping: trained if ASHA stopped nothing.
         epochs_expected: if each rung kept one in `reduction_factor` of a cell, and at least one.
         seconds: expected, on the workers given.
+        packs: which trials share packs.
     """
 
     stage: str
@@ -37,6 +39,7 @@ class StagePlan:
     epochs_without_stopping: int
     epochs_expected: int
     seconds: float
+    packs: list[PackPlan]
 
 
 def plan_study(
@@ -69,9 +72,9 @@ def plan_study(
             slowest[name, dataset] = max(cost, key=cost.get)
         full, expected, seconds = _stage_cost(study, stage, jobs, sizes, timer)
         num_cells = len({(job.dataset, job.cell) for job in jobs})
-        plans.append(
-            StagePlan(name, len(jobs), num_cells, stage.rungs(), full, expected, round(seconds / num_workers, 1))
-        )
+        packs = plan_packs(jobs, study.resources, _training_sizes(study, stage, sizes))
+        seconds = round(seconds / num_workers, 1)
+        plans.append(StagePlan(name, len(jobs), num_cells, stage.rungs(), full, expected, seconds, packs))
         if stage.retraining.of == "none":
             continue
         per_winner = stage.retraining.seeds or study.retraining.seeds
@@ -98,15 +101,22 @@ def _stage_cost(
         cells.setdefault((job.dataset, job.cell), []).append(job)
     full, expected, seconds = 0, 0, 0.0
     for (dataset, _), members in cells.items():
-        num_images, num_pixels = sizes[dataset]
-        num_training = num_images - num_validation_images(num_images, study.validation_fraction)
-        num_training = min(num_training, stage.training_images or num_training)
+        num_training, num_pixels = _training_sizes(study, stage, sizes)[dataset]
         epochs = expected_epochs(len(members), stage)
         step = statistics.mean(timer.seconds_per_image(job.configuration, num_pixels) for job in members)
         full += len(members) * stage.epochs
         expected += epochs
         seconds += epochs * num_training * step * stage.seeds
     return full, expected, seconds
+
+
+def _training_sizes(study: Study, stage: Stage, sizes: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Data set name to (number of images that a trial of the stage trains on, pixels of an image)."""
+    found = {}
+    for dataset, (num_images, num_pixels) in sizes.items():
+        num_training = num_images - num_validation_images(num_images, study.validation_fraction)
+        found[dataset] = (min(num_training, stage.training_images or num_training), num_pixels)
+    return found
 
 
 def expected_epochs(num_trials: int, stage: Stage) -> int:
@@ -134,6 +144,27 @@ def plan_table(stages: list[StagePlan], retraining: dict[str, Any]) -> str:
     seconds = duration(retraining["seconds"])
     rows.append(("retraining", retraining["num_trainings"], "", "", retraining["epochs"], seconds))
     return tabulate(rows, ["stage", "trials", "cells", "rungs", "epochs expected", "time"], tablefmt="github")
+
+
+def packs_table(stages: list[StagePlan]) -> str:
+    """Which trials share packs, as a markdown table."""
+    rows = [
+        (
+            stage.stage,
+            pack.dataset,
+            "-".join(map(str, pack.widths)),
+            pack.batch_size,
+            pack.num_trials,
+            pack.trials_at_once,
+            pack.members_at_once,
+            pack.members_per_step,
+            f"{pack.memory_bytes / 1e6:.0f} MB",
+        )
+        for stage in stages
+        for pack in stage.packs
+    ]
+    heads = ["stage", "data set", "widths", "batch", "trials", "in a pack at once", "members", "in lock-step", "memory"]
+    return tabulate(rows, heads, tablefmt="github")
 
 
 def duration(seconds: float) -> str:
