@@ -3,6 +3,8 @@
 #   make test         all tests but the long ones
 #   make test-mnist   the tests on the real MNIST and Fashion-MNIST; DATA=folder
 #   make benchmark    our CPU time against a plain Ray Tune sweep; DATA=folder
+#   make benchmark-many   what 100 and 1,000 small trials cost
+#   make benchmark-gpu    packs on a GPU against single models and processes; says so where there is none
 #   make lint         style and security rules
 #   make pins         write .ci/constraints.txt anew from what is installed
 
@@ -11,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= $(AESWEEP_DATA_DIR)
 
-.PHONY: quickstart test test-mnist benchmark lint pins install
+.PHONY: quickstart test test-mnist benchmark benchmark-many benchmark-gpu lint pins install
 
 # Workers start four seconds faster with compiled bytecode, which some environments tell Python not to write.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt
@@ -35,6 +37,12 @@ test-mnist: install
 
 benchmark: install
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python tests/benchmarks/bench_cpu.py
+
+benchmark-many: install
+	$(BIN)/python tests/benchmarks/bench_many_trials.py
+
+benchmark-gpu: install
+	$(BIN)/python tests/benchmarks/bench_gpu.py
 
 lint: install
 	$(BIN)/ruff check .
