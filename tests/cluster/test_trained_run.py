@@ -110,3 +110,32 @@ def test_trainers_stop_trials_early_and_are_refused_where_there_is_no_room(tmp_p
         refused = aesweep("run", path, "--runs", tmp_path / "no", "--set", change, "--workers", "2", check=1)
         assert said in refused.stderr
         shutil.rmtree(tmp_path / "no")
+
+
+def test_interrupted_run_with_trainers_ends_with_everything_recorded_and_goes_on(tmp_path):
+    stages = {"architecture": {**SMALL_STUDY["stages"]["architecture"], "samples": 1, "epochs": 2000}}
+    stages["architecture"]["asha"] = {"grace_period": 2000}
+    path = study(tmp_path, "cut", stages=stages, resources={**TRAINERS, "trainers": 1})
+    command = [sys.executable, "-m", "sweep.cli", "run", path, "--runs", tmp_path, *COMMON]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    journal = tmp_path / "cut" / "journal.jsonl"
+    deadline = time.monotonic() + 200
+    while not (journal.exists() and len(of(read_journal(journal), "row")) > 8):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=100)
+    assert process.returncode == 130
+    before = read_journal(journal)
+    assert before[-1]["kind"] == "run_ended" and before[-1]["status"] == "interrupted"
+    assert {end["status"] for end in of(before, "trial_ended")} == {"interrupted"}
+    process = subprocess.Popen([sys.executable, "-m", "sweep.cli", "resume", tmp_path / "cut", *COMMON])
+    while not of(read_journal(journal)[len(before) :], "continued"):
+        assert process.poll() is None and time.monotonic() < deadline + 200
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(100) == 143
+    found = [event for event in read_journal(journal) if event["kind"] == "row"]
+    for trial in {row["trial"] for row in found}:
+        epochs = [row["epoch"] for row in found if row["trial"] == trial]
+        assert epochs == list(range(1, len(epochs) + 1))
