@@ -6,6 +6,8 @@
 #   make fuzz         more than ten thousand drawn cases for the journal and for study files
 #   make chaos        kills and damages real runs: N faults (20), drawn from SEED (1)
 #   make audit        known vulnerabilities of what is installed; needs the network
+#   make benchmark-many   what 100 and 1,000 small trials cost
+#   make benchmark-gpu    packs on a GPU against single models and processes; says so where there is none
 #   make lint         style and security rules
 #   make pins         write .ci/constraints.txt anew from what is installed
 
@@ -16,7 +18,7 @@ DATA ?= $(AESWEEP_DATA_DIR)
 N ?= 20
 SEED ?= 1
 
-.PHONY: quickstart test test-mnist benchmark fuzz chaos audit lint pins install
+.PHONY: quickstart test test-mnist benchmark benchmark-many benchmark-gpu fuzz chaos audit lint pins install
 
 # Workers start four seconds faster with compiled bytecode, which some environments tell Python not to write.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt
@@ -40,6 +42,12 @@ test-mnist: install
 
 benchmark: install
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python tests/benchmarks/bench_cpu.py
+
+benchmark-many: install
+	$(BIN)/python tests/benchmarks/bench_many_trials.py
+
+benchmark-gpu: install
+	$(BIN)/python tests/benchmarks/bench_gpu.py
 
 fuzz: install
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz --timeout=3600

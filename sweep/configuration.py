@@ -26,6 +26,9 @@ REGULARIZERS: dict[str, tuple[str, ...]] = {
     "dropout": ("dropout",),
     "sparse_code": ("sparse_code",),
 }
+# What the members of a pack have in common, because they share matrix products.
+SHARED = ("hidden_layers", "latent_dim", "activation", "output", "batch_size")
+
 STRENGTHS = ("l1", "l2", "weight_decay", "dropout", "sparse_code")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from sweep.configuration import Configuration
+from sweep.configuration import SHARED, Configuration
 from sweep.search_space import draw
 from sweep.study import Stage, Study
 
@@ -59,6 +59,12 @@ class Job:
     def rivals(self) -> tuple[Any, ...]:
         """What a trial shares with those that ASHA compares it with: data set, cell and budget."""
         return self.dataset, self.cell, self.epochs
+
+
+def pack_key(job: Job) -> tuple[Any, ...]:
+    """What jobs have in common that may share a pack: images to train on, precision, shape and batch size."""
+    images = (job.dataset, job.purpose, job.split_seed, job.validation_fraction, job.training_images)
+    return (*images, job.precision, *(getattr(job.configuration, name) for name in SHARED))
 
 
 def cell_key(cell: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

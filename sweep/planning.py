@@ -14,6 +14,7 @@ from tabulate import tabulate
 from data.splits import num_validation_images
 from sweep.configuration import Configuration
 from sweep.job import Job, stage_jobs
+from sweep.packing import PackPlan, plan_packs
 from sweep.study import Stage, Study
 
 TIMED_STEPS = 8
@@ -31,6 +32,7 @@ class StagePlan:
         epochs_expected: if each rung kept one in `reduction_factor` of a cell, and at least one.
         seconds: expected, on the workers given.
         state_bytes: the most that the states of trials under training take on the disk, one trial a worker.
+        packs: which trials share packs.
     """
 
     stage: str
@@ -41,6 +43,7 @@ class StagePlan:
     epochs_expected: int
     seconds: float
     state_bytes: int
+    packs: list[PackPlan]
 
 
 def plan_study(
@@ -75,9 +78,19 @@ def plan_study(
         full, expected, seconds = _stage_cost(study, stage, jobs, sizes, timer)
         num_cells = len({(job.dataset, job.cell) for job in jobs})
         models = [model_bytes(job.configuration, sizes[job.dataset][1]) for job in jobs]
-        state_bytes = num_workers * stage.seeds * _STATE_MODELS * max(models)
-        wall = round(seconds / num_workers, 1)
-        plans.append(StagePlan(name, len(jobs), num_cells, stage.rungs(), full, expected, wall, state_bytes))
+        plans.append(
+            StagePlan(
+                stage=name,
+                num_trials=len(jobs),
+                num_cells=num_cells,
+                rungs=stage.rungs(),
+                epochs_without_stopping=full,
+                epochs_expected=expected,
+                seconds=round(seconds / num_workers, 1),
+                state_bytes=num_workers * stage.seeds * _STATE_MODELS * max(models),
+                packs=plan_packs(jobs, study.resources, _training_sizes(study, stage, sizes)),
+            )
+        )
         if stage.retraining.of == "none":
             continue
         per_winner = stage.retraining.seeds or study.retraining.seeds
@@ -113,15 +126,22 @@ def _stage_cost(
         cells.setdefault((job.dataset, job.cell), []).append(job)
     full, expected, seconds = 0, 0, 0.0
     for (dataset, _), members in cells.items():
-        num_images, num_pixels = sizes[dataset]
-        num_training = num_images - num_validation_images(num_images, study.validation_fraction)
-        num_training = min(num_training, stage.training_images or num_training)
+        num_training, num_pixels = _training_sizes(study, stage, sizes)[dataset]
         epochs = expected_epochs(len(members), stage)
         step = statistics.mean(timer.seconds_per_image(job.configuration, num_pixels) for job in members)
         full += len(members) * stage.epochs
         expected += epochs
         seconds += epochs * num_training * step * stage.seeds
     return full, expected, seconds
+
+
+def _training_sizes(study: Study, stage: Stage, sizes: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Data set name to (number of images that a trial of the stage trains on, pixels of an image)."""
+    found = {}
+    for dataset, (num_images, num_pixels) in sizes.items():
+        num_training = num_images - num_validation_images(num_images, study.validation_fraction)
+        found[dataset] = (min(num_training, stage.training_images or num_training), num_pixels)
+    return found
 
 
 def expected_epochs(num_trials: int, stage: Stage) -> int:
@@ -154,6 +174,27 @@ def plan_table(stages: list[StagePlan], retraining: dict[str, Any]) -> str:
 def size(num_bytes: int) -> str:
     """A number of bytes in the unit that suits it."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
+
+
+def packs_table(stages: list[StagePlan]) -> str:
+    """Which trials share packs, as a markdown table."""
+    rows = [
+        (
+            stage.stage,
+            pack.dataset,
+            "-".join(map(str, pack.widths)),
+            pack.batch_size,
+            pack.num_trials,
+            pack.trials_at_once,
+            pack.members_at_once,
+            pack.members_per_step,
+            size(pack.memory_bytes),
+        )
+        for stage in stages
+        for pack in stage.packs
+    ]
+    heads = ["stage", "data set", "widths", "batch", "trials", "in a pack at once", "members", "in lock-step", "memory"]
+    return tabulate(rows, heads, tablefmt="github")
 
 
 def duration(seconds: float) -> str:

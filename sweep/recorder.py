@@ -109,6 +109,9 @@ class Recorder:
         if "continued/epoch" in result:
             fields = {name: result[f"continued/{name}"] for name in ("epoch", "rejected")}
             self._record("continued", trial=job.trial, **fields)
+        if "memory_short/reason" in result:
+            fields = {name: result[f"memory_short/{name}"] for name in ("members_per_step", "reason")}
+            self._record("memory_short", trial=job.trial, epoch=epoch, **fields)
         if epoch > recorded:
             self._failures[job.trial] = 0
             self._record("row", trial=job.trial, **{name: result[name] for name in ROW_FIELDS if name in result})

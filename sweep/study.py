@@ -142,9 +142,24 @@ class Report(_Strict):
 
 
 class Resources(_Strict):
-    """What a trial holds while it trains, beside one CPU core."""
+    """On what trials train.
+
+    Without trainers, each trial trains in a process of its own and holds a CPU core and `gpus_per_trial`. Each trainer
+    holds a CPU core and `gpus_per_trainer`, and trains up to `trials_per_trainer` trials at once, as packs.
+    """
 
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0
+    trainers: Annotated[int, Field(ge=0, le=10_000)] = 0
+    gpus_per_trainer: Annotated[float, Field(ge=0)] = 1
+    trials_per_trainer: Annotated[int, Field(ge=1, le=1000)] = 16
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Resources:
+        if self.trainers and self.gpus_per_trial:
+            raise ValueError(
+                "gpus_per_trial is for trials without trainers, which hold gpus_per_trainer; leave one out"
+            )
+        return self
 
 
 class Study(_Strict):

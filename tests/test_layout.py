@@ -42,6 +42,9 @@ ALLOWED = {
     "sweep.asha": set(),
     "sweep.job": {"sweep.configuration", "sweep.search_space", "sweep.study"},
     "sweep.winners": {"sweep.configuration", "sweep.job"},
+    "sweep.cluster.placement": {"sweep.job"},
+    "sweep.cluster.trial": {"sweep.files", "sweep.job", "sweep.training"},
+    "sweep.cluster.trainer": {"sweep.files", "sweep.job", "sweep.training"},
     "sweep.resume": {"sweep.asha", "sweep.errors", "sweep.job", "sweep.study", "sweep.study_file"},
     "sweep.recorder": {"sweep.asha", "sweep.failure", "sweep.job", "sweep.resume"},
     "sweep.failure": set(),
@@ -193,3 +196,10 @@ def test_module_needs_neither_torch_nor_ray(module):
     code = f"import sys, {module}; print([name for name in ('torch', 'ray') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["sweep.cluster.trial", "sweep.cluster.trainer", "sweep.cluster.runner"])
+def test_module_needs_no_torch_before_it_trains(module):
+    code = f"import sys, {module}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "False"

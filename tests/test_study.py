@@ -225,3 +225,9 @@ def test_any_text_gives_a_study_or_its_faults(tmp_path_factory, text):
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     with pytest.raises(StudyError):
         load_study(path)
+
+
+def test_gpus_are_those_of_trials_or_of_trainers(small_study):
+    small_study["resources"] = {"trainers": 2, "gpus_per_trial": 0.5}
+    with pytest.raises(StudyError, match="resources: gpus_per_trial is for trials without trainers"):
+        check_study(small_study, "study.yaml")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.datasets import ImageData
+from sweep.cluster.placement import Placement
 from sweep.cluster.scratch_folder import ScratchFolder
 from sweep.errors import AesweepError
 from sweep.failure import Cause
@@ -32,6 +33,9 @@ _ENVIRONMENT = {
     "TUNE_RESULT_BUFFER_LENGTH": "1",
     "OMP_NUM_THREADS": "1",
 }
+
+
+FOLLOWER_BYTES = 100_000_000  # what the process of a trial that a trainer trains takes
 
 
 class Cluster:
@@ -61,6 +65,8 @@ class Cluster:
             "_node_ip_address": "127.0.0.1",
             "object_store_memory": _object_store_bytes(images),
         }
+        self._is_local = address is None
+        self._trainers: list[Any] = []
         try:
             ray.init(
                 address=address or "local",
@@ -97,17 +103,20 @@ class Cluster:
         Args:
             jobs: what to train; the recorder has opened them.
             recorder: records what they report, and says which of them go on.
-            resources: what each trial holds.
+            resources: what each trial, or each trainer, holds.
             stop_requested: asked all the time; once true, trials are ended and recorded as interrupted.
         """
         from sweep.cluster.scheduler import RecordingScheduler
 
-        _check_room(resources)
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are recorded and said by the recorder
         jobs = list(jobs)
+        self._check_room(resources)
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are recorded and said by the recorder
         while jobs and not stop_requested():
-            scheduler = RecordingScheduler(recorder, stop_requested)
-            self._fit(jobs, scheduler, resources)
+            placement = None
+            if resources.trainers:
+                placement = Placement(resources.trainers, resources.trials_per_trainer, len(jobs))
+            scheduler = RecordingScheduler(recorder, stop_requested, placement)
+            self._fit(jobs, scheduler, resources, placement)
             if scheduler.error:
                 raise scheduler.error
             jobs = recorder.left()
@@ -117,11 +126,11 @@ class Cluster:
             jobs = [job for job in jobs if job.trial in recorder.unfinished]
         recorder.end_unfinished("the run was interrupted")
 
-    def _fit(self, jobs: list[Job], scheduler: RecordingScheduler, resources: Resources) -> None:
+    def _fit(
+        self, jobs: list[Job], scheduler: RecordingScheduler, resources: Resources, placement: Placement | None
+    ) -> None:
         """Hands jobs to Tune until they have ended, or the scheduler is over."""
         from ray import tune
-
-        from sweep.cluster.trial import train_trial
 
         class Requested(tune.Stopper):
             def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -133,14 +142,14 @@ class Cluster:
             def __getstate__(self) -> dict[str, Any]:
                 return {}
 
-        trainable = tune.with_resources(
-            tune.with_parameters(train_trial, images=self._images, files=self._files),
-            {"CPU": 1, "GPU": resources.gpus_per_trial},
-        )
         tune.Tuner(
-            trainable,
+            self._trainable(resources),
             param_space={"job": tune.grid_search(jobs)},
-            tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
+            tune_config=tune.TuneConfig(
+                scheduler=scheduler,
+                reuse_actors=True,
+                max_concurrent_trials=placement.num_places if placement else None,
+            ),
             run_config=tune.RunConfig(
                 storage_path=str(self._scratch.path / "tune"),
                 verbose=0,
@@ -151,23 +160,57 @@ class Cluster:
             ),
         ).fit()
 
+    def _trainable(self, resources: Resources) -> Any:
+        """What Tune runs as a trial: the training itself, or the way to a trainer."""
+        from ray import tune
+
+        from sweep.cluster.trial import follow_trainer, train_trial
+
+        if not resources.trainers:
+            training = tune.with_parameters(train_trial, images=self._images, files=self._files)
+            return tune.with_resources(training, {"CPU": 1, "GPU": resources.gpus_per_trial})
+        trainers = self._started_trainers(resources)
+        following = tune.with_parameters(follow_trainer, images=self._images, files=self._files, trainers=trainers)
+        # It waits more than it works, and holds no core; Ray wants to be told of something that it holds.
+        return tune.with_resources(following, {"CPU": 0, "memory": FOLLOWER_BYTES})
+
+    def _started_trainers(self, resources: Resources) -> list[Any]:
+        """The trainers, which stay from stage to stage with the images on their devices."""
+        import ray
+
+        from sweep.cluster.trainer import Trainer
+
+        options = {"num_cpus": 1, "num_gpus": resources.gpus_per_trainer, "max_restarts": -1}
+        while len(self._trainers) < resources.trainers:
+            self._trainers.append(ray.remote(Trainer).options(**options).remote())
+        return self._trainers
+
+    def _check_room(self, resources: Resources) -> None:
+        """Raises AesweepError where there is no room for what is asked: Ray would wait for it without an end."""
+        import ray
+
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        name = "gpus_per_trainer" if resources.trainers else "gpus_per_trial"
+        asked = getattr(resources, name)
+        if asked > (most := max((node.get("GPU", 0) for node in nodes), default=0)):
+            raise AesweepError(
+                f"resources.{name}: {asked:g} asked for, but no node has more than {most:g}; "
+                "set it to 0 to train on CPUs"
+            )
+        # A cluster may grow, this machine will not.
+        for kind, each in (("CPU", 1), ("GPU", resources.gpus_per_trainer)) if self._is_local else ():
+            here = sum(node.get(kind, 0) for node in nodes)
+            if resources.trainers * each > here:
+                raise AesweepError(
+                    f"resources.trainers: {resources.trainers} hold {resources.trainers * each:g} {kind}s, but "
+                    f"there are {here:g} here; ask for fewer" + (", or for more --workers" if kind == "CPU" else "")
+                )
+
 
 def _reachable(files: Files) -> Files:
     from sweep.cluster.file_keeper import KeptFiles
 
     return KeptFiles(files)
-
-
-def _check_room(resources: Resources) -> None:
-    """Raises AesweepError where no node has what a trial asks for: Ray would wait for it without an end."""
-    import ray
-
-    most = max((node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
-    if resources.gpus_per_trial > most:
-        raise AesweepError(
-            f"resources.gpus_per_trial: {resources.gpus_per_trial:g} asked for, but no node has more than {most:g}; "
-            "set it to 0 to train on CPUs"
-        )
 
 
 def _object_store_bytes(images: dict[str, ImageData]) -> int:

@@ -11,6 +11,7 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from sweep.cluster.placement import Placement
 from sweep.failure import cause_of
 from sweep.recorder import Recorder
 
@@ -21,14 +22,17 @@ class RecordingScheduler(FIFOScheduler):
     Args:
         recorder: records, and lets each cell's ASHA stop trials.
         stop_requested: whether the run is being interrupted.
+        placement: says to which trainer a trial goes; None where trials train in their own processes.
 
     Attributes:
         error: what the recorder raised first; None for nothing.
         begins_anew: Tune has lost sight of a trial, so that all that are left should be handed to it once more.
     """
 
-    def __init__(self, recorder: Recorder, stop_requested: Callable[[], bool]):
+    def __init__(self, recorder: Recorder, stop_requested: Callable[[], bool], placement: Placement | None = None):
         super().__init__()
+        self._placement = placement
+        self._held_seconds: dict[str, float] = {}
         self._recorder = recorder
         self._stop_requested = stop_requested
         self.error: Exception | None = None
@@ -40,11 +44,29 @@ class RecordingScheduler(FIFOScheduler):
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        seconds = round(result["time_total_s"], 3)
-        goes_on = self._record(lambda: self._recorder.take(trial.config["job"], result, seconds))
+        job = trial.config["job"]
+        seconds = result["time_total_s"]
+        if self._placement:
+            # Others trained meanwhile: what counts is the trial's share of its trainer's time.
+            seconds = self._held_seconds[job.trial] = self._held_seconds.get(job.trial, 0.0) + result["held_seconds"]
+        goes_on = self._record(lambda: self._recorder.take(job, result, round(seconds, 3)))
+        if not goes_on:
+            self._leave(trial)
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        self._leave(trial)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        self._leave(trial)
+
+    def _leave(self, trial: Trial) -> None:
+        if self._placement:
+            self._placement.leave(trial.config["job"])
+            self._held_seconds.pop(trial.config["job"].trial, None)
+
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        self._leave(trial)
         # A signal to the whole process group ends the workers as well: that is an interruption, and no failure.
         if self.is_over:
             return
@@ -76,6 +98,8 @@ class RecordingScheduler(FIFOScheduler):
         return self.error is not None or self.begins_anew or self._stop_requested()
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        if self._placement:
+            trial.config["trainer"] = self._placement.place(trial.config["job"])
         retried = self._retried.pop(trial.trial_id, None)
         if retried and not self.is_over:
             _stage_first(self._controller, trial)

@@ -36,7 +36,7 @@ def show_plan(study: Study, data_dir: str | None, download: bool, workers: int |
 
     from sweep.execution import num_cores
     from sweep.inputs import load_images
-    from sweep.planning import duration, plan_study, plan_table, size
+    from sweep.planning import duration, packs_table, plan_study, plan_table, size
 
     images = load_images(study, data_dir, download)
     sizes = {name: (len(found.training), int(found.training[0].size)) for name, found in images.items()}
@@ -54,6 +54,7 @@ def show_plan(study: Study, data_dir: str | None, download: bool, workers: int |
         click.echo(json.dumps(values, indent=2))
         return
     click.echo(plan_table(stages, retraining))
+    click.echo(f"\n{packs_table(stages)}")
     click.echo(f"\nabout {duration(total)} with {num_workers} workers, from steps timed on this machine")
     states = max(stage.state_bytes for stage in stages)
     checkpoints = retraining["checkpoint_bytes"]

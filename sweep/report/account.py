@@ -35,6 +35,8 @@ def account_table(run: Run) -> pd.DataFrame:
         for dataset in dict.fromkeys(trial.dataset for trial in retrained)
     ]
     resources = run.study.get("resources", {})
+    # A trial's seconds are its share of its trainer's time where there are trainers.
+    gpus = resources.get("gpus_per_trainer" if resources.get("trainers") else "gpus_per_trial", 0)
     lines = []
     for stage, dataset, trials in groups:
         statuses = Counter(trial.status for trial in trials)
@@ -50,7 +52,7 @@ def account_table(run: Run) -> pd.DataFrame:
                 "epochs_full": sum(trial.budget for trial in trials),
                 "worker_seconds": seconds,
                 "core_hours": seconds / 3600,
-                "gpu_hours": seconds / 3600 * resources.get("gpus_per_trial", 0),
+                "gpu_hours": seconds / 3600 * gpus,
             }
         )
     return pd.DataFrame(lines, columns=ACCOUNT_COLUMNS)

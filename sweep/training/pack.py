@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Container
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from models.autoencoder import Architecture, encode, reconstruct
-from sweep.configuration import Configuration
+from sweep.configuration import SHARED, Configuration
+from sweep.training.lock_step import LockStepStack
 from sweep.training.member import Member, MemberState, architecture_of
 from sweep.training.precision import configure_torch, has_bfloat16_products, matmul_precision
 from sweep.training.stack import Stack
@@ -25,9 +28,6 @@ __all__ = ["EpochResult", "MemberState", "Pack", "configure_torch"]
 
 # Rows at a time in evaluation: the widest layer of that many still fits a core's cache.
 EVALUATION_CHUNK = 500
-
-# What all members of a pack share, because they share matrix products.
-SHARED = ("hidden_layers", "latent_dim", "activation", "output", "batch_size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,7 @@ class EpochResult:
         loss: the objective with its penalties, mean over the epoch's images, as trained: with dropout and noise.
         reconstruction_mse: its first part, the squared error per pixel against the clean image.
         learning_rate: of the epoch's last step.
+        seconds: of training, its share where members go in lock-step.
         diverged: whether a loss or a parameter is infinite or not a number.
         step_losses: the objective of each step, float64 [steps], CPU.
     """
@@ -47,12 +48,20 @@ class EpochResult:
     loss: float
     reconstruction_mse: float
     learning_rate: float
+    seconds: float
     diverged: bool
     step_losses: Tensor
 
 
 class Pack:
-    """Members and the images that they train on."""
+    """Members and the images that they train on.
+
+    Attributes:
+        source: the images as they were given.
+        images: the same on the device.
+        shortage: how many members go in lock-step since the device's memory was short, and what it said; None where
+            it never was. Whoever has reported it may set it to None.
+    """
 
     def __init__(
         self,
@@ -62,6 +71,8 @@ class Pack:
         dtype: torch.dtype = torch.float32,
         precision: str = "fp32",
         members_per_step: int | None = None,
+        lock_step: bool | None = None,
+        like: Pack | None = None,
     ):
         """Puts the images on the device.
 
@@ -73,13 +84,18 @@ class Pack:
                 by `sweep.training.precision.has_bfloat16_products`.
             members_per_step: how many members go in lock-step. None: one on a CPU, where the next model's state would
                 push the last one's out of the cache; all on a GPU, which a single one cannot fill.
+            lock_step: whether those that go together are trained by operations for all of them (`LockStepStack`), with
+                noise and dropout from counters. None: on a GPU, where a member's own operations take longer to launch
+                than to run.
+            like: a pack on the same device with the same images, which are then shared with it.
         """
+        self.source = images
         images = torch.as_tensor(_writable(images) if isinstance(images, np.ndarray) else images)
         if images.dtype != torch.uint8 or images.ndim != 2 or images.numel() == 0:
             raise ValueError(f"images: expected uint8 [N, D], not empty; got {images.dtype} {list(images.shape)}")
         if members_per_step is not None and members_per_step < 1:
             raise ValueError(f"members_per_step: expected 1 or more; got {members_per_step}")
-        self.images = images.to(device).contiguous()
+        self.images = images.to(device).contiguous() if like is None else like.images
         self.device = device
         self.dtype = dtype
         self.precision = precision
@@ -89,6 +105,10 @@ class Pack:
         if members_per_step is None and torch.device(device).type == "cpu":
             members_per_step = 1
         self._members_per_step = members_per_step
+        lock_step = torch.device(device).type != "cpu" if lock_step is None else lock_step
+        self._stack_type = LockStepStack if lock_step else Stack
+        self._limit: int | None = None
+        self.shortage: dict[str, Any] | None = None
         self._members: dict[str, Member] = {}
         self._workspaces: Workspaces | None = None
         self._stacks: dict[tuple[str, ...], Stack] = {}
@@ -100,7 +120,8 @@ class Pack:
 
         Args:
             key: its name.
-            configuration: what it trains with. Must agree with the other members' in `SHARED`.
+            configuration: what it trains with. Must agree with the other members' in
+                `sweep.configuration.SHARED`.
             seed: of its initial weights, batches, noise and dropout.
             epochs: its whole budget, over which its learning rate is scheduled.
             state: where it left off, from `export`; None starts it afresh.
@@ -151,45 +172,73 @@ class Pack:
         """The members, in the order in which they came."""
         return list(self._members)
 
-    def train_epoch(self) -> dict[str, EpochResult]:
-        """Trains every member for one epoch.
+    def train_epoch(self, keys: Container[str] | None = None) -> dict[str, EpochResult]:
+        """Trains members for one epoch.
+
+        Args:
+            keys: which; None for all.
 
         Returns:
             The results by key, of the members that trained: one that has had its epochs, or has diverged, stays in the
             pack until it is removed, but trains no more.
         """
-        active = [member for member in self._members.values() if member.active]
-        size = self._members_per_step or len(active)
-        groups = [active[start : start + size] for start in range(0, len(active), max(size, 1))]
-        stacks = {}
-        for group in groups:
-            keys = tuple(member.key for member in group)
-            stacks[keys] = self._stacks.get(keys) or Stack(group, self._workspaces)
-        self._stacks = stacks
-        results = {}
+        active = [m for m in self._members.values() if m.active and (keys is None or m.key in keys)]
+        known, self._stacks = self._stacks, {}
+        results: dict[str, EpochResult] = {}
         with matmul_precision(self._torch_precision):
-            for stack in stacks.values():
-                results.update(self._train(stack))
+            while active:
+                group = active[: min(filter(None, (self._members_per_step, self._limit)), default=None)]
+                names = tuple(member.key for member in group)
+                try:
+                    stack = known.pop(names, None) or self._stack_type(group, self._workspaces)
+                    results.update(self._train(stack))
+                except torch.OutOfMemoryError as error:
+                    # The epoch has not happened to any of the group: `Stack.train_epoch` sees to that.
+                    if len(group) == 1:
+                        raise
+                    stack = None
+                    known.clear()
+                    self._halve(len(group), error)
+                    continue
+                self._stacks[names] = stack
+                active = active[len(group) :]
         return results
+
+    def limit_members_per_step(self, limit: int) -> None:
+        """Lets no more than so many members go in lock-step, whatever was said of it before."""
+        self._limit = limit
+
+    def _halve(self, num_members: int, error: torch.OutOfMemoryError) -> None:
+        """Lets half as many members go in lock-step from now on, and gives back the memory that more of them needed."""
+        self._members_per_step = -(-num_members // 2)
+        self.shortage = {"members_per_step": self._members_per_step, "reason": str(error).splitlines()[0][:300]}
+        self._stacks.clear()
+        self._workspaces.release()
+        if torch.device(self.device).type == "cuda":
+            torch.cuda.empty_cache()
 
     def _train(self, stack: Stack) -> dict[str, EpochResult]:
         num_images, batch_size = len(self.images), stack.members[0].configuration.batch_size
+        started = time.perf_counter()
         errors, penalties = stack.train_epoch(self.images, batch_size)
         steps = len(errors)
         shares = torch.full((steps, 1), batch_size / num_images, dtype=torch.float64)
         shares[-1] = (num_images - (steps - 1) * batch_size) / num_images
         mean_errors = (errors * shares).sum(0)
         mean_losses = ((errors + penalties) * shares).sum(0)
+        seconds = (time.perf_counter() - started) / len(stack.members)
         results = {}
+        # The losses were taken before the last update, which may have broken the parameters all the same.
+        sound = torch.stack([member.parameters.sum() for member in stack.members]).isfinite().tolist()
         for index, member in enumerate(stack.members):
-            # The losses were taken before the last update, which may have broken the parameters all the same.
-            finite = bool(mean_losses[index].isfinite()) and bool(member.parameters.sum().isfinite())
+            finite = bool(mean_losses[index].isfinite()) and sound[index]
             member.diverged = not finite
             results[member.key] = EpochResult(
                 epoch=member.epoch,
                 loss=float(mean_losses[index]),
                 reconstruction_mse=float(mean_errors[index]),
                 learning_rate=member.learning_rate(member.step - 1, steps),
+                seconds=seconds,
                 diverged=member.diverged,
                 step_losses=(errors + penalties)[:, index].clone(),
             )

@@ -31,15 +31,18 @@ class Stack:
                 tensor = getattr(members[0], name)
                 if tensor.untyped_storage().nbytes() > tensor.nbytes:
                     setattr(members[0], name, tensor.clone())
-            self._parameters = members[0].parameters
+            self._parameters, self._moment1, self._moment2 = (
+                members[0].parameters,
+                members[0].moment1,
+                members[0].moment2,
+            )
             self._gradient = workspaces.gradient(1)[0]
         else:
             for name in ("parameters", "moment1", "moment2"):
                 stacked = torch.stack([getattr(member, name) for member in members])
                 for member, row in zip(members, stacked, strict=True):
                     setattr(member, name, row)
-                if name == "parameters":
-                    self._parameters = stacked
+                setattr(self, f"_{name}", stacked)
             self._gradient = workspaces.gradient(len(members))
         self._layers = layout.views(self._parameters)
         self._gradients = layout.views(self._gradient)
@@ -55,13 +58,33 @@ class Stack:
     def train_epoch(self, images: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
         """Trains every member on every image once; the last batch may be smaller.
 
+        Where the device's memory does not suffice, the epoch has not happened: the members are as they were before.
+
         Args:
             images: uint8 [N, D] on the stack's device.
             batch_size: B.
 
         Returns:
             Mean squared error per pixel and penalties of every step, both float64 [steps, K] on the CPU.
+
+        Raises:
+            torch.OutOfMemoryError: the device has not enough memory.
         """
+        before = [
+            (*(tensor.clone() for tensor in (m.parameters, m.moment1, m.moment2, m.step_counter)), m.step)
+            for m in self.members
+        ]
+        try:
+            return self._train_epoch(images, batch_size)
+        except torch.OutOfMemoryError:
+            for member, (*tensors, step) in zip(self.members, before, strict=True):
+                own = (member.parameters, member.moment1, member.moment2, member.step_counter)
+                for tensor, saved in zip(own, tensors, strict=True):
+                    tensor.copy_(saved)
+                member.step = step
+            raise
+
+    def _train_epoch(self, images: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
         device = images.device
         num_models, num_images = len(self.members), len(images)
         steps_per_epoch = -(-num_images // batch_size)

@@ -107,7 +107,12 @@ class Workspace:
         squared_errors.square_()
 
     def backward(
-        self, layers: list[Layer], gradients: list[Layer], inputs: Tensor, dropout: bool, sparse_code: list[float]
+        self,
+        layers: list[Layer],
+        gradients: list[Layer],
+        inputs: Tensor,
+        dropout: bool,
+        sparse_code: list[float] | Tensor | None,
     ) -> None:
         """Writes the gradient of each model's mean squared error, and of its penalty on the code, into `gradients`.
 
@@ -116,14 +121,18 @@ class Workspace:
             gradients: of the same shapes; overwritten.
             inputs: what `forward` was given.
             dropout: whether it dropped units.
-            sparse_code: per model, the weight of the code's absolute sum, mean over the batch.
+            sparse_code: per model, the weight of the code's absolute sum, mean over the batch; a tensor [K] where all
+                are to be seen to at once, None where all are zero.
         """
         self.errors[-1].mul_(2 / (self.batch * self.architecture.num_pixels))
         for index in reversed(range(len(layers))):
             error = self.errors[index]
             if dropout and index in self.masks:
                 error.mul_(self.masks[index])
-            if index == self.architecture.code_layer:
+            if index == self.architecture.code_layer and isinstance(sparse_code, Tensor):
+                signs = self.after[index].view(self.num_models, -1).sign()
+                error.view(self.num_models, -1).addcmul_(signs, (sparse_code / self.batch).unsqueeze(1))
+            elif index == self.architecture.code_layer and sparse_code is not None:
                 for model, weight in enumerate(sparse_code):
                     if weight:
                         code = self.of_each(self.after[index])[model]
@@ -197,3 +206,8 @@ class Workspaces:
             shape = (num_models, self.layout.num_elements)
             self._gradients[num_models] = torch.zeros(shape, dtype=self.dtype, device=self.device)
         return self._gradients[num_models]
+
+    def release(self) -> None:
+        """Lets go of all buffers; those that are asked for again are made anew."""
+        self._workspaces.clear()
+        self._gradients.clear()

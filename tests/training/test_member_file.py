@@ -50,7 +50,10 @@ def job_in(folder, purpose="search", seeds=(1, 2), **fields) -> Job:
 
 
 def numbers(rows) -> list[dict]:
-    return [{name: value for name, value in row.items() if name not in ("seconds", "continued")} for row in rows]
+    return [
+        {name: value for name, value in row.items() if name not in ("seconds", "held_seconds", "continued")}
+        for row in rows
+    ]
 
 
 def killed_after(job, images, epoch, files=FOLDER) -> list[dict]:

@@ -42,17 +42,45 @@ def assert_same_bits(got: MemberState, expected: MemberState) -> None:
         assert torch.equal(getattr(got, name), getattr(expected, name)), name
 
 
-@pytest.mark.parametrize("num_members", [1, 2, 7])
+@pytest.mark.parametrize("hidden_layers", [(), (20, 10), (33, 17, 8)])
+@pytest.mark.parametrize("num_members", [1, 2, 7, 32])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_member_of_a_pack_has_the_bits_of_one_alone(num_members, dtype):
-    pack = Pack(IMAGES, dtype=dtype)
+def test_a_member_of_a_pack_has_the_bits_of_one_alone(num_members, dtype, hidden_layers):
+    def configuration(index: int) -> Configuration:
+        return dataclasses.replace(configuration_of(index), hidden_layers=hidden_layers)
+
+    def train(indices: range) -> dict[str, tuple[list, MemberState]]:
+        pack = Pack(IMAGES, dtype=dtype)
+        for index in indices:
+            pack.add(str(index), configuration(index), seed=100 + index, epochs=2)
+        losses = [pack.train_epoch() for _ in range(2)]
+        return {
+            str(i): ([epoch[str(i)].step_losses.tolist() for epoch in losses], pack.export(str(i))) for i in indices
+        }
+
+    together = train(range(num_members))
     for index in range(num_members):
-        pack.add(str(index), configuration_of(index), seed=index, epochs=EPOCHS)
-    losses = [pack.train_epoch() for _ in range(EPOCHS)]
+        losses, state = train(range(index, index + 1))[str(index)]
+        assert together[str(index)][0] == losses
+        assert_same_bits(together[str(index)][1], state)
+
+
+@pytest.mark.parametrize("num_members", [2, 7, 32])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+def test_thirty_steps_in_lock_step_are_those_of_a_member_alone(num_members, dtype, tolerance):
+    images = some_images(30 * BASE.batch_size, 36)
+
+    def step_losses(indices: range) -> dict[str, torch.Tensor]:
+        pack = Pack(images, dtype=dtype, members_per_step=len(indices))
+        for index in indices:
+            pack.add(str(index), configuration_of(index), seed=index, epochs=2)
+        return {key: result.step_losses for key, result in pack.train_epoch().items()}
+
+    together = step_losses(range(num_members))
     for index in range(num_members):
-        expected, state = train_alone(index, dtype=dtype)
-        assert [epoch[str(index)].loss for epoch in losses] == expected
-        assert_same_bits(pack.export(str(index)), state)
+        alone = step_losses(range(index, index + 1))[str(index)]
+        assert len(alone) == 30
+        torch.testing.assert_close(together[str(index)], alone, rtol=tolerance, atol=0)
 
 
 def test_members_of_the_published_widths_have_the_bits_of_ones_alone():
@@ -111,14 +139,15 @@ def test_joining_and_leaving_changes_nobody_else(members_per_step):
 
 
 @pytest.mark.parametrize("index", range(7))
-@pytest.mark.parametrize("members_per_step", [1, 2])
+@pytest.mark.parametrize("members_per_step", [1, 2, 7])
 def test_going_on_from_an_export_equals_going_straight_on(index, members_per_step):
     expected, state = train_alone(index, dtype=torch.float64)
     first = Pack(IMAGES, dtype=torch.float64)
     first.add("a", configuration_of(index), seed=index, epochs=EPOCHS)
     losses = [first.train_epoch()["a"].loss for _ in range(2)]
     second = Pack(IMAGES, dtype=torch.float64, members_per_step=members_per_step)
-    second.add("other", configuration_of(index + 1), seed=99, epochs=EPOCHS)
+    for other in range(1, max(2, members_per_step)):
+        second.add(f"other {other}", configuration_of(index + other), seed=99, epochs=EPOCHS)
     second.train_epoch()
     second.add("b", configuration_of(index), seed=index, epochs=EPOCHS, state=first.export("a"))
     losses += [second.train_epoch()["b"].loss for _ in range(EPOCHS - 2)]

@@ -1,0 +1,160 @@
+"""A job in a pack: its members there, a row for each epoch that they train, and the states that it can go on from.
+
+Who steps the pack, and who else is in it, is not known here: alone in a worker process (`fit`) or beside others on a
+trainer's device, a job gives the same rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from data.image_data import ImageData
+from models.metrics import mse, psnr_db, ssim
+from sweep.files import Files
+from sweep.job import Job
+from sweep.training.checkpoint import checkpoint_content
+from sweep.training.images import evaluation_input, prepare, to_float
+from sweep.training.member import MemberState
+from sweep.training.member_file import FOLDER, is_due, newest_members, write_members
+from sweep.training.pack import EpochResult, Pack
+
+
+class Trainee:
+    """A job under training.
+
+    A job of which some epochs are recorded goes on from the newest whole state of its members, else from the start.
+
+    Args:
+        job: what to train.
+        images: its data set.
+        pack: with the job's training images; takes in a member for each of the job's seeds.
+        files: where the states and the checkpoint go that the job names.
+
+    Attributes:
+        job: the same.
+        pack: the same.
+        keys: its members in the pack.
+        epoch: epochs done.
+        done: whether its last row is out.
+    """
+
+    def __init__(self, job: Job, images: ImageData, pack: Pack, files: Files = FOLDER):
+        self.job = job
+        self.pack = pack
+        self.keys = [f"{job.trial}/{seed}" for seed in job.seeds]
+        self.done = False
+        self._images = images
+        self._files = files
+        self._begin = newest_members(job, images.sha256, files)
+        self.epoch = self._begin.epoch
+        self._kept: tuple[int, dict[int, MemberState]] | None = None
+        self._kept_at = time.monotonic()
+        added = []
+        try:
+            for key, seed in zip(self.keys, job.seeds, strict=True):
+                state = self._begin.states.get(seed)
+                pack.add(key, job.configuration, seed=seed, epochs=job.epochs, state=state)
+                added.append(key)
+        except BaseException:
+            for key in added:
+                pack.remove(key)
+            raise
+
+    def leave(self) -> None:
+        """Takes its members out of the pack, if they are in it."""
+        for key in set(self.keys) & set(self.pack.keys()):
+            self.pack.remove(key)
+
+    def row(self, results: dict[str, EpochResult]) -> dict[str, Any]:
+        """The row of an epoch that the pack has just trained.
+
+        Args:
+            results: the pack's, by key; those of this job's members are looked at.
+
+        Returns:
+            epoch (1-based), loss (the objective), training_mse, learning_rate, seconds (of training), held_seconds
+            (of the device, with evaluation), diverged; in a search also validation_mse, validation_psnr_db and per_seed
+            (the validation MSE of each seed). With several seeds, numbers are means over them, and times sums. The last
+            row of a retraining holds `test` (mse, psnr_db, ssim) and `checkpoint` (file, sha256, num_bytes), the first
+            row of a job that goes on `continued` (epoch, rejected). For a denoiser (noise variance above 0) every error
+            is that of the denoised image against the clean one.
+        """
+        started = time.perf_counter()
+        job, mine = self.job, [results[key] for key in self.keys]
+        self.epoch += 1
+        row: dict[str, Any] = {
+            "epoch": self.epoch,
+            "loss": _mean(result.loss for result in mine),
+            "learning_rate": mine[0].learning_rate,
+            "diverged": any(result.diverged for result in mine),
+            "seconds": sum(result.seconds for result in mine),
+        }
+        prepared = prepare(self._images, job)
+        errors = [self._errors(key, prepared.training_probe, "training") for key in self.keys]
+        row["training_mse"] = _mean(error["mse"] for error in errors)
+        if prepared.validation is not None:
+            errors = [self._errors(key, prepared.validation, "validation") for key in self.keys]
+            row["validation_mse"] = _mean(error["mse"] for error in errors)
+            row["validation_psnr_db"] = _mean(error["psnr_db"] for error in errors)
+            row["per_seed"] = [error["mse"] for error in errors]
+        judged = (row[name] for name in ("loss", "training_mse", "validation_mse") if name in row)
+        row["diverged"] = row["diverged"] or not all(math.isfinite(value) for value in judged)
+        self.done = row["diverged"] or self.epoch == job.epochs
+        if self.epoch == job.epochs and job.purpose == "retraining" and not row["diverged"]:
+            test = self._images.test
+            row["test"] = self._errors(self.keys[0], to_float(test.reshape(len(test), -1)), "test", test.shape[1:])
+            row["checkpoint"] = self._checkpoint()
+        if job.recorded and self.epoch == self._begin.epoch + 1:
+            row["continued"] = {"epoch": self._begin.epoch, "rejected": self._begin.rejected}
+        due = is_due(job, self.epoch, time.monotonic() - self._kept_at)
+        if due and not self.done and self._kept is None:
+            states = {seed: self.pack.export(key) for key, seed in zip(self.keys, job.seeds, strict=True)}
+            self._kept, self._kept_at = (self.epoch, states), time.monotonic()
+        row["held_seconds"] = row["seconds"] + time.perf_counter() - started
+        return row
+
+    def taken(self, epoch: int) -> None:
+        """Hears that the rows up to an epoch are recorded and the trial goes on: no state gets ahead of the record."""
+        if self._kept is not None and self._kept[0] <= epoch:
+            # A full disk costs a run that is killed later some epochs; it shall not cost this trial.
+            with contextlib.suppress(OSError):
+                write_members(self.job, self._images.sha256, *self._kept, self._files)
+            self._kept = None
+
+    def _errors(
+        self, key: str, clean: np.ndarray, split: str, shape: tuple[int, int, int] | None = None
+    ) -> dict[str, float]:
+        variance = self.job.configuration.noise_variance
+        shown = evaluation_input(clean, variance, self.job.split_seed, split)
+        outputs = self.pack.reconstruct(key, shown).cpu().numpy()
+        if variance:
+            outputs = outputs.clip(0, 1)
+        if not np.isfinite(outputs).all():
+            return {"mse": math.nan, "psnr_db": math.nan}
+        errors = {"mse": mse(outputs, clean), "psnr_db": psnr_db(outputs, clean)}
+        if shape is not None:
+            errors["ssim"] = ssim(outputs, clean, shape)
+        return errors
+
+    def _checkpoint(self) -> dict[str, Any]:
+        content = checkpoint_content(
+            self.pack.export(self.keys[0]),
+            self.job.configuration,
+            dataset=self.job.dataset,
+            image_shape=self._images.test.shape[1:],
+            seed=self.job.seeds[0],
+        )
+        self._files.write(self.job.checkpoint, content)
+        digest = hashlib.sha256(content).hexdigest()
+        return {"file": self.job.checkpoint, "sha256": digest, "num_bytes": len(content)}
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))

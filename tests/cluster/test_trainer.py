@@ -1,0 +1,296 @@
+"""A trainer, a real Ray actor on the CPU: it gives the rows that a job gives alone, whatever happens around it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.image_data import ImageData
+from sweep.configuration import Configuration
+from sweep.failure import Cause, cause_of
+from sweep.files import FolderFiles
+from sweep.job import Job
+from sweep.run_folder import state_files
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+EPOCHS = 6
+BASE = Configuration(hidden_layers=(12, 8), latent_dim=3, batch_size=16)
+OTHER = Configuration(hidden_layers=(10,), latent_dim=3, batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Ray of this module's own; its two GPUs are told to it and not there, as on a machine for tests."""
+    from sweep.cluster import runner
+
+    for name, value in runner._ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    ray.init(
+        num_cpus=4,
+        num_gpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=100_000_000,
+        _temp_dir=folder,
+        _node_ip_address="127.0.0.1",
+    )
+    yield ray
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def images() -> ImageData:
+    pixels = np.random.default_rng(5).integers(0, 256, (80, 1, 4, 4), dtype=np.uint8)
+    return ImageData.of("tiny", pixels[:60], pixels[60:])
+
+
+@pytest.fixture(scope="module")
+def reference(cluster, images):
+    return cluster.put(images)
+
+
+@pytest.fixture
+def start(cluster):
+    """Starts trainers, each with a GPU of its own, and ends them."""
+    from sweep.cluster.trainer import Trainer
+
+    class Known(Trainer):
+        async def process(self) -> int:
+            return os.getpid()
+
+    started = []
+
+    def start(**arguments):
+        options = {"num_cpus": 1, "num_gpus": 1, "max_restarts": -1}
+        started.append(cluster.remote(Known).options(**options).remote(**arguments))
+        return started[-1]
+
+    yield start
+    for trainer in started:
+        cluster.kill(trainer)
+
+
+def a_job(number: int = 0, configuration: Configuration = BASE, **fields) -> Job:
+    values = {
+        "trial": f"stage-tiny-{number:04d}",
+        "purpose": "search",
+        "dataset": "tiny",
+        "configuration": configuration,
+        "seeds": (number, number + 1),
+        "epochs": EPOCHS,
+        "split_seed": 1,
+        "validation_fraction": 0.2,
+        "training_images": None,
+        "validation_images": None,
+        "precision": "fp32",
+        "checkpoint": f"checkpoints/{number}.safetensors",
+        "states": "states",
+        "state_interval_s": 0.0,
+    }
+    return Job(**{**values, **fields})
+
+
+def all_jobs() -> list[Job]:
+    """Two kinds of pack, every regularizer, a denoiser, a training that diverges, one or two seeds, a retraining."""
+    own = [
+        {},
+        {"dropout": 0.2, "learning_rate": 5e-3},
+        {"noise_variance": 0.1, "schedule": "cosine"},
+        {"l1": 1e-4, "l2": 1e-4, "weight_decay": 0.1},
+        {"sparse_code": 1e-3},
+        {"output": "linear", "schedule": "constant", "learning_rate": 1e30},
+    ]
+    jobs = [
+        a_job(10 * number, dataclasses.replace(base, **values))
+        for number, (base, values) in enumerate((base, values) for values in own for base in (BASE, OTHER))
+    ]
+    return [*jobs, a_job(500, purpose="retraining", seeds=(7,), states=None)]
+
+
+def alone(job: Job, images: ImageData, folder: Path) -> list[dict]:
+    from sweep.training.fit import fit
+
+    return numbers(fit(dataclasses.replace(job, states=None), images, FolderFiles(folder / "alone")))
+
+
+def numbers(rows) -> list[dict]:
+    times = ("seconds", "held_seconds", "continued")
+    return [{name: str(value) for name, value in row.items() if name not in times} for row in rows]
+
+
+def trained_rows(*arguments):
+    """What a trial's process does; Ray must not be imported before its settings are made."""
+    from sweep.cluster import trial
+
+    return trial.trained_rows(*arguments)
+
+
+def follow(job, reference, folder, trainer, pace_s: float = 0.0, until: int | None = None) -> list[dict]:
+    rows = []
+    for row in trained_rows(job, reference, FolderFiles(folder), trainer):
+        rows.append(row)
+        if row["epoch"] == until:
+            break
+        time.sleep(pace_s)
+    return rows
+
+
+def eventually(question, answer, within_s: float = 60.0):
+    deadline = time.monotonic() + within_s
+    while (got := question()) != answer:
+        assert time.monotonic() < deadline, got
+        time.sleep(0.02)
+
+
+def test_every_job_of_many_at_once_gives_the_rows_that_it_gives_alone(tmp_path, cluster, images, reference, start):
+    jobs, trainer = all_jobs(), start()
+    with ThreadPoolExecutor(len(jobs)) as threads:
+        found = list(threads.map(lambda job: numbers(follow(job, reference, tmp_path, trainer)), jobs))
+    expected = [alone(job, images, tmp_path) for job in jobs]
+    assert found == expected
+    assert {len(rows) for rows in found} == {1, EPOCHS}
+    assert found[-1][-1]["test"]
+    name = jobs[-1].checkpoint
+    assert (tmp_path / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    eventually(lambda: cluster.get(trainer.trials.remote()), {})
+
+
+def test_states_that_a_trainer_writes_are_those_of_a_job_alone(tmp_path, images, reference, start):
+    from sweep.training.fit import fit
+
+    job = a_job()
+    follow(job, reference, tmp_path, start())
+    list(fit(job, images, FolderFiles(tmp_path / "alone")))
+    files = [state_files(folder / "states", job.trial) for folder in (tmp_path, tmp_path / "alone")]
+    # A trainer is an epoch ahead when a row is taken, and may have missed the moment for a state of the last but one.
+    common = {epoch for epoch, _ in files[0]} & {epoch for epoch, _ in files[1]}
+    assert common
+    for epoch in common:
+        assert dict(files[0])[epoch].read_bytes() == dict(files[1])[epoch].read_bytes()
+
+
+def test_trial_that_is_stopped_leaves_at_once_and_its_neighbour_goes_on(tmp_path, cluster, images, reference, start):
+    trainer = start()
+    stopped = a_job(0, epochs=100_000)
+    other = a_job(10)
+    with ThreadPoolExecutor(1) as thread:
+        rows = thread.submit(follow, other, reference, tmp_path, trainer, 0.05)
+        follow(stopped, reference, tmp_path, trainer, until=3)
+        eventually(lambda: stopped.trial in cluster.get(trainer.trials.remote()), False, within_s=5)
+        assert numbers(rows.result()) == alone(other, images, tmp_path)
+
+
+def test_nothing_is_trained_or_kept_far_ahead_of_what_the_trial_has_taken(tmp_path, cluster, reference, start):
+    from sweep.cluster.trainer import MAX_AHEAD
+
+    trainer = start()
+    job = a_job(epochs=100_000)
+    rows = trained_rows(job, reference, FolderFiles(tmp_path), trainer)
+    for taken in range(3):
+        assert next(rows)["epoch"] == taken + 1
+        eventually(lambda: cluster.get(trainer.trials.remote()), {job.trial: taken + MAX_AHEAD})
+        time.sleep(0.3)
+        assert cluster.get(trainer.trials.remote()) == {job.trial: taken + MAX_AHEAD}
+        assert all(epoch <= taken for epoch, _ in state_files(tmp_path / "states", job.trial))
+    rows.close()
+
+
+def test_trial_whose_process_was_killed_is_evicted_when_it_comes_again(tmp_path, cluster, images, reference, start):
+    @cluster.remote(num_cpus=0)
+    class Follower:
+        def __init__(self, job, reference, trainer):
+            from sweep.cluster import trial
+
+            self._rows = trial.trained_rows(job, reference[0], FolderFiles(tmp_path), trainer)
+
+        def take(self):
+            return next(self._rows)["epoch"]
+
+    trainer, job = start(), a_job()
+    follower = Follower.remote(job, [reference], trainer)
+    assert [cluster.get(follower.take.remote()) for _ in range(3)] == [1, 2, 3]
+    cluster.kill(follower)
+    again = dataclasses.replace(job, recorded=2)
+    rows = follow(again, reference, tmp_path, trainer)
+    assert rows[0]["continued"]["epoch"] == rows[0]["epoch"] - 1 <= 2
+    assert numbers(rows) == alone(job, images, tmp_path)[rows[0]["epoch"] - 1 :]
+    eventually(lambda: cluster.get(trainer.trials.remote()), {})
+
+
+def test_earlier_attempt_is_told_that_it_is_over(tmp_path, cluster, reference, start):
+    trainer, job = start(), a_job()
+    cluster.get(trainer.join.remote(job, "first", [reference], FolderFiles(tmp_path)))
+    cluster.get(trainer.join.remote(job, "second", [reference], FolderFiles(tmp_path)))
+    with pytest.raises(LookupError, match="another attempt at it has joined"):
+        cluster.get(trainer.next_row.remote(job.trial, "first"))
+    cluster.get(trainer.leave.remote(job.trial, "first"))
+    assert cluster.get(trainer.next_row.remote(job.trial, "second"))["epoch"] == 1
+
+
+def test_trial_that_does_not_ask_leaves_the_device_and_goes_on_when_it_asks_again(
+    tmp_path, cluster, images, reference, start
+):
+    trainer, job = start(lease_s=0.5), a_job()
+    rows = trained_rows(job, reference, FolderFiles(tmp_path), trainer)
+    found = {row["epoch"]: row for row in (next(rows), next(rows), next(rows))}
+    eventually(lambda: cluster.get(trainer.trials.remote()), {job.trial: 0})
+    found |= {row["epoch"]: row for row in rows}
+    assert numbers(found[epoch] for epoch in sorted(found)) == alone(job, images, tmp_path)
+    assert any("continued" in row for row in found.values())
+
+
+def test_trials_of_a_killed_trainer_hear_of_it_and_go_on_from_their_states(tmp_path, cluster, images, reference, start):
+    trainer = start()
+    pid = cluster.get(trainer.process.remote())
+    jobs = [a_job(10 * number, epochs=12) for number in range(3)]
+    taken: dict[str, list[dict]] = {job.trial: [] for job in jobs}
+
+    def take(job: Job) -> None:
+        for row in trained_rows(job, reference, FolderFiles(tmp_path), trainer):
+            taken[job.trial].append(row)
+            time.sleep(0.1)
+
+    def lost(job: Job) -> bool:
+        with pytest.raises((cluster.exceptions.ActorUnavailableError, RuntimeError)) as caught:
+            take(job)
+        return cause_of(f"{type(caught.value).__name__}: {caught.value}") is Cause.CRASHED
+
+    with ThreadPoolExecutor(3) as threads:
+        seen = threads.map(lost, jobs)
+        eventually(lambda: sum(epoch >= 4 for epoch in cluster.get(trainer.trials.remote()).values()), 3)
+        os.kill(pid, signal.SIGKILL)
+        assert all(seen)
+        before = {job.trial: taken[job.trial][-1]["epoch"] for job in jobs}
+        list(threads.map(take, [dataclasses.replace(job, recorded=before[job.trial]) for job in jobs]))
+    assert cluster.get(trainer.process.remote()) != pid
+    for job in jobs:
+        epochs = {row["epoch"]: row for row in taken[job.trial]}
+        assert numbers(epochs[epoch] for epoch in sorted(epochs)) == alone(job, images, tmp_path)
+        (continued,) = [row["continued"] for row in taken[job.trial] if "continued" in row]
+        assert 0 < continued["epoch"] <= before[job.trial]
+
+
+def test_what_a_training_breaks_at_is_told_to_its_trial_alone(tmp_path, images, reference, start):
+    trainer = start()
+    (tmp_path / "checkpoints").write_text("not a folder")
+    broken = a_job(500, purpose="retraining", seeds=(7,), states=None)
+    whole = a_job(10)
+    with ThreadPoolExecutor(2) as threads:
+        rows = threads.submit(follow, whole, reference, tmp_path, trainer)
+        with pytest.raises(OSError, match=r"Not a directory|File exists"):
+            follow(broken, reference, tmp_path, trainer)
+        assert numbers(rows.result()) == alone(whole, images, tmp_path)
