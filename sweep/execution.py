@@ -30,6 +30,7 @@ class Execution:
         folder: the run.
         workers: trials at once on this machine; None for its cores.
         address: of a running Ray cluster, or None.
+        gpus, gpu_wait_s: see `Run.num_gpus` and `Run.gpu_wait_s`.
         save_every_s: see `Run.state_interval_s`.
         as_json: say how it ended in JSON.
         quiet: no progress.
@@ -41,6 +42,8 @@ class Execution:
         *,
         workers: int | None,
         address: str | None,
+        gpus: int | None,
+        gpu_wait_s: float,
         save_every_s: float,
         as_json: bool,
         quiet: bool,
@@ -49,6 +52,8 @@ class Execution:
         self._settings = {
             "num_workers": workers or num_cores(),
             "address": address,
+            "num_gpus": gpus,
+            "gpu_wait_s": gpu_wait_s,
             "state_interval_s": save_every_s,
         }
         self._as_json = as_json

@@ -56,6 +56,8 @@ class Run:
         interruption: asked whether to stop.
         num_workers: trials at once on this machine.
         address: of a Ray cluster; None for this machine alone.
+        num_gpus: of the cluster, to wait for before training; None for what one trial needs.
+        gpu_wait_s: how long; then the run goes on with those that are up.
         state_interval_s: how much of a trial's training a kill may cost, about; what it goes on from is kept so often.
     """
 
@@ -69,6 +71,8 @@ class Run:
         interruption: Interruption,
         num_workers: int,
         address: str | None = None,
+        num_gpus: int | None = None,
+        gpu_wait_s: float = 900.0,
         state_interval_s: float = 30.0,
     ):
         self._study = study
@@ -77,6 +81,7 @@ class Run:
         self._progress = progress
         self._interruption = interruption
         self._workers = (num_workers, address)
+        self._gpus = (num_gpus, gpu_wait_s)
         self._state_interval_s = state_interval_s
         self._events = read_journal(folder.journal) if folder.journal.exists() else []
         self._journal = Journal(folder.journal)
@@ -135,6 +140,10 @@ class Run:
         """Everything that the journal does not hold yet."""
         started = time.monotonic()
         with self._started_cluster() as cluster:
+            if self._workers[1] is not None:
+                cluster.wait_for_gpus(
+                    self._study.resources, *self._gpus, self._progress.say, self._interruption.requested
+                )
             for stage in self._study.stages:
                 if not self._interruption.requested() and not self._has_ended(stage):
                     self._search(cluster, stage)

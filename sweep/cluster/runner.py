@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from data.datasets import ImageData
+from sweep.cluster.address import reach_head
 from sweep.errors import AesweepError
 from sweep.files import Files
 from sweep.job import Job
@@ -62,6 +63,8 @@ class Cluster:
             "object_store_memory": _object_store_bytes(images),
         }
         try:
+            if address:
+                reach_head(address)
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
@@ -70,6 +73,9 @@ class Cluster:
             )
             self._images = {name: ray.put(data) for name, data in images.items()}
             self._files = _reachable(files) if address else files
+        except AesweepError:
+            self.__exit__()
+            raise
         except Exception as error:
             self.__exit__()
             where = f"the Ray cluster at {address}" if address else "Ray on this machine"
@@ -83,6 +89,19 @@ class Cluster:
 
         ray.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def wait_for_gpus(
+        self,
+        resources: Resources,
+        num_gpus: int | None,
+        limit_s: float,
+        say: Callable[[str], None],
+        stop_requested: Callable[[], bool],
+    ) -> None:
+        """Waits for the cluster's GPUs; see `sweep.cluster.gpus`."""
+        from sweep.cluster.gpus import wait_for_gpus
+
+        wait_for_gpus(resources.gpus_per_trial, num_gpus, limit_s, say, stop_requested)
 
     def train(
         self,
