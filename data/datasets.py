@@ -18,7 +18,7 @@ from data.idx import read_idx_images
 from data.image_data import DataError, ImageData
 from data.image_folder import read_image_folder
 
-__all__ = ["DataError", "ImageData", "check_dataset", "data_folder", "load_dataset"]
+__all__ = ["DataError", "ImageData", "data_folder", "load_dataset"]
 
 NUM_DIGITS_TRAINING = 1437  # of 1,797; the last 360 are the test set
 IDX_FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # torchvision's class names, and its folders
@@ -54,11 +54,6 @@ def load_dataset(
         return ImageData.of(name, training, test)
     known = ", ".join(("digits", *IDX_FOLDERS))
     raise DataError(name, f"is no known data set, known are {known}", "for a folder of images give its path as well")
-
-
-def check_dataset(name: str, *, path: Path | str | None = None, data_dir: Path | str | None = None) -> None:
-    """Loads a data set and lets it go again: raises what `load_dataset` raises, before any trial starts."""
-    load_dataset(name, path=path, data_dir=data_dir)
 
 
 def data_folder(data_dir: Path | str | None = None) -> Path:

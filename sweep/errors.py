@@ -38,3 +38,9 @@ class JournalError(AesweepError):
     """A journal that is missing, damaged inside, or not one."""
 
     exit_code = EX_DATAERR
+
+
+class RecordingError(AesweepError):
+    """A journal that can no longer be written."""
+
+    exit_code = EX_CANTCREAT

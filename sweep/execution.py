@@ -34,6 +34,7 @@ class Execution:
         save_every_s: see `Run.state_interval_s`.
         as_json: say how it ended in JSON.
         quiet: no progress.
+        allow_failures: a trial that failed is no reason to exit with 1 where its cell has a winner all the same.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Execution:
         save_every_s: float,
         as_json: bool,
         quiet: bool,
+        allow_failures: bool,
     ):
         self._folder = folder
         self._settings = {
@@ -57,6 +59,7 @@ class Execution:
             "state_interval_s": save_every_s,
         }
         self._as_json = as_json
+        self._allow_failures = allow_failures
         self._progress = Progress(Console(stderr=True, highlight=False), quiet)
         self._interruption = Interruption()
 
@@ -78,14 +81,18 @@ class Execution:
         self._say(outcome, report)
         if outcome.status == "interrupted":
             sys.exit(128 + outcome.signal_number)
-        sys.exit(0 if outcome.status == "completed" else 1)
+        is_good = outcome.status == "completed" and (self._allow_failures or not outcome.failed_trials)
+        sys.exit(0 if is_good else 1)
 
     def _say(self, outcome: Outcome, report: Path) -> None:
         root = self._folder.root
         values = {"run": str(root), "report": str(report), "status": outcome.status, "missing": outcome.missing}
+        values["failed_trials"] = outcome.failed_trials
         click.echo(json.dumps(values) if self._as_json else str(report))
         for missing in outcome.missing:
             click.echo(f"no result: {missing}", err=True)
+        for trial in outcome.failed_trials:
+            click.echo(f"failed: {trial}" + ("" if self._allow_failures else " (see --allow-failures)"), err=True)
         if outcome.status == "interrupted":
             click.echo(f"interrupted; what is done is recorded, and goes on with: aesweep resume {root}", err=True)
 

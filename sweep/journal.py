@@ -18,7 +18,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import JournalError
+from sweep.errors import JournalError, RecordingError
 
 # Rows come many a second; what they say can be trained again. They reach the disk together, at the latest after this.
 SYNC_INTERVAL_S = 0.5
@@ -43,21 +43,40 @@ class Journal:
             events, num_bytes = _parse(path)
             self._seq = len(events)
             os.truncate(path, num_bytes)
-        self._file = open(path, "ab")  # noqa: SIM115 - held for the run
+        # Without a buffer: what could not be written is not written later, behind the reader's back.
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - held for the run
         self._synced_at = time.monotonic()
 
     def append(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Adds one event and returns it as a reader will see it.
 
         Kinds in `BATCHED_KINDS` are synced at most every `SYNC_INTERVAL_S`; every other kind before this returns.
+
+        Raises:
+            RecordingError: the disk is full or gone; what was appended before is safe.
         """
         event = {"seq": self._seq, "kind": kind, "time": round(time.time(), 3), **_finite(fields)}
-        self._file.write(_line(event))
-        self._file.flush()
-        self._seq += 1
-        if kind not in BATCHED_KINDS or time.monotonic() - self._synced_at > SYNC_INTERVAL_S:
-            self.sync()
+        try:
+            self._write(_line(event))
+            self._seq += 1
+            if kind not in BATCHED_KINDS or time.monotonic() - self._synced_at > SYNC_INTERVAL_S:
+                self.sync()
+        except OSError as error:
+            raise RecordingError(
+                f"{self._path}: cannot be written: {error.strerror}; what is recorded is safe: make room, then go on "
+                f"with `aesweep resume {self._path.parent}`"
+            ) from error
         return event
+
+    def _write(self, line: bytes) -> None:
+        end = os.fstat(self._file.fileno()).st_size
+        try:
+            written = 0
+            while written < len(line):
+                written += self._file.write(line[written:])
+        except OSError:
+            os.ftruncate(self._file.fileno(), end)  # a part of a line is worth nothing
+            raise
 
     def sync(self) -> None:
         """Returns once all events are on disk."""
@@ -66,9 +85,10 @@ class Journal:
 
     def close(self) -> None:
         if not self._file.closed:
-            self._file.flush()
-            self.sync()
-            self._file.close()
+            try:
+                self.sync()
+            finally:
+                self._file.close()
 
     def __enter__(self) -> Journal:
         return self

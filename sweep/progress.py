@@ -39,10 +39,12 @@ class Progress:
         self._trials: dict[str, dict[str, Any]] = {}
         self._last: dict[str, dict[str, Any]] = {}
         self._ended: Counter[str] = Counter()
+        self._ended_recalled = 0
         self._running: set[str] = set()
         self._epochs_done = 0
         self._epochs_saved = 0
         self._epochs_recalled = 0
+        self._training_s = 0.0
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal and not self._quiet:
@@ -69,6 +71,7 @@ class Progress:
         self._quiet = quiet
         self._began_at, self._epochs_recalled = time.monotonic(), self._epochs_done
         self._running.clear()
+        self._ended_recalled, self._training_s = sum(self._ended.values()), 0.0
         if events:
             self.say(f"{self._title} goes on: {self._summary()}")
 
@@ -92,10 +95,15 @@ class Progress:
             self._running.add(event["trial"])
             self._last[event["trial"]] = event
             self._epochs_done += 1
+            self._training_s += event["seconds"] or 0.0
         elif kind == "trial_ended":
             self._ended[event["status"]] += 1
             self._running.discard(event["trial"])
             self._epochs_saved += self._trials[event["trial"]]["epochs"] - (event["epochs"] or 0)
+        elif kind == "failure":
+            self._running.discard(event["trial"])
+            then = "it is tried again" if event["retried"] else "it is given up"
+            self.say(f"{event['trial']} failed after epoch {event['epoch']} ({event['cause']}); {then}")
         elif kind == "continued":
             for reason in event["rejected"]:
                 self.say(reason)
@@ -117,12 +125,19 @@ class Progress:
         return text if remaining is None else f"{text}, at most {remaining:.0f} s left"
 
     def _remaining_s(self) -> float | None:
-        """Time left if nothing more is stopped early, at the pace so far."""
+        """Time left if nothing more is stopped early, at the pace so far.
+
+        Until a first trial has ended, the pace is that of the epochs alone: most of the time until then went into
+        starting workers, which happens once.
+        """
         budget = sum(trial["epochs"] for trial in self._trials.values()) - self._epochs_saved
         trained = self._epochs_done - self._epochs_recalled
         if not trained or not budget:
             return None
-        return (time.monotonic() - self._began_at) / trained * max(0, budget - self._epochs_done)
+        spent = time.monotonic() - self._began_at
+        if sum(self._ended.values()) == self._ended_recalled:
+            spent = self._training_s / max(1, len(self._running))
+        return spent / trained * max(0, budget - self._epochs_done)
 
     def _table(self) -> Group:
         table = Table(title=None, expand=False)

@@ -6,11 +6,13 @@ between two of these lines is brought to the same end by the same rule.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
 
 from sweep.asha import Asha
+from sweep.failure import Cause, can_help
 from sweep.job import Job
 from sweep.resume import Standing
 
@@ -54,7 +56,9 @@ class Recorder:
         self._ashas = ashas
         self._standings = standings
         self._seconds: dict[str, float] = {}
+        self._lost_seconds: dict[str, float] = {}
         self._epochs: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
         self.unfinished: dict[str, Job] = {}
 
     def open(self, job: Job) -> bool:
@@ -66,6 +70,10 @@ class Recorder:
         standing = self._standing(job)
         self.unfinished[job.trial] = job
         row = standing.row
+        if standing.given_up:
+            self._epochs[job.trial] = standing.epochs
+            self._end(job, "failed", standing.given_up)
+            return False
         if row is None:
             return True
         self._epochs[job.trial] = standing.epochs
@@ -102,6 +110,7 @@ class Recorder:
             fields = {name: result[f"continued/{name}"] for name in ("epoch", "rejected")}
             self._record("continued", trial=job.trial, **fields)
         if epoch > recorded:
+            self._failures[job.trial] = 0
             self._record("row", trial=job.trial, **{name: result[name] for name in ROW_FIELDS if name in result})
         if result["diverged"]:
             self._diverge(job)
@@ -113,15 +122,29 @@ class Recorder:
             self._decide(job, result.get(self._metric, math.nan), epoch)
         return job.trial in self.unfinished
 
-    def fail(self, job: Job, reason: str) -> None:
-        """Records that a trial's worker broke."""
-        if job.trial in self.unfinished:
-            self._end(job, "failed", reason)
+    def fail(self, job: Job, cause: Cause, reason: str) -> Job | None:
+        """Records that an attempt at a trial ended without a result.
+
+        Returns:
+            The job for another attempt, which goes on from its newest state; None where the trial has ended.
+        """
+        if job.trial not in self.unfinished:
+            return None
+        num_failures = self._failures.get(job.trial, self._standing(job).num_failures) + 1
+        self._failures[job.trial] = num_failures
+        self._lost_seconds[job.trial] = self._lost_seconds.get(job.trial, 0.0) + self._seconds.pop(job.trial, 0.0)
+        epoch = self._epochs.get(job.trial, self._standing(job).epochs)
+        retried = can_help(cause, num_failures)
+        self._record("failure", trial=job.trial, epoch=epoch, cause=str(cause), reason=reason, retried=retried)
+        if retried:
+            return dataclasses.replace(job, recorded=epoch)
+        self._end(job, "failed", f"{cause}: {reason}")
+        return None
 
     def end_unfinished(self, reason: str) -> None:
         """Records the trials that had no end when the run was interrupted."""
         for job in list(self.unfinished.values()):
-            if job.trial in self._seconds:
+            if job.trial in self._seconds or job.trial in self._lost_seconds:
                 self._end(job, "interrupted", reason)
 
     def _standing(self, job: Job) -> Standing:
@@ -160,7 +183,8 @@ class Recorder:
         )
 
     def _held(self, job: Job) -> float:
-        return round(self._standing(job).seconds + self._seconds.get(job.trial, 0.0), 3)
+        held = self._lost_seconds.get(job.trial, 0.0) + self._seconds.get(job.trial, 0.0)
+        return round(self._standing(job).seconds + held, 3)
 
     def _record_retrained(self, job: Job, result: dict[str, Any]) -> None:
         self._record(

@@ -43,6 +43,8 @@ class Standing:
         row: its last row.
         stops: whether ASHA's last decision was to stop it.
         retrained: whether its `retrained` event is recorded.
+        num_failures: attempts that failed since its last row.
+        given_up: why no attempt follows the last one; None where one may.
         status: how it ended; None where it did not, or was only interrupted.
     """
 
@@ -51,6 +53,8 @@ class Standing:
     row: Event | None = None
     stops: bool = False
     retrained: bool = False
+    num_failures: int = 0
+    given_up: str | None = None
     status: str | None = None
 
 
@@ -66,8 +70,11 @@ def standings(events: Iterable[Event]) -> dict[str, Standing]:
         if standing is None:
             continue
         if kind == "row":
-            standing.epochs, standing.row = event["epoch"], event
+            standing.epochs, standing.row, standing.num_failures = event["epoch"], event, 0
             standing.seconds += event["seconds"] or 0.0
+        elif kind == "failure":
+            standing.num_failures += 1
+            standing.given_up = None if event["retried"] else f"{event['cause']}: {event['reason']}"
         elif kind == "decision":
             standing.stops = event["action"] == "stop"
         elif kind == "retrained":
@@ -75,6 +82,7 @@ def standings(events: Iterable[Event]) -> dict[str, Standing]:
         elif kind == "trial_ended":
             standing.status = None if event["status"] == "interrupted" else event["status"]
             standing.seconds = event["seconds"] or 0.0
+            standing.num_failures, standing.given_up = 0, None
     return found
 
 

@@ -54,6 +54,8 @@ def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
             for event in events
             if event["kind"] == "trial_ended" and event["status"] in ("failed", "diverged")
         ],
+        "attempts_repeated": dict(Counter(e["cause"] for e in events if e["kind"] == "failure" and e["retried"])),
+        "times_resumed": sum(event["kind"] == "resumed" for event in events),
     }
 
 
@@ -71,4 +73,7 @@ def status_text(values: dict[str, Any]) -> str:
     ]
     table = tabulate(rows, ["stage", "state", "trials", "epochs", "winner"], tablefmt="github")
     failures = [f"{failure['trial']} {failure['status']}: {failure['reason']}" for failure in values["failures"]]
-    return "\n".join([f"{values['study']}: {values['status']}", "", table, *failures])
+    repeated = ", ".join(f"{count} {cause}" for cause, count in values["attempts_repeated"].items())
+    counts = [f"resumed {values['times_resumed']} times"] if values["times_resumed"] else []
+    counts += [f"attempts that failed and were repeated: {repeated}"] if repeated else []
+    return "\n".join([f"{values['study']}: {values['status']}", "", table, "", *counts, *failures]).rstrip()

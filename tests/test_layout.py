@@ -43,7 +43,8 @@ ALLOWED = {
     "sweep.job": {"sweep.configuration", "sweep.search_space", "sweep.study"},
     "sweep.winners": {"sweep.configuration", "sweep.job"},
     "sweep.resume": {"sweep.asha", "sweep.errors", "sweep.job", "sweep.study", "sweep.study_file"},
-    "sweep.recorder": {"sweep.asha", "sweep.job", "sweep.resume"},
+    "sweep.recorder": {"sweep.asha", "sweep.failure", "sweep.job", "sweep.resume"},
+    "sweep.failure": set(),
     "sweep.outcome": set(),
 }
 FORBIDDEN_NAMES = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "ExperimentAnalysis", "eval", "exec"}

@@ -26,8 +26,8 @@ def events():
     for name in ("a", "b"):
         yield {"kind": "trial_created", "trial": name, "dataset": "digits", "cell": {"latent_dim": 4}, "epochs": 3}
     for epoch in (1, 2, 3):
-        yield {"kind": "row", "trial": "a", "epoch": epoch, "validation_mse": 0.5 / epoch}
-    yield {"kind": "row", "trial": "b", "epoch": 1, "validation_mse": None}
+        yield {"kind": "row", "trial": "a", "epoch": epoch, "validation_mse": 0.5 / epoch, "seconds": 2.0}
+    yield {"kind": "row", "trial": "b", "epoch": 1, "validation_mse": None, "seconds": 2.0}
     yield {"kind": "trial_ended", "trial": "a", "status": "completed", "epochs": 3}
     yield {"kind": "trial_ended", "trial": "b", "status": "diverged", "epochs": 1}
 
@@ -96,7 +96,18 @@ def test_stage_that_goes_on_counts_what_is_recorded_and_its_pace_anew(monkeypatc
     shown.recall([*list(events())[:-1], interrupted])
     assert file.getvalue() == "stage architecture goes on: 1 of 2 trials ended (1 completed), 0 running\n"
     shown.follow({"kind": "continued", "trial": "b", "epoch": 0, "rejected": ["b.1.safetensors was passed over"]})
-    shown.follow({"kind": "row", "trial": "b", "epoch": 2, "validation_mse": 0.1})
+    shown.follow({"kind": "row", "trial": "b", "epoch": 2, "validation_mse": 0.1, "seconds": 2.0})
     assert file.getvalue().splitlines()[1:3] == ["b.1.safetensors was passed over", "b goes on after epoch 0"]
     # One epoch of 10 s or so since then, and one is left.
     assert "1 running, at most" in file.getvalue().splitlines()[-1]
+
+
+def test_time_left_leaves_the_workers_start_out_until_a_trial_has_ended(monkeypatch):
+    shown = Progress(Console(file=io.StringIO()), quiet=True)
+    clock = iter([0.0, 0.0, *[100.0] * 50])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    first, *created, row = list(events())[:4]
+    for event in (first, *created, row):
+        shown.follow(event)
+    # One of 6 epochs is done: 5 are left, of 2 s each, although the first came 100 s after the stage began.
+    assert shown._remaining_s() == pytest.approx(10.0)

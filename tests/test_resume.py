@@ -16,6 +16,7 @@ import sweep.pictures
 import sweep.run
 from data.datasets import load_dataset
 from sweep.errors import JournalError, RunFolderError
+from sweep.failure import Cause
 from sweep.journal import Journal, read_journal
 from sweep.outcome import Outcome
 from sweep.progress import Progress
@@ -48,7 +49,7 @@ class ToyCluster:
     def train(self, jobs, *, recorder, resources, stop_requested):
         for job in jobs:
             if job.trial in self.failing:
-                recorder.fail(job, "the worker broke")
+                recorder.fail(job, Cause.ERROR, "the worker broke")
                 continue
             epoch = job.recorded - 1 if job.recorded > 1 and job.recorded % 2 else 0  # an older state, or none
             goes_on = True

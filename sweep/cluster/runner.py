@@ -125,7 +125,7 @@ class Cluster:
         from sweep.cluster.trial import train_trial
 
         _check_room(resources)
-        logging.getLogger("ray.tune").setLevel(logging.ERROR)
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are recorded and said by the recorder
         scheduler = RecordingScheduler(recorder, stop_requested)
 
         class Requested(tune.Stopper):
@@ -133,7 +133,7 @@ class Cluster:
                 return False
 
             def stop_all(self) -> bool:
-                return stop_requested()
+                return stop_requested() or scheduler.error is not None
 
             def __getstate__(self) -> dict[str, Any]:
                 return {}
@@ -147,9 +147,16 @@ class Cluster:
             param_space={"job": tune.grid_search(list(jobs))},
             tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
             run_config=tune.RunConfig(
-                storage_path=os.path.join(self._folder, "tune"), verbose=0, stop=Requested(), log_to_file=False
+                storage_path=os.path.join(self._folder, "tune"),
+                verbose=0,
+                stop=Requested(),
+                log_to_file=False,
+                # Without a limit here: the recorder knows which failure is worth another attempt, and how many.
+                failure_config=tune.FailureConfig(max_failures=-1),
             ),
         ).fit()
+        if scheduler.error:
+            raise scheduler.error
         recorder.end_unfinished("the run was interrupted")
 
 

@@ -48,6 +48,11 @@ execution_options = [
         default=900.0,
         help="How long to wait for GPUs before going on with those that are up. [900]",
     ),
+    click.option(
+        "--allow-failures",
+        is_flag=True,
+        help="Exit with 0 though trials failed, as long as every cell has a winner and every winner is retrained.",
+    ),
     json_option,
     click.option("--quiet", is_flag=True, help="No progress on stderr."),
 ]

@@ -87,19 +87,26 @@ def account_sentence(line: pd.Series) -> str:
 
 
 def failure_table(run: Run) -> pd.DataFrame:
-    """One line per trial or retraining that diverged, failed or was interrupted."""
+    """One line per trial or retraining that diverged, failed or was interrupted, and before it what was made good.
+
+    That is each attempt after which another followed, and each state that was damaged and passed over.
+    """
     trials = [trial for stage in run.stages.values() for trial in stage.trials]
     trials += [retraining.trial for retraining in run.retrainings]
-    lines: list[dict[str, Any]] = [
-        {
-            "trial": trial.name,
-            "stage": trial.stage or "retraining",
-            "dataset": trial.dataset,
-            "status": trial.status,
-            "epochs": len(trial.epochs),
-            "reason": trial.reason,
-        }
-        for trial in trials
-        if trial.status in ("diverged", "failed", "interrupted")
-    ]
+    lines: list[dict[str, Any]] = []
+    for trial in trials:
+        found = [incident for incident in run.incidents if incident["trial"] == trial.name]
+        shown = [line for incident in found for line in _incident(incident)]
+        if trial.status in ("diverged", "failed", "interrupted"):
+            shown.append((trial.status, len(trial.epochs), trial.reason))
+        place = {"trial": trial.name, "stage": trial.stage or "retraining", "dataset": trial.dataset}
+        lines += [{**place, "status": status, "epochs": epochs, "reason": reason} for status, epochs, reason in shown]
     return pd.DataFrame(lines, columns=["trial", "stage", "dataset", "status", "epochs", "reason"])
+
+
+def _incident(event: dict[str, Any]) -> list[tuple[str, int, str]]:
+    """Status, epochs and reason of the ledger's lines for an event."""
+    if event["kind"] == "continued":
+        return [("state passed over", event["epoch"], reason) for reason in event["rejected"]]
+    # The last attempt is the trial's own line.
+    return [(f"{event['cause']}, repeated", event["epoch"], event["reason"])] if event["retried"] else []

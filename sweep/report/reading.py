@@ -39,6 +39,8 @@ def read_run(events: list[dict[str, Any]]) -> Run:
         retrainings=_retrainings(events, trials),
         baselines=baselines,
         pictures=tuple(pictures.values()),
+        incidents=tuple(event for event in events if event["kind"] in ("failure", "continued")),
+        num_resumed=sum(event["kind"] == "resumed" for event in events),
         started_at=start["time"] if start else None,
         seconds=sum(e.get("seconds", 0) + e.get("unrecorded_seconds", 0) for e in events if e["kind"] in _SESSION),
         retraining_seconds=sum(retraining) if retraining else None,

@@ -135,6 +135,8 @@ class Run:
             "open" where something follows the last end.
         baselines: (data set, split, stage or None, method, latent dimension or None, noise variance or None) to the
             event's mse, psnr_db and ssim.
+        incidents: what went wrong and was made good, as the journal's `failure` and `continued` events, in order.
+        num_resumed: how often a session took the run up again.
         seconds: wall time of all sessions that ended.
         retraining_seconds: wall time of all retrainings that ended; None for none.
     """
@@ -150,6 +152,8 @@ class Run:
     retrainings: tuple[Retraining, ...]
     baselines: dict[tuple, dict[str, Any]]
     pictures: tuple[dict[str, Any], ...]
+    incidents: tuple[dict[str, Any], ...]
+    num_resumed: int
     started_at: float | None
     seconds: float
     retraining_seconds: float | None

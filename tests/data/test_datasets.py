@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from data.datasets import check_dataset, data_folder, load_dataset
+from data.datasets import data_folder, load_dataset
 from data.image_data import DataError, ImageData
 
 
@@ -70,7 +70,7 @@ def test_the_data_folder_is_the_argument_then_the_variable_then_the_cache(monkey
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
 def test_missing_files_are_named_where_they_were_looked_for(tmp_path, name, folder):
     with pytest.raises(DataError, match="not found; run again with --download") as caught:
-        check_dataset(name, data_dir=tmp_path)
+        load_dataset(name, data_dir=tmp_path)
     assert str(caught.value).startswith(str(tmp_path / folder / "raw" / "train-images-idx3-ubyte"))
 
 

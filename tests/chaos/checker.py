@@ -1,0 +1,166 @@
+"""What must hold of a journal, whatever happened to the run: derived here from the study and the rows alone.
+
+Shares no code with the scheduler, the winners or the resuming, so that a fault of theirs is not repeated here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Event = dict[str, Any]
+
+
+def violations(
+    events: list[Event], study: dict[str, Any], expected_rows: Callable[[Event], list[Event]] | None = None
+) -> list[str]:
+    """Everything in a finished run's journal that should not be.
+
+    Args:
+        events: the journal.
+        study: with every default filled in.
+        expected_rows: gives what a trial's epochs measure where nothing disturbs it; None not to compare.
+    """
+    found = [*_order(events), *_trials(events, study), *_decisions(events, study), *_winners(events, study)]
+    if expected_rows:
+        found += _values(events, expected_rows)
+    return found
+
+
+def _of(events: list[Event], kind: str) -> list[Event]:
+    return [event for event in events if event["kind"] == kind]
+
+
+def _order(events: list[Event]) -> Iterator[str]:
+    if [event["seq"] for event in events] != list(range(len(events))):
+        yield "the events' numbers have a gap or a double"
+    if events[0]["kind"] != "run_started" or len(_of(events, "run_started")) != 1:
+        yield "the run does not start once"
+    if events[-1]["kind"] != "run_ended" or events[-1]["status"] != "completed":
+        yield f"the run ends with {events[-1]['kind']} {events[-1].get('status')}"
+
+
+def _trials(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
+    created = [event["trial"] for event in events if event["kind"] in ("trial_created", "retraining_created")]
+    for trial, count in Counter(created).items():
+        if count > 1:
+            yield f"{trial} was created {count} times"
+    budgets = {event["trial"]: event["epochs"] for event in events if "created" in event["kind"]}
+    for trial in created:
+        mine = [event for event in events if event.get("trial") == trial]
+        epochs = [event["epoch"] for event in _of(mine, "row")]
+        if epochs != list(range(1, len(epochs) + 1)):
+            yield f"{trial} has the epochs {epochs}"
+        ends = [event for event in _of(mine, "trial_ended") if event["status"] != "interrupted"]
+        if len(ends) != 1:
+            yield f"{trial} ended {len(ends)} times"
+            continue
+        (end,) = ends
+        decisions = _of(mine, "decision")
+        was_stopped = bool(decisions) and decisions[-1]["action"] == "stop"
+        expected = "stopped" if was_stopped else "completed"
+        if end["status"] != expected or end["epochs"] != len(epochs):
+            yield f"{trial} ended {end['status']} after {end['epochs']} epochs, expected {expected} after {len(epochs)}"
+        if was_stopped and decisions[-1]["epoch"] != len(epochs):
+            yield f"{trial} was trained on after it was stopped"
+        if not was_stopped and len(epochs) != budgets[trial]:
+            yield f"{trial} has {len(epochs)} of {budgets[trial]} epochs"
+
+
+def _rungs(stage: dict[str, Any]) -> list[int]:
+    """grace_period * reduction_factor ** k, rounded down, below the budget."""
+    grace, factor = stage["asha"]["grace_period"], stage["asha"]["reduction_factor"]
+    powers = (math.floor(grace * factor**k) for k in range(64))
+    return sorted({rung for rung in powers if rung < stage["epochs"]})
+
+
+def _percentile(values: list[float], share: float) -> float:
+    """By linear interpolation between order statistics (definition 7 of Hyndman and Fan, 1996)."""
+    ordered = sorted(values)
+    position = share * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
+def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
+    """Replays each stage: a row at a rung must be followed by the decision that the values before it ask for."""
+    trials = {event["trial"]: event for event in _of(events, "trial_created")}
+    seen: dict[tuple, list[float]] = {}
+    owed: dict[str, Event] = {}
+    for event in events:
+        trial = trials.get(event.get("trial"))
+        if trial is None:
+            continue
+        stage = study["stages"][trial["stage"]]
+        if event["kind"] == "row":
+            if event["trial"] in owed:
+                yield f"{event['trial']}, epoch {owed[event['trial']]['epoch']}: trained on without a decision"
+            if event["epoch"] in _rungs(stage):
+                owed[event["trial"]] = event
+        elif event["kind"] == "decision":
+            row = owed.pop(event["trial"], None)
+            if row is None or row["epoch"] != event["epoch"] or row[stage["metric"]] != event["value"]:
+                yield f"{event['trial']}, epoch {event['epoch']}: a decision without its row"
+                continue
+            key = (trial["stage"], trial["dataset"], json.dumps(trial["cell"]), event["epoch"])
+            earlier = seen.setdefault(key, [])
+            # Minimal is best: the cutoff lies where one in `reduction_factor` of the earlier values is as good.
+            sign = 1.0 if stage["metric"] == "validation_mse" else -1.0
+            good = 1 / stage["asha"]["reduction_factor"]
+            cutoff = sign * _percentile([sign * value for value in earlier], good) if earlier else None
+            keeps = cutoff is None or sign * event["value"] <= sign * cutoff + 1e-12 * abs(cutoff)
+            if event["num_compared"] != len(earlier) or (event["action"] == "continue") != keeps:
+                yield f"{event['trial']}, epoch {event['epoch']}: {event['action']} does not follow from {earlier}"
+            if (cutoff is None) != (event["cutoff"] is None) or (
+                cutoff is not None and not math.isclose(cutoff, event["cutoff"], rel_tol=1e-9)
+            ):
+                yield f"{event['trial']}, epoch {event['epoch']}: the cutoff is {event['cutoff']}, expected {cutoff}"
+            earlier.append(event["value"])
+    yield from (f"{trial} has no decision at epoch {row['epoch']}" for trial, row in owed.items())
+
+
+def _winners(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
+    trials = {event["trial"]: event for event in _of(events, "trial_created")}
+    completed = {event["trial"] for event in _of(events, "trial_ended") if event["status"] == "completed"}
+    last = {event["trial"]: event for event in _of(events, "row")}
+    owed: set[tuple] = set()
+    for name, stage in study["stages"].items():
+        sign = 1.0 if stage["metric"] == "validation_mse" else -1.0
+        best: dict[str, tuple[float, str]] = {}
+        for trial, event in trials.items():
+            if event["stage"] == name and trial in completed:
+                value = sign * last[trial][stage["metric"]]
+                cell = json.dumps(event["cell"])
+                if cell not in best or value < best[cell][0]:
+                    best[cell] = (value, trial)
+        recorded = {json.dumps(e["cell"]): e["trial"] for e in _of(events, "cell_winner") if e["stage"] == name}
+        if recorded != {cell: trial for cell, (_, trial) in best.items()}:
+            yield f"stage {name}: the cells' winners are {recorded}, expected {best}"
+        (winner,) = [event["trial"] for event in _of(events, "stage_winner") if event["stage"] == name]
+        if winner != min(best.values())[1]:
+            yield f"stage {name}: the winner is {winner}, expected {min(best.values())}"
+        chosen = [winner] if stage["retraining"]["of"] == "winner" else [trial for _, trial in best.values()]
+        for trial in chosen:
+            for k in range(stage["retraining"].get("seeds") or study["retraining"]["seeds"]):
+                owed.add((json.dumps(trials[trial]["configuration"]), study["seed"] + k))
+    made = [(json.dumps(e["configuration"]), e["seed"]) for e in _of(events, "retraining_created")]
+    if Counter(made) != Counter(owed):
+        yield f"retrained {sorted(made)}, expected {sorted(owed)}"
+    retrained = Counter(event["trial"] for event in _of(events, "retrained"))
+    if set(retrained) != {event["trial"] for event in _of(events, "retraining_created")}:
+        yield "a retraining has no result"
+
+
+def _values(events: list[Event], expected_rows: Callable[[Event], list[Event]]) -> Iterator[str]:
+    for created in events:
+        if created["kind"] not in ("trial_created", "retraining_created"):
+            continue
+        rows = [event for event in _of(events, "row") if event["trial"] == created["trial"]]
+        for row, expected in zip(rows, expected_rows(created), strict=False):
+            differing = [name for name, value in expected.items() if row.get(name) != value]
+            if differing:
+                yield f"{created['trial']}, epoch {row['epoch']}: {differing} differ from an undisturbed training"
