@@ -41,6 +41,7 @@ from sweep.resume import (
 )
 from sweep.retrain import Retraining, retrainings
 from sweep.run_folder import RunFolder, state_files, write_whole
+from sweep.storage import Replica
 from sweep.study import Study
 from sweep.winners import cell_winners, stage_winner, winner_events
 
@@ -56,8 +57,8 @@ class Run:
         interruption: asked whether to stop.
         num_workers: trials at once on this machine.
         address: of a Ray cluster; None for this machine alone.
-        num_gpus: of the cluster, to wait for before training; None for what one trial needs.
-        gpu_wait_s: how long; then the run goes on with those that are up.
+        num_gpus: to wait for, up to `gpu_wait_s`, before training on a cluster; None for what one trial needs.
+        replica: where the run is kept as well; None for its folder alone.
         state_interval_s: how much of a trial's training a kill may cost, about; what it goes on from is kept so often.
     """
 
@@ -73,6 +74,7 @@ class Run:
         address: str | None = None,
         num_gpus: int | None = None,
         gpu_wait_s: float = 900.0,
+        replica: Replica | None = None,
         state_interval_s: float = 30.0,
     ):
         self._study = study
@@ -80,11 +82,12 @@ class Run:
         self._images = images
         self._progress = progress
         self._interruption = interruption
-        self._workers = (num_workers, address)
-        self._gpus = (num_gpus, gpu_wait_s)
+        self._workers, self._gpus = (num_workers, address), (num_gpus, gpu_wait_s)
         self._state_interval_s = state_interval_s
         self._events = read_journal(folder.journal) if folder.journal.exists() else []
-        self._journal = Journal(folder.journal)
+        self._replica = replica
+        self._files = replica.files if replica else FolderFiles(folder.root.resolve())
+        self._journal = Journal(folder.journal, replica.send_journal if replica else None)
 
     def execute(self, command: list[str]) -> Outcome:
         """Runs every stage, retrains the winners and records everything; the report is the caller's to write.
@@ -159,17 +162,19 @@ class Run:
         return any(event["kind"] == "stage_ended" and event["stage"] == stage for event in self._events)
 
     def _started_cluster(self) -> Cluster:
-        cluster = Cluster(self._images, FolderFiles(self._folder.root.resolve()), *self._workers)
+        cluster = Cluster(self._images, self._files, *self._workers)
         self._interruption.install()
         return cluster
 
     def _record(self, kind: str, **fields: Any) -> dict[str, Any]:
+        if self._replica and kind in ("run_started", "pictures"):
+            self._replica.send_files()  # before the record speaks of them
         event = self._journal.append(kind, **fields)
         self._events.append(event)
         self._progress.follow(event)
         if kind == "trial_ended" and fields["status"] != "interrupted":
             for _, path in state_files(self._folder.states, fields["trial"]):
-                path.unlink(missing_ok=True)
+                self._files.remove(f"{self._folder.states.name}/{path.name}")
         return event
 
     def _record_missing(self, expected: Iterable[tuple[str, dict[str, Any]]], events: list[dict[str, Any]]) -> None:

@@ -96,18 +96,26 @@ def stop(name: str, address: str) -> None:
 
 @click.command()
 @click.argument("name", metavar="RUN")
-@click.option("--from", "source", required=True, help="The cluster's file.", metavar="CLUSTER")
+@click.option(
+    "--from", "source", required=True, metavar="CLUSTER|URL", help="The cluster's file, or a storage of runs."
+)
 @click.option("--runs", "runs_dir", type=click.Path(path_type=Path), default=Path("runs"), help="Where to. [runs]")
 @json_option
 def fetch(name: str, source: str, runs_dir: Path, as_json: bool) -> None:
-    """Bring a run from a cluster to this machine: journal, winners and report; again, to bring what is new."""
-    from sweep.cluster.launcher import bring_folder
+    """Bring a run to this machine: journal, winners and report; again, to bring what is new."""
     from sweep.fetching import check_run
 
     if not NAME.fullmatch(name):
         raise RunFolderError(f"{name!r} is no run's name: expected 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot")
     root = runs_dir / name
-    bring_folder(Path(source), f"~/aesweep-runs/{name}/", root)
+    if Path(source).is_file():
+        from sweep.cluster.launcher import bring_folder
+
+        bring_folder(Path(source), f"~/aesweep-runs/{name}/", root)
+    else:
+        from sweep.storage import Storage, bring_run
+
+        bring_run(Storage(f"{source.rstrip('/')}/{name}"), root)
     num_files = check_run(root)
     click.echo(json.dumps({"run": str(root), "files": num_files}) if as_json else str(root))
     click.echo(f"{num_files} files are what the journal says", err=True)

@@ -49,6 +49,12 @@ execution_options = [
         help="How long to wait for GPUs before going on with those that are up. [900]",
     ),
     click.option(
+        "--storage",
+        metavar="URL",
+        envvar="AESWEEP_STORAGE",
+        help="Keep the run there as well, such as s3://bucket/runs. [env: AESWEEP_STORAGE]",
+    ),
+    click.option(
         "--allow-failures",
         is_flag=True,
         help="Exit with 0 though trials failed, as long as every cell has a winner and every winner is retrained.",
