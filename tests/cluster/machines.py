@@ -8,6 +8,7 @@ the machine of that address, over the network, and looks at no key. Home, /tmp a
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -18,8 +19,10 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 NETWORK = "10.77.0"
 HERE = f"{NETWORK}.254"
@@ -60,9 +63,11 @@ def make_machine(folder: Path, number: int) -> int:
     (disk / "home" / ".bash_profile").write_text('PATH="$HOME/bin:$PATH"\n')
     script = (
         f"mount --bind {disk}/home {HOME} && mount --bind {disk}/tmp /tmp && mount -t tmpfs tmpfs /dev/shm && "
-        f"mount -t proc proc /proc && exec {sys.executable} {__file__} --machine"
+        "mount -t proc proc /proc || exit; "
+        # The shell stays, as a machine's first process: it is the one who buries the orphans.
+        f"{sys.executable} -I -S {__file__} --machine & wait"
     )
-    command = ["unshare", "--pid", "--fork", "--mount", "--net", "--ipc", "--kill-child", "sh", "-c", script]
+    command = ["unshare", "--pid", "--fork", "--mount", "--net", "--ipc", "--kill-child", "bash", "-c", script]
     environment = {"HOME": HOME, "USER": "tester", "PATH": f"{HOME}/bin:{SYSTEM_PATH}", "LANG": "C.UTF-8"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "up\n"
@@ -81,7 +86,7 @@ def tools_in(folder: Path) -> Path:
     """A folder with an `ssh`."""
     tools = folder / "bin"
     tools.mkdir()
-    (tools / "ssh").write_text(f'#!/bin/sh\nexec {sys.executable} {__file__} --ssh "$@"\n')
+    (tools / "ssh").write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} --ssh "$@"\n')
     (tools / "ssh").chmod(0o755)
     return tools
 
@@ -118,14 +123,23 @@ def ask(address: str, question: dict[str, object]) -> socket.socket:
 
 
 def send_stdin(connection: socket.socket) -> None:
-    while data := os.read(0, 65536):
+    while (data := when_ready(lambda: os.read(0, 65536))) != b"":
         connection.sendall(data)
     connection.shutdown(socket.SHUT_WR)
 
 
 def write_all(data: bytes) -> None:
     while data:
-        data = data[os.write(1, data) :]
+        data = data[when_ready(functools.partial(os.write, 1, data)) :]
+
+
+def when_ready(call: Callable[[], Any]) -> Any:
+    """rsync lets its ends of the pipes block nobody; the flag is shared with ours."""
+    while True:
+        try:
+            return call()
+        except BlockingIOError:
+            time.sleep(0.002)
 
 
 def forward(listener: socket.socket, address: str, port: int) -> None:
@@ -165,7 +179,7 @@ class Machine(socketserver.StreamRequestHandler):
 
         def answer(kind: int, stream: object) -> None:
             while data := stream.read(65536):
-                with lock:
+                with lock, contextlib.suppress(OSError):
                     self.wfile.write(struct.pack("!BI", kind, len(data)) + data)
 
         def feed() -> None:
@@ -183,7 +197,7 @@ class Machine(socketserver.StreamRequestHandler):
         status = process.wait() & 0xFF
         for output in outputs:
             output.join(0.5)  # what a command leaves running in the background keeps its output open
-        with lock:
+        with lock, contextlib.suppress(OSError):
             self.wfile.write(struct.pack("!BI", EXIT, status))
 
 

@@ -32,9 +32,10 @@ AFTER = {
         for i in $(seq 120); do
             ray exec jobs/cluster_local.yaml 'ray status' > $OUT/status 2>/dev/null
             grep -q '^ {NUM_MACHINES} local.cluster.node' $OUT/status && break
-            sleep 1
+            sleep 3
         done
         ls -l $OUT/machines/machine*/home/.ray/auth_token > $OUT/tokens
+        ssh tester@10.77.0.1 '~/aesweep/.venv/bin/python {ROOT}/tests/cluster/intruder.py' > $OUT/intruder.json
     """,
     "ray dashboard": """
         TUNNEL=$!
@@ -43,7 +44,11 @@ AFTER = {
     "aesweep submit": "aesweep status quickstart --address 127.0.0.1:8265 --json > $OUT/job.json",
     "ray down": """
         kill $TUNNEL
-        for machine in 1 2 3; do ssh 10.77.0.$machine 'ps ax -o args' | grep -v 'ps ax' > $OUT/left$machine; done
+        for i in $(seq 60); do      # workers leave by themselves, a minute after their head
+            for machine in 1 2 3; do ssh 10.77.0.$machine 'ps ax -o stat,args' > $OUT/left$machine; done
+            grep -q -e /ray/ -e ray:: $OUT/left? || break
+            sleep 3
+        done
     """,
 }
 
@@ -119,10 +124,20 @@ def test_token_is_readable_by_its_owner_alone(out):
     assert re.fullmatch(r"(-rw------- .*\n){3}", (out / "tokens").read_text())
 
 
+def test_no_port_of_the_head_takes_a_job_without_the_token(out):
+    answers = json.loads((out / "intruder.json").read_text())
+    assert {"6379", "8265"} <= answers.keys(), "the head's own ports were not found"
+    assert answers["8265"] == {"none": 401, "wrong": 403}
+    taken = {port: found for port, found in answers.items() if 200 in found.values()}
+    assert not taken
+    assert not (out / "machines" / "machine1" / "tmp" / "intruded").exists()
+
+
 def test_down_leaves_no_process_behind(out):
     for number in range(1, NUM_MACHINES + 1):
         left = (out / f"left{number}").read_text().splitlines()
-        assert not [line for line in left if "ray" in line or "python" in line], left
+        assert len(left) > 1
+        assert not [line for line in left if "/ray/" in line or "ray::" in line], left
 
 
 def test_nothing_of_the_machine_of_the_test_is_sent(out):
