@@ -8,6 +8,7 @@
 #   make audit        known vulnerabilities of what is installed; needs the network
 #   make benchmark-many   what 100 and 1,000 small trials cost
 #   make benchmark-gpu    packs on a GPU against single models and processes; says so where there is none
+#   make test-cluster `ray up`, submit, fetch and down on machines made of namespaces; nodes killed and frozen
 #   make lint         style and security rules
 #   make pins         write .ci/constraints.txt anew from what is installed
 
@@ -17,14 +18,15 @@ BIN := $(VENV)/bin
 DATA ?= $(AESWEEP_DATA_DIR)
 N ?= 20
 SEED ?= 1
+EXTRAS ?= test
 
-.PHONY: quickstart test test-mnist benchmark benchmark-many benchmark-gpu fuzz chaos audit lint pins install
+.PHONY: quickstart test test-mnist test-cluster benchmark benchmark-many benchmark-gpu fuzz chaos audit lint pins install
 
 # Workers start four seconds faster with compiled bytecode, which some environments tell Python not to write.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --constraint .ci/constraints.txt --editable '.[test]'
+	$(BIN)/pip install --quiet --no-compile --constraint .ci/constraints.txt --editable '.[$(EXTRAS)]'
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib sweep models data > /dev/null || true
 	touch $@
 
@@ -39,6 +41,9 @@ test: install
 
 test-mnist: install
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest -m mnist
+
+test-cluster: install
+	$(BIN)/python -m pytest -m cluster
 
 benchmark: install
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python tests/benchmarks/bench_cpu.py

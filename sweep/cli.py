@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from data.image_data import DataError
+from sweep.commands.cluster import doctor, fetch, logs, stop, submit
 from sweep.commands.look import report, status
 from sweep.commands.plan import plan
 from sweep.commands.reconstruct import reconstruct
@@ -50,7 +51,7 @@ def commands() -> None:
     """One autoencoder study file in, a finished report out."""
 
 
-for _command in (plan, run, resume, status, report, retrain, extend, reconstruct):
+for _command in (plan, run, resume, status, report, retrain, extend, reconstruct, doctor, submit, logs, stop, fetch):
     commands.add_command(_command)
 
 

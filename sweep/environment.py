@@ -21,7 +21,7 @@ def describe_environment() -> dict[str, Any]:
         "cpu": _cpu(),
         "num_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "gpus": _gpus(),
+        "gpus": describe_gpus(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "commit": _commit(),
     }
@@ -37,7 +37,8 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _gpus() -> list[str]:
+def describe_gpus() -> list[str]:
+    """The names of the GPUs that the driver shows."""
     tool = shutil.which("nvidia-smi")
     return _output([tool, "--query-gpu=name", "--format=csv,noheader"]).splitlines() if tool else []
 

@@ -21,6 +21,7 @@ from sweep.study import Study
 
 if TYPE_CHECKING:
     from sweep.run import Run
+    from sweep.storage import Replica
 
 
 class Execution:
@@ -30,6 +31,8 @@ class Execution:
         folder: the run.
         workers: trials at once on this machine; None for its cores.
         address: of a running Ray cluster, or None.
+        gpus, gpu_wait_s: see `Run`, num_gpus.
+        storage: URL of a folder of runs, where this one is kept as well; None for its folder alone.
         save_every_s: see `Run.state_interval_s`.
         as_json: say how it ended in JSON.
         quiet: no progress.
@@ -42,6 +45,9 @@ class Execution:
         *,
         workers: int | None,
         address: str | None,
+        gpus: int | None,
+        gpu_wait_s: float,
+        storage: str | None,
         save_every_s: float,
         as_json: bool,
         quiet: bool,
@@ -51,8 +57,12 @@ class Execution:
         self._settings = {
             "num_workers": workers or num_cores(),
             "address": address,
+            "num_gpus": gpus,
+            "gpu_wait_s": gpu_wait_s,
             "state_interval_s": save_every_s,
         }
+        self._storage = storage
+        self._replica: Replica | None = None
         self._as_json = as_json
         self._allow_failures = allow_failures
         self._progress = Progress(Console(stderr=True, highlight=False), quiet)
@@ -62,8 +72,10 @@ class Execution:
         """The run, as it stands in its folder."""
         from sweep.run import Run
 
+        if self._storage is not None:
+            self._replica = replica_of(self._folder, self._storage)
         followed = {"progress": self._progress, "interruption": self._interruption}
-        return Run(study, self._folder, images, **followed, **self._settings)
+        return Run(study, self._folder, images, replica=self._replica, **followed, **self._settings)
 
     def follow(self, execute: Callable[[], Outcome]) -> None:
         """Executes, writes the report, says how it ended, and exits accordingly."""
@@ -73,6 +85,8 @@ class Execution:
             with self._progress:
                 outcome = execute()
             report = write_report(self._folder)
+            if self._replica is not None:
+                self._replica.send_files()
         self._say(outcome, report)
         if outcome.status == "interrupted":
             sys.exit(128 + outcome.signal_number)
@@ -90,6 +104,13 @@ class Execution:
             click.echo(f"failed: {trial}" + ("" if self._allow_failures else " (see --allow-failures)"), err=True)
         if outcome.status == "interrupted":
             click.echo(f"interrupted; what is done is recorded, and goes on with: aesweep resume {root}", err=True)
+
+
+def replica_of(folder: RunFolder, storage: str) -> Replica:
+    """A run's place in a storage of runs."""
+    from sweep.storage import Replica, Storage
+
+    return Replica(folder, Storage(f"{storage.rstrip('/')}/{folder.root.resolve().name}"))
 
 
 def write_report(folder: RunFolder) -> Path:

@@ -15,6 +15,7 @@ import math
 import os
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,15 @@ class Journal:
     Args:
         path: the file, created where it is missing. An existing one is checked whole and continued; a torn last line
             is cut.
+        after_sync: called whenever events have reached the disk, before that is relied upon.
 
     Raises:
         JournalError: an existing file is damaged.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, after_sync: Callable[[], None] | None = None):
         self._path = path
+        self._after_sync = after_sync
         self._seq = 0
         if path.exists():
             events, num_bytes = _parse(path)
@@ -81,6 +84,8 @@ class Journal:
     def sync(self) -> None:
         """Returns once all events are on disk."""
         os.fsync(self._file.fileno())
+        if self._after_sync is not None:
+            self._after_sync()
         self._synced_at = time.monotonic()
 
     def close(self) -> None:

@@ -42,6 +42,7 @@ from sweep.resume import (
 )
 from sweep.retrain import Retraining, retrainings
 from sweep.run_folder import RunFolder, state_files, write_whole
+from sweep.storage import Replica
 from sweep.study import Study
 from sweep.winners import winner_events
 
@@ -57,6 +58,8 @@ class Run:
         interruption: asked whether to stop.
         num_workers: trials at once on this machine.
         address: of a Ray cluster; None for this machine alone.
+        num_gpus: to wait for, up to `gpu_wait_s`, before training on a cluster; None for what one trial needs.
+        replica: where the run is kept as well; None for its folder alone.
         state_interval_s: how much of a trial's training a kill may cost, about; what it goes on from is kept so often.
     """
 
@@ -70,6 +73,9 @@ class Run:
         interruption: Interruption,
         num_workers: int,
         address: str | None = None,
+        num_gpus: int | None = None,
+        gpu_wait_s: float = 900.0,
+        replica: Replica | None = None,
         state_interval_s: float = 30.0,
     ):
         self._study = study
@@ -77,10 +83,12 @@ class Run:
         self._images = images
         self._progress = progress
         self._interruption = interruption
-        self._workers = (num_workers, address)
+        self._workers, self._gpus = (num_workers, address), (num_gpus, gpu_wait_s)
         self._state_interval_s = state_interval_s
         self._events = read_journal(folder.journal) if folder.journal.exists() else []
-        self._journal = Journal(folder.journal)
+        self._replica = replica
+        self._files = replica.files if replica else FolderFiles(folder.root.resolve())
+        self._journal = Journal(folder.journal, replica.send_journal if replica else None)
 
     def execute(self, command: list[str]) -> Outcome:
         """Runs every stage, retrains the winners and records everything; the report is the caller's to write.
@@ -163,6 +171,9 @@ class Run:
         """Everything that the journal does not hold yet."""
         started = time.monotonic()
         with self._started_cluster() as cluster:
+            if self._workers[1] is not None:
+                told = self._progress.say, self._interruption.requested
+                cluster.wait_for_gpus(self._study.resources, *self._gpus, *told)
             for stage in self._study.stages:
                 if not self._interruption.requested() and not has_ended(self._events, stage):
                     self._search(cluster, stage)
@@ -175,18 +186,19 @@ class Run:
         return outcome
 
     def _started_cluster(self) -> Cluster:
-        files = FolderFiles(self._folder.root.resolve())
-        cluster = Cluster(self._images, files, *self._workers, note=self._folder.scratch)
+        cluster = Cluster(self._images, self._files, *self._workers, note=self._folder.scratch)
         self._interruption.install()
         return cluster
 
     def _record(self, kind: str, **fields: Any) -> dict[str, Any]:
+        if self._replica and kind in ("run_started", "pictures"):
+            self._replica.send_files()  # before the record speaks of them
         event = self._journal.append(kind, **fields)
         self._events.append(event)
         self._progress.follow(event)
         if kind == "trial_ended" and fields["status"] != "interrupted":
             for _, path in state_files(self._folder.states, fields["trial"]):
-                path.unlink(missing_ok=True)
+                self._files.remove(f"{self._folder.states.name}/{path.name}")
         return event
 
     def _record_missing(self, expected: Iterable[tuple[str, dict[str, Any]]], events: list[dict[str, Any]]) -> None:
@@ -236,11 +248,10 @@ class Run:
         """What the stage's cells are compared with; takes no longer than the training beside which it runs."""
         from sweep.comparison import validation_baselines
 
-        found = []
-        for dataset, images in self._images.items():
-            here = [job for job in jobs if job.dataset == dataset]
-            found += validation_baselines(here, images, name) if here else []
-        return found
+        here = {dataset: [job for job in jobs if job.dataset == dataset] for dataset in self._images}
+        return [
+            found for d, mine in here.items() if mine for found in validation_baselines(mine, self._images[d], name)
+        ]
 
     def _retrain(self, cluster: Cluster, retry: bool) -> None:
         owed = retrainings(self._study, self._events, self._folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.datasets import ImageData
+from sweep.cluster.address import reach_head
 from sweep.cluster.placement import Placement
 from sweep.cluster.scratch_folder import ScratchFolder
 from sweep.errors import AesweepError
@@ -68,6 +69,8 @@ class Cluster:
         self._is_local = address is None
         self._trainers: list[Any] = []
         try:
+            if address:
+                reach_head(address)
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
@@ -76,6 +79,9 @@ class Cluster:
             )
             self._images = {name: ray.put(data) for name, data in images.items()}
             self._files = _reachable(files) if address else files
+        except AesweepError:
+            self.__exit__()
+            raise
         except Exception as error:
             self.__exit__()
             where = f"the Ray cluster at {address}" if address else "Ray on this machine"
@@ -89,6 +95,20 @@ class Cluster:
 
         ray.shutdown()
         self._scratch.remove()
+
+    def wait_for_gpus(
+        self,
+        resources: Resources,
+        num_gpus: int | None,
+        limit_s: float,
+        say: Callable[[str], None],
+        stop_requested: Callable[[], bool],
+    ) -> None:
+        """Waits for the cluster's GPUs; see `sweep.cluster.gpus`."""
+        from sweep.cluster.gpus import wait_for_gpus
+
+        least = resources.trainers * resources.gpus_per_trainer if resources.trainers else resources.gpus_per_trial
+        wait_for_gpus(least, num_gpus, limit_s, say, stop_requested)
 
     def train(
         self,

@@ -24,9 +24,16 @@ def report(run_folder: Path, as_json: bool) -> None:
 
 @click.command()
 @run_argument
+@click.option("--address", help="Of a cluster's dashboard: RUN is the name of a run there. [default: a folder here]")
 @json_option
-def status(run_folder: Path, as_json: bool) -> None:
+def status(run_folder: Path, address: str | None, as_json: bool) -> None:
     """Show how a run stands."""
+    if address is not None:
+        from sweep.cluster.jobs import Jobs
+
+        values = Jobs(address).status(str(run_folder))
+        click.echo(json.dumps(values) if as_json else f"{values['run']}: {values['status']} (job {values['job']})")
+        return
     from sweep.journal import read_journal
     from sweep.status import run_status, status_text
 

@@ -18,6 +18,11 @@ data_options = [
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), help="Trials at once on this machine. [default: its cores]"
 )
+address_option = click.option(
+    "--address",
+    default="http://127.0.0.1:8265",
+    help="Of the cluster's dashboard, as `ray dashboard` gives it. [http://127.0.0.1:8265]",
+)
 worker_options = [
     workers_option,
     click.option("--address", help="Of a running Ray cluster. [default: this machine alone]"),
@@ -31,6 +36,23 @@ execution_options = [
         type=click.FloatRange(min=0),
         default=30.0,
         help="How much of a trial's training a kill may cost, about. [30]",
+    ),
+    click.option(
+        "--gpus", type=click.IntRange(min=0), help="With --address: wait for so many. [default: what one trial needs]"
+    ),
+    click.option(
+        "--gpu-wait",
+        "gpu_wait_s",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0),
+        default=900.0,
+        help="How long to wait for GPUs before going on with those that are up. [900]",
+    ),
+    click.option(
+        "--storage",
+        metavar="URL",
+        envvar="AESWEEP_STORAGE",
+        help="Keep the run there as well, such as s3://bucket/runs. [env: AESWEEP_STORAGE]",
     ),
     click.option(
         "--allow-failures",

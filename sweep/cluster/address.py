@@ -1,0 +1,65 @@
+"""Where a cluster is, and whether anybody is there: Ray itself goes on trying a dead address for minutes."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import grpc
+import requests
+
+from sweep.cluster_file import TOKEN_PATH
+from sweep.errors import AesweepError
+
+LIMIT_S = 8.0  # of each of two steps, so that a dead address is told within 20 s
+
+
+def reach_dashboard(address: str) -> None:
+    """Raises AesweepError unless a dashboard answers at an http address, and takes this user's token, in `LIMIT_S`."""
+    from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
+
+    remedy = "`ray dashboard cluster.yaml` makes a tunnel to the cluster's"
+    try:
+        found = requests.get(f"{address}/api/version", headers=get_auth_headers_if_auth_enabled({}), timeout=LIMIT_S)
+    except requests.Timeout as error:
+        raise AesweepError(f"{address}: no answer within {LIMIT_S:g} s; {remedy}") from error
+    except requests.RequestException as error:
+        raise AesweepError(f"{address}: nobody answers there; {remedy}") from error
+    if found.status_code in (401, 403):
+        raise AesweepError(f"{address}: the cluster refuses the token of this user, {TOKEN_PATH} or RAY_AUTH_TOKEN")
+    if not found.ok:
+        raise AesweepError(f"{address}: expected a dashboard of Ray, got HTTP status {found.status_code}; {remedy}")
+
+
+def reach_head(address: str) -> None:
+    """Checks the address of a head, host:port or "auto", before Ray tries it.
+
+    Raises:
+        AesweepError: it is no such address, or nobody is there.
+    """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or _on_this_machine()
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise AesweepError(
+            f"--address {address}: expected host:port of a head, or auto on one of its nodes; "
+            "from elsewhere, `aesweep submit` sends the study to the cluster"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=LIMIT_S).close()
+        # A head that is frozen still takes connections; it does not say a word on them.
+        with grpc.insecure_channel(address) as channel:
+            grpc.channel_ready_future(channel).result(timeout=LIMIT_S)
+    except (OSError, grpc.FutureTimeoutError) as error:
+        silent = isinstance(error, (TimeoutError, grpc.FutureTimeoutError))
+        reason = f"no answer within {LIMIT_S:g} s" if silent else getattr(error, "strerror", None) or str(error)
+        raise AesweepError(f"--address {address}: no head answers there: {reason}; is the cluster up?") from error
+
+
+def _on_this_machine() -> str:
+    from ray._private.services import find_bootstrap_address, find_gcs_addresses
+
+    found = find_bootstrap_address(None) or next(iter(find_gcs_addresses()), None)
+    if found is None:
+        raise AesweepError("--address auto: expected a Ray node on this machine, found none; is the cluster up?")
+    return found

@@ -1,0 +1,120 @@
+"""Runs as jobs of a cluster: submitted, watched and stopped through Ray's Jobs API, with the token in every request."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from sweep.cluster.address import reach_dashboard
+from sweep.errors import AesweepError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails
+
+RUN = "aesweep_run"
+ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+class Jobs:
+    """The jobs of one cluster.
+
+    Args:
+        address: of its dashboard, such as http://127.0.0.1:8265.
+
+    Raises:
+        AesweepError: nobody answers there within 15 s, or the token is refused.
+    """
+
+    def __init__(self, address: str):
+        address = address if "://" in address else f"http://{address}"
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise AesweepError(f"{address}: expected the address of a dashboard, such as http://127.0.0.1:8265")
+        # Ray reads the mode once a process; without it the token would stay at home, where one is needed.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        reach_dashboard(address)
+        from ray.job_submission import JobSubmissionClient
+
+        try:
+            self._client = JobSubmissionClient(address)
+        except Exception as error:
+            raise AesweepError(f"{address} does not take jobs: {str(error).splitlines()[0]}") from error
+
+    def submit(self, run: str, command: str, folder: Path) -> str:
+        """Sends a folder and runs a command in it, on the head.
+
+        Args:
+            run: name of the run that it works on.
+            command: for the head's shell.
+            folder: becomes the command's working folder.
+
+        Returns:
+            The job's id.
+
+        Raises:
+            AesweepError: a job works on that run already, or the cluster refuses.
+        """
+        latest = self._latest(run)
+        if latest is not None and latest.status not in ENDED:
+            raise AesweepError(
+                f"{run} is being worked on by job {latest.submission_id}: `aesweep stop {run}` ends it, "
+                "or give another --name"
+            )
+        job = f"{run}-{secrets.token_hex(4)}"
+        environment = {"working_dir": str(folder), "env_vars": {"PYTHONUNBUFFERED": "1"}}
+        try:
+            return self._client.submit_job(
+                entrypoint=command, submission_id=job, runtime_env=environment, metadata={RUN: run}
+            )
+        except RuntimeError as error:
+            raise AesweepError(f"the cluster refuses the job: {str(error).splitlines()[0]}") from error
+
+    def status(self, run: str) -> dict[str, Any]:
+        """Plain values: how the latest job of a run stands."""
+        job = self._known(run)
+        return {
+            "run": run,
+            "job": job.submission_id,
+            "status": str(job.status.value).lower(),
+            "message": job.message,
+            "exit_code": job.driver_exit_code,
+            "started": job.start_time and job.start_time / 1000,
+            "ended": job.end_time and job.end_time / 1000,
+        }
+
+    def log(self, run: str) -> str:
+        """What the latest job of a run has said so far."""
+        return self._client.get_job_logs(self._known(run).submission_id)
+
+    def follow(self, run: str, interval_s: float = 1.0) -> Iterator[str]:
+        """What the latest job of a run says, until it ends; by asking again, so no line is lost."""
+        known = 0
+        while True:
+            ended = self._known(run).status in ENDED
+            text = self.log(run)
+            if len(text) > known:
+                yield text[known:]
+                known = len(text)
+            if ended:
+                return
+            time.sleep(interval_s)
+
+    def stop(self, run: str) -> bool:
+        """Asks the latest job of a run to end, as SIGTERM does; returns whether it was still at work."""
+        return self._client.stop_job(self._known(run).submission_id)
+
+    def _known(self, run: str) -> JobDetails:
+        job = self._latest(run)
+        if job is None:
+            known = sorted({job.metadata[RUN] for job in self._client.list_jobs() if RUN in (job.metadata or {})})
+            raise AesweepError(f"{run}: no job of that run; known are: {', '.join(known) or 'none'}")
+        return job
+
+    def _latest(self, run: str) -> JobDetails | None:
+        mine = [job for job in self._client.list_jobs() if (job.metadata or {}).get(RUN) == run]
+        return max(mine, key=lambda job: job.start_time or 0, default=None)

@@ -1,0 +1,54 @@
+"""Ray's cluster launcher, where it is asked and not called from the shell: is this file good, and bring this folder."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import AesweepError
+
+
+def validate_cluster(values: dict[str, Any]) -> None:
+    """Ray's own check of a cluster file. Raises AesweepError with what Ray says against it."""
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    said = io.StringIO()
+    logging.getLogger("ray.autoscaler").setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            validate_config(prepare_config(values))
+    except SystemExit as error:
+        raise AesweepError(f"Ray refuses the file: {_last_line(said.getvalue())}") from error
+    except Exception as error:
+        raise AesweepError(f"Ray refuses the file: {str(error).splitlines()[0]}") from error
+
+
+def bring_folder(cluster_file: Path, source: str, target: Path) -> None:
+    """Copies a folder of the head to this machine by rsync over SSH; what has arrived already is not sent again.
+
+    Args:
+        cluster_file: the running cluster's.
+        source: folder on the head, with a slash at its end.
+        target: folder here.
+
+    Raises:
+        AesweepError: the head cannot be reached, or the folder is not there.
+    """
+    from ray.autoscaler import sdk
+
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        sdk.rsync(str(cluster_file), source=source, target=f"{target}/", down=True)
+    except (Exception, SystemExit) as error:
+        with contextlib.suppress(OSError):
+            target.rmdir()
+        reason = _last_line(str(error)) or "no reason given"
+        raise AesweepError(f"{source} cannot be brought from the head of {cluster_file}: {reason}") from error
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

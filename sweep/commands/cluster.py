@@ -1,0 +1,145 @@
+"""`aesweep submit`, `logs`, `stop`, `fetch` and `doctor`: a study on a cluster, from a laptop."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from sweep.commands.options import address_option, json_option, set_option, study_argument
+from sweep.errors import AesweepError, RunFolderError
+from sweep.run_folder import NAME
+from sweep.study_file import load_study
+
+RUNS = "$HOME/aesweep-runs"  # for the head's shell
+
+
+@click.command()
+@study_argument
+@set_option
+@address_option
+@click.option("--name", help="The run's name. [default: the study's]")
+@click.option("--resume", "resumes", is_flag=True, help="Go on with the run of that name, which is on the cluster.")
+@click.option("--data-dir", help="Where MNIST and Fashion-MNIST lie on the head.")
+@click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST to the head where they are missing.")
+@click.option("--gpus", type=click.IntRange(min=0), help="Wait for so many GPUs. [default: what one trial needs]")
+@click.option("--wait", is_flag=True, help="Show what the run says, and end as it ends.")
+@json_option
+def submit(
+    study_file: Path,
+    overrides: tuple[str, ...],
+    address: str,
+    name: str | None,
+    resumes: bool,
+    data_dir: str | None,
+    download: bool,
+    gpus: int | None,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Run a study on a cluster."""
+    from sweep.cluster.jobs import Jobs
+    from sweep.parcel import STUDY, fill_parcel
+
+    study = load_study(study_file, overrides)
+    name = name or study.name
+    if not NAME.fullmatch(name):
+        raise RunFolderError(f"{name!r} cannot name a run: expected 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot")
+    settings = ["--address", "auto"]
+    settings += ["--data-dir", data_dir] if data_dir else []
+    settings += ["--download"] if download else []
+    settings += ["--gpus", str(gpus)] if gpus is not None else []
+    target = f"resume {RUNS}/{name}" if resumes else f"run {STUDY} --runs {RUNS} --name {name}"
+    command = f"exec python -m sweep.cli {target} {shlex.join(settings)}"
+    with tempfile.TemporaryDirectory(prefix="aesweep-") as folder:
+        num_bytes = fill_parcel(Path(folder), study)
+        jobs = Jobs(address)
+        job = jobs.submit(name, command, Path(folder))
+    click.echo(f"{name} runs as job {job}; sent {num_bytes:,} bytes", err=True)
+    if not wait:
+        click.echo(json.dumps({"run": name, "job": job}) if as_json else job)
+        return
+    for text in jobs.follow(name):
+        click.echo(text, err=True, nl=False)
+    values = jobs.status(name)
+    click.echo(json.dumps(values) if as_json else f"{name}: {values['status']}")
+    sys.exit(0 if values["status"] == "succeeded" else values["exit_code"] or 1)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@address_option
+@click.option("--follow", is_flag=True, help="Until the job ends.")
+def logs(name: str, address: str, follow: bool) -> None:
+    """Show what a run on a cluster says."""
+    from sweep.cluster.jobs import Jobs
+
+    jobs = Jobs(address)
+    for text in jobs.follow(name) if follow else [jobs.log(name)]:
+        click.echo(text, nl=False)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@address_option
+def stop(name: str, address: str) -> None:
+    """End a run on a cluster; what is done is recorded, and `submit --resume` goes on with it."""
+    from sweep.cluster.jobs import Jobs
+
+    was_at_work = Jobs(address).stop(name)
+    click.echo(f"{name} is asked to end" if was_at_work else f"{name} had ended already", err=True)
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option(
+    "--from", "source", required=True, metavar="CLUSTER|URL", help="The cluster's file, or a storage of runs."
+)
+@click.option("--runs", "runs_dir", type=click.Path(path_type=Path), default=Path("runs"), help="Where to. [runs]")
+@json_option
+def fetch(name: str, source: str, runs_dir: Path, as_json: bool) -> None:
+    """Bring a run to this machine: journal, winners and report; again, to bring what is new."""
+    from sweep.fetching import check_run
+
+    if not NAME.fullmatch(name):
+        raise RunFolderError(f"{name!r} is no run's name: expected 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot")
+    root = runs_dir / name
+    if Path(source).is_file():
+        from sweep.cluster.launcher import bring_folder
+
+        bring_folder(Path(source), f"~/aesweep-runs/{name}/", root)
+    else:
+        from sweep.storage import Storage, bring_run
+
+        bring_run(Storage(f"{source.rstrip('/')}/{name}"), root)
+    num_files = check_run(root)
+    click.echo(json.dumps({"run": str(root), "files": num_files}) if as_json else str(root))
+    click.echo(f"{num_files} files are what the journal says", err=True)
+
+
+@click.command()
+@click.argument("cluster_file", metavar="[CLUSTER]", required=False, type=click.Path(path_type=Path))
+@json_option
+def doctor(cluster_file: Path | None, as_json: bool) -> None:
+    """Look for what stands in the way of a run: on this machine, and in a cluster's file."""
+    from sweep import doctor as examination
+
+    findings = list(examination.examine_machine())
+    if cluster_file is not None:
+        from sweep.cluster.launcher import validate_cluster
+
+        findings += examination.examine_token()
+        findings += examination.examine_cluster_file(cluster_file, validate_cluster)
+    faults = [finding for finding in findings if finding.is_fault]
+    if as_json:
+        rows = [{"subject": f.subject, "text": f.text, "fault": f.is_fault} for f in findings]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for finding in findings:
+            click.echo(f"{'fault' if finding.is_fault else 'ok   '} {finding.subject}: {finding.text}")
+    if faults:
+        raise AesweepError(f"{len(faults)} faults; nothing was started")

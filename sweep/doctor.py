@@ -1,0 +1,113 @@
+"""What stands in the way of a run, before it starts: on this machine, and in what it would be sent to."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from sweep.cluster_file import TOKEN_PATH, cluster_faults, read_cluster_file
+from sweep.environment import describe_gpus
+from sweep.errors import AesweepError
+
+PARTS = ("sweep", "models", "data")
+TOKEN_REMEDY = "`(umask 077; ray get-auth-token --generate > /dev/null)` makes one"  # noqa: S105 - a sentence
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what, how it stands, and whether it is in the way."""
+
+    subject: str
+    text: str
+    is_fault: bool = False
+
+
+def examine_machine() -> Iterator[Finding]:
+    """Versions against the project's pins, the project's own packages, and the GPUs of this machine."""
+    yield from _versions(importlib.metadata.requires("aesweep") or [], importlib.metadata.version)
+    yield from _packages(Path(__file__).resolve().parent.parent)
+    yield from _gpus()
+
+
+def examine_token(path: Path | None = None) -> Iterator[Finding]:
+    """The token by which a cluster knows its users. Ray writes it with what permissions the shell's umask leaves."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        yield Finding("token", "from RAY_AUTH_TOKEN; other processes of this user can read it there")
+        return
+    path = path or Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or TOKEN_PATH).expanduser()
+    if not path.is_file() or not path.read_text().strip():
+        yield Finding("token", f"{path}: expected a token, found none: {TOKEN_REMEDY}", is_fault=True)
+        return
+    mode = stat.S_IMODE(path.stat().st_mode)
+    wide = bool(mode & 0o077)
+    remedy = f": expected 0600, so that others cannot read it: chmod 600 {path}" if wide else ""
+    yield Finding("token", f"{path} has mode {mode:04o}{remedy}", is_fault=wide)
+
+
+def examine_cluster_file(path: Path, validate: Callable[[dict[str, Any]], None]) -> Iterator[Finding]:
+    """A cluster file: our own rules first, then Ray's.
+
+    Args:
+        path: the file; `ray up` is expected to be called from this process's folder.
+        validate: raises AesweepError where Ray would refuse the values.
+    """
+    values = read_cluster_file(path)
+    faults = cluster_faults(values, Path.cwd())
+    yield from (Finding(str(path), fault, is_fault=True) for fault in faults)
+    try:
+        validate(values)
+    except AesweepError as error:
+        yield Finding(str(path), str(error), is_fault=True)
+        return
+    if not faults:
+        yield Finding(str(path), "filled in, closed, and accepted by Ray")
+
+
+def _versions(requirements: Iterable[str], installed: Callable[[str], str]) -> Iterator[Finding]:
+    wrong = 0
+    for text in requirements:
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = installed(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            version = "none"
+        if version == "none" or not requirement.specifier.contains(version, prereleases=True):
+            wrong += 1
+            remedy = f"expected {requirement.specifier}, found {version}: `make install` puts it right"
+            yield Finding(requirement.name, remedy, is_fault=True)
+    if not wrong:
+        yield Finding("packages", "are those that the project is pinned to")
+
+
+def _packages(root: Path) -> Iterator[Finding]:
+    """`data` and `models` are names that a stranger's package may have as well."""
+    for part in PARTS:
+        spec = importlib.util.find_spec(part)
+        found = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        if found != root / part:
+            remedy = f"expected {root / part}, found {found}: it is shadowed; look at PYTHONPATH and the working folder"
+            yield Finding(part, remedy, is_fault=True)
+
+
+def _gpus() -> Iterator[Finding]:
+    import torch
+
+    names = describe_gpus()
+    usable = torch.cuda.device_count()
+    if len(names) != usable:
+        text = (
+            f"the driver shows {len(names)}, PyTorch can use {usable}: driver and PyTorch {torch.__version__} disagree"
+        )
+        yield Finding("GPUs", text, is_fault=True)
+    else:
+        yield Finding("GPUs", ", ".join(names) if names else "none on this machine; trials train on its CPUs")

@@ -1,0 +1,251 @@
+"""Where a run is kept beside its folder, so that it outlives the machine: S3, or whatever else fsspec reaches.
+
+A store cannot append, so the journal goes there in segments, each named by the byte at which it starts, and written
+only if nobody has: whoever goes on with a run elsewhere takes the next name, and a driver that lost touch with the
+world finds it taken and stops. No lock has to be let go of by somebody who may be dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import inspect
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweep.errors import RunFolderError
+from sweep.files import Files, FolderFiles
+from sweep.run_folder import RunFolder, write_whole
+
+SEGMENTS = "journal"
+
+
+class Storage:
+    """Files under a URL.
+
+    Args:
+        url: such as s3://bucket/runs/mnist, or a folder.
+
+    Raises:
+        RunFolderError: the URL is none that fsspec knows, or its store cannot write a file only where there is none.
+    """
+
+    def __init__(self, url: str):
+        import fsspec
+
+        self.url = url
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise RunFolderError(f"{url}: expected a folder or a URL such as s3://bucket/runs: {error}") from error
+        self._is_local = "file" in _protocols(self._fs)
+        write = getattr(type(self._fs), "_pipe_file", None) or type(self._fs).pipe_file
+        is_own = write.__qualname__.split(".")[0] not in ("AbstractFileSystem", "AsyncFileSystem")
+        if not self._is_local and not (is_own and "mode" in inspect.signature(write).parameters):
+            raise RunFolderError(
+                f"{url}: such a store cannot write a file only where there is none, so it cannot keep two writers "
+                "apart: use S3, Google Cloud Storage, or a folder of a shared disk"
+            )
+
+    def write(self, name: str, content: bytes) -> None:
+        if self._is_local:
+            write_whole(Path(self._path(name)), content)
+        else:
+            with self._reaching():
+                self._fs.pipe_file(self._path(name), content)
+
+    def write_new(self, name: str, content: bytes) -> bool:
+        """Writes a file unless there is one, whoever else tries at the same time; returns whether it did."""
+        try:
+            if self._is_local:
+                _link_whole(Path(self._path(name)), content)
+            else:
+                with self._reaching():
+                    self._fs.pipe_file(self._path(name), content, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def read(self, name: str) -> bytes:
+        with self._reaching():
+            return self._fs.cat_file(self._path(name))
+
+    def names(self, folder: str = "") -> list[str]:
+        """The names of all files below a folder, relative to it."""
+        self._fs.invalidate_cache()
+        path = self._path(folder).rstrip("/")
+        with self._reaching():
+            return sorted(found[len(path) :].lstrip("/") for found in self._fs.find(path))
+
+    def remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError), self._reaching():
+            self._fs.rm_file(self._path(name))
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """What a store's own library raises, as the OSError that a full or lost disk raises."""
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as error:
+            raise OSError(errno.EIO, f"{self.url}: {str(error).splitlines()[0]}") from error
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else self._root
+
+
+class Replica:
+    """A run's journal and files in a storage, never behind what the run itself relies on.
+
+    Args:
+        folder: the run; its journal holds at least what the storage has.
+        storage: of this run alone.
+
+    Attributes:
+        files: the run's, for its trials: in the folder and in the storage at once.
+
+    Raises:
+        RunFolderError: the storage holds another run, or more of this one than the folder.
+    """
+
+    def __init__(self, folder: RunFolder, storage: Storage):
+        self._folder = folder
+        self._storage = storage
+        known = read_segments(storage)
+        local = folder.journal.read_bytes() if folder.journal.exists() else b""
+        if not local.startswith(known):
+            raise RunFolderError(
+                f"{storage.url} holds {'another run' if not known.startswith(local) else 'more of this run'} than "
+                f"{folder.root}: bring it here first with `aesweep fetch`, or give another --name"
+            )
+        self._num_bytes = len(known)
+        self._sent: dict[str, str] = {}
+        self.files: Files = MirroredFiles(FolderFiles(folder.root.resolve()), storage)
+
+    def send_journal(self) -> None:
+        """Returns once the storage has every line of the journal.
+
+        Raises:
+            RunFolderError: another driver has gone on with the run.
+        """
+        with open(self._folder.journal, "rb") as file:
+            file.seek(self._num_bytes)
+            content = file.read()
+        content = content[: content.rfind(b"\n") + 1]
+        if not content:
+            return
+        name = f"{SEGMENTS}/{self._num_bytes:015d}.jsonl"
+        # A request that was sent twice finds its own first copy.
+        if not self._storage.write_new(name, content) and self._storage.read(name) != content:
+            raise RunFolderError(
+                f"{self._storage.url}: another process has gone on with this run ({name} is not ours); this one stops, "
+                f"and what it recorded since stays in {self._folder.root} alone"
+            )
+        self._num_bytes += len(content)
+
+    def send_files(self) -> None:
+        """Brings the storage's other files to what the folder holds, and removes what the folder no longer has."""
+        found = {path.relative_to(self._folder.root).as_posix(): path for path in self._folder.root.rglob("*")}
+        kept = {
+            name: path
+            for name, path in found.items()
+            if path.is_file() and path != self._folder.journal and not any(part[0] == "." for part in name.split("/"))
+        }
+        for name, path in kept.items():
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            if self._sent.get(name) != digest:
+                self._storage.write(name, content)
+                self._sent[name] = digest
+        for name in self._storage.names():
+            if not name.startswith(f"{SEGMENTS}/") and name not in kept:
+                self._storage.remove(name)
+
+
+class MirroredFiles:
+    """Files in a folder, and at once in a storage too.
+
+    Args:
+        near: read and written first.
+        far: the same again.
+    """
+
+    def __init__(self, near: Files, far: Storage):
+        self._near, self._far = near, far
+
+    def write(self, name: str, content: bytes) -> None:
+        self._near.write(name, content)
+        self._far.write(name, content)
+
+    def read(self, name: str) -> bytes:
+        return self._near.read(name)
+
+    def names(self, folder: str) -> list[str]:
+        return self._near.names(folder)
+
+    def remove(self, name: str) -> None:
+        self._near.remove(name)
+        self._far.remove(name)
+
+
+def read_segments(storage: Storage) -> bytes:
+    """The journal as the storage has it.
+
+    Raises:
+        RunFolderError: a segment is missing.
+    """
+    parts: list[bytes] = []
+    num_bytes = 0
+    for name in storage.names(SEGMENTS):
+        if name != f"{num_bytes:015d}.jsonl":
+            raise RunFolderError(f"{storage.url}/{SEGMENTS}: expected a segment from byte {num_bytes}, found {name}")
+        parts.append(storage.read(f"{SEGMENTS}/{name}"))
+        num_bytes += len(parts[-1])
+    return b"".join(parts)
+
+
+def bring_run(storage: Storage, root: Path) -> None:
+    """Brings a run from its storage into a folder; files that are here already, as the storage has them, stay.
+
+    Raises:
+        RunFolderError: there is no run, or the folder holds another.
+    """
+    journal = read_segments(storage)
+    if not journal:
+        raise RunFolderError(f"{storage.url} holds no run")
+    folder = RunFolder(root)
+    local = folder.journal.read_bytes() if folder.journal.exists() else b""
+    if not journal.startswith(local):
+        raise RunFolderError(f"{root} holds what {storage.url} does not: move it away, or give another --runs")
+    for name in storage.names():
+        if not name.startswith(f"{SEGMENTS}/"):
+            write_whole(folder.resolve(name), storage.read(name))
+    write_whole(folder.journal, journal)
+
+
+def _protocols(fs: object) -> tuple[str, ...]:
+    found = fs.protocol
+    return (found,) if isinstance(found, str) else tuple(found)
+
+
+def _link_whole(path: Path, content: bytes) -> None:
+    """Writes a file whole, on the disk, unless there is one: by a hard link, which every POSIX disk makes at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent.parent, prefix=".segment.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,42 @@
+"""GPUs that do not come: waited for with a word, and not for ever."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.cluster.local_nodes import LocalNodes
+from tests.conftest import SMALL_STUDY
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
+STUDY = {
+    **SMALL_STUDY,
+    "stages": {"architecture": {**SMALL_STUDY["stages"]["architecture"], "samples": 1, "epochs": 2}},
+    "retraining": {"epochs": 1, "seeds": 1},
+    "resources": {"gpus_per_trial": 0.5},
+}
+
+
+def run(folder, nodes, *arguments) -> subprocess.CompletedProcess:
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    words = [sys.executable, "-m", "sweep.cli", "run", str(folder / "study.yaml"), "--runs", str(folder)]
+    words += ["--address", nodes.address, "--gpu-wait", "2", *arguments]
+    return subprocess.run(words, env=nodes.environment, capture_output=True, text=True, timeout=300)
+
+
+def test_run_without_any_gpu_ends_with_the_remedy(tmp_path):
+    with LocalNodes([{"num_cpus": 1}]) as nodes:
+        done = run(tmp_path, nodes)
+    assert done.returncode == 1
+    assert "0 of 1 GPUs up" in done.stderr
+    assert "error: 0 of 1 GPUs were up after 2 s, and the study's resources need 0.5" in done.stderr
+
+
+def test_run_goes_on_with_the_gpus_that_are_up(tmp_path):
+    with LocalNodes([{"num_cpus": 2, "num_gpus": 1}]) as nodes:
+        done = run(tmp_path, nodes, "--gpus", "3")
+    assert done.returncode == 0, done.stderr
+    assert "1 of 3 GPUs up" in done.stderr and "going on with 1 of 3 GPUs" in done.stderr

@@ -1,0 +1,43 @@
+"""A run that was brought home is checked against its own journal."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from sweep.errors import AesweepError, RunFolderError
+from sweep.fetching import check_run
+from sweep.journal import Journal
+from sweep.run_folder import RunFolder
+
+
+@pytest.fixture
+def folder(tmp_path) -> RunFolder:
+    """A run with one checkpoint and one picture."""
+    folder = RunFolder.create(tmp_path, "run")
+    with Journal(folder.journal) as journal:
+        for kind, name in (("retrained", "checkpoints/a.safetensors"), ("pictures", "pictures/a.npz")):
+            (folder.root / name).write_bytes(name.encode())
+            found = {"file": name, "sha256": hashlib.sha256(name.encode()).hexdigest()}
+            journal.append(kind, **({"checkpoint": found} if kind == "retrained" else found))
+    return folder
+
+
+def test_whole_run_is_whole(folder):
+    assert check_run(folder.root) == 2
+
+
+@pytest.mark.parametrize("name", ["checkpoints/a.safetensors", "pictures/a.npz"])
+def test_damaged_file_is_told_and_removed_so_that_it_is_brought_again(folder, name):
+    path = folder.root / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(AesweepError, match=f"{name} was damaged, and removed: fetch the run again"):
+        check_run(folder.root)
+    with pytest.raises(AesweepError, match=f"{name} is missing"):
+        check_run(folder.root)
+
+
+def test_folder_without_a_journal_is_no_run(tmp_path):
+    with pytest.raises(RunFolderError, match="is not a run"):
+        check_run(tmp_path)

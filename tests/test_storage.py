@@ -1,0 +1,201 @@
+"""A run in a storage: in order, never behind, one writer, and whole when it is brought elsewhere.
+
+The storages are a local disk, memory, and a real S3 server on loopback.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import fsspec
+import pytest
+
+from sweep.errors import RunFolderError
+from sweep.files import FolderFiles
+from sweep.journal import Journal, read_journal
+from sweep.run_folder import RunFolder
+from sweep.storage import SEGMENTS, Replica, Storage, bring_run, read_segments
+
+BUCKET = "our-runs"
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """The endpoint of an S3 server in this process."""
+    pytest.importorskip("s3fs", reason="NOT RUN: pip install 'aesweep[aws]'")
+    server = pytest.importorskip("moto.server", reason="NOT RUN: pip install 'aesweep[test]'")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    running.start()
+    yield f"http://127.0.0.1:{port}"
+    running.stop()
+
+
+@pytest.fixture(params=["disk", "memory", "s3"])
+def url(request, tmp_path, monkeypatch) -> str:
+    """Of an empty storage."""
+    if request.param == "disk":
+        return str(tmp_path / "storage")
+    if request.param == "memory":
+        return f"memory://{tmp_path.name}"
+    import boto3
+    import s3fs
+
+    endpoint = request.getfixturevalue("s3")
+    for name, value in (("AWS_ENDPOINT_URL", endpoint), ("AWS_DEFAULT_REGION", "us-east-1")):
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "made-up")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    return f"s3://{BUCKET}/{tmp_path.name}"
+
+
+@pytest.fixture
+def folder(tmp_path) -> RunFolder:
+    return RunFolder.create(tmp_path / "runs", "run")
+
+
+def record(folder, replica, *kinds):
+    with Journal(folder.journal, replica.send_journal) as journal:
+        for kind in kinds:
+            journal.append(kind, value=0.1)
+
+
+def test_of_many_who_write_a_new_file_at_once_one_does(url):
+    storage = Storage(url)
+    barrier = threading.Barrier(8)
+
+    def write(number):
+        barrier.wait()
+        return storage.write_new("journal/0", b"%d" % number * 1000)
+
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(write, range(8)))
+    assert done.count(True) == 1
+    assert storage.read("journal/0") == b"%d" % done.index(True) * 1000
+
+
+def test_names_are_relative_and_what_is_removed_is_gone(url):
+    storage = Storage(url)
+    assert storage.names() == []
+    for name in ("states/b.1", "states/a.1", "study.yaml"):
+        storage.write(name, name.encode())
+    assert storage.names() == ["states/a.1", "states/b.1", "study.yaml"]
+    assert storage.names("states") == ["a.1", "b.1"]
+    storage.remove("states/a.1")
+    storage.remove("states/a.1")
+    assert storage.names("states") == ["b.1"]
+
+
+def test_storage_has_every_event_that_the_run_may_rely_on(url, folder):
+    storage = Storage(url)
+    replica = Replica(folder, storage)
+    with Journal(folder.journal, replica.send_journal) as journal:
+        for number in range(6):
+            journal.append("row" if number % 2 else "trial_ended", number=number)
+            if not number % 2:
+                assert read_segments(storage) == folder.journal.read_bytes()
+    assert read_segments(storage) == folder.journal.read_bytes()
+
+
+def test_run_goes_on_elsewhere_where_the_lost_machine_left_it(url, folder, tmp_path):
+    storage = Storage(url)
+    replica = Replica(folder, storage)
+    record(folder, replica, "run_started", "row", "trial_ended")
+    replica.files.write("states/a.3.safetensors", b"state")
+    replica.files.write("checkpoints/b.safetensors", b"model")
+    replica.files.write("states/c.1.safetensors", b"over")
+    replica.files.remove("states/c.1.safetensors")
+    other = RunFolder(tmp_path / "elsewhere" / "run")
+    bring_run(storage, other.root)
+    assert read_journal(other.journal) == read_journal(folder.journal)
+    assert (other.states / "a.3.safetensors").read_bytes() == b"state"
+    assert not (other.states / "c.1.safetensors").exists()
+    record(other, Replica(other, storage), "resumed")
+    assert [event["kind"] for event in read_journal(other.journal)][-1] == "resumed"
+    assert read_segments(storage) == other.journal.read_bytes()
+
+
+def test_driver_that_lost_touch_stops_once_another_has_gone_on(url, folder, tmp_path):
+    storage = Storage(url)
+    replica = Replica(folder, storage)
+    record(folder, replica, "run_started")
+    other = RunFolder(tmp_path / "elsewhere" / "run")
+    bring_run(storage, other.root)
+    record(other, Replica(other, storage), "resumed")
+    with Journal(folder.journal, replica.send_journal) as journal:
+        with pytest.raises(RunFolderError, match="another process has gone on with this run"):
+            journal.append("trial_ended")
+        journal._after_sync = None
+    assert read_segments(storage) == other.journal.read_bytes()
+    with pytest.raises(RunFolderError, match="another run"):
+        Replica(folder, storage)
+
+
+def test_request_that_was_sent_twice_is_no_second_writer(url, folder, monkeypatch):
+    storage = Storage(url)
+    replica = Replica(folder, storage)
+    write_new = storage.write_new
+    monkeypatch.setattr(storage, "write_new", lambda name, content: write_new(name, content) and False)
+    record(folder, replica, "run_started", "trial_ended")
+    assert read_segments(storage) == folder.journal.read_bytes()
+
+
+def test_storage_that_holds_more_than_the_folder_is_not_overwritten(url, folder, tmp_path):
+    storage = Storage(url)
+    record(folder, Replica(folder, storage), "run_started", "trial_ended")
+    with pytest.raises(RunFolderError, match="more of this run"):
+        Replica(RunFolder.create(tmp_path / "others", "run"), storage)
+
+
+def test_missing_segment_is_refused(url, folder):
+    storage = Storage(url)
+    record(folder, Replica(folder, storage), "run_started", "trial_ended", "run_ended")
+    names = storage.names(SEGMENTS)
+    assert len(names) > 2
+    storage.remove(f"{SEGMENTS}/{names[1]}")
+    with pytest.raises(RunFolderError, match="expected a segment from byte"):
+        read_segments(storage)
+
+
+def test_files_follow_the_folder(url, folder):
+    storage = Storage(url)
+    replica = Replica(folder, storage)
+    record(folder, replica, "run_started")
+    for name in ("report.md", "tables/a.csv", ".lock"):
+        FolderFiles(folder.root).write(name, b"first")
+    replica.send_files()
+    (folder.root / "tables" / "a.csv").unlink()
+    folder.report.write_bytes(b"second")
+    replica.send_files()
+    assert [name for name in storage.names() if not name.startswith(SEGMENTS)] == ["report.md"]
+    assert storage.read("report.md") == b"second"
+
+
+def test_name_that_leads_out_of_the_run_is_not_followed(url, folder, tmp_path):
+    storage = Storage(url)
+    record(folder, Replica(folder, storage), "run_started")
+    if url.startswith("s3://"):  # other stores resolve such a name themselves
+        storage.write("states/../../outside", b"planted")
+        with pytest.raises(RunFolderError, match="outside"):
+            bring_run(storage, tmp_path / "elsewhere")
+        assert not (tmp_path / "outside").exists()
+
+
+def test_url_of_nothing_and_a_store_that_cannot_keep_writers_apart_are_refused():
+    with pytest.raises(RunFolderError, match="expected a folder or a URL"):
+        Storage("nothing://bucket")
+
+    class Plain(fsspec.AbstractFileSystem):
+        """A store that looks whether there is a file, and then writes it."""
+
+        protocol = "plain"
+
+    fsspec.register_implementation("plain", Plain, clobber=True)
+    with pytest.raises(RunFolderError, match="cannot keep two writers apart"):
+        Storage("plain://runs")
