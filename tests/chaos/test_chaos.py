@@ -1,4 +1,4 @@
-"""A few faults of the harness, as CI runs them; `make chaos N=500` runs many."""
+"""A few faults of the harness; `make chaos N=500` runs many."""
 
 from __future__ import annotations
 
