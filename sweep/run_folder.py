@@ -148,11 +148,6 @@ def states_among(names: Iterable[str], trial: str) -> list[tuple[int, str]]:
     return sorted(((int(m["epoch"]), m[0]) for m in matches if m and m["trial"] == trial), reverse=True)
 
 
-def state_path(folder: Path, trial: str, epoch: int) -> Path:
-    """The file from which a trial goes on after an epoch."""
-    return folder / state_name(trial, epoch)
-
-
 def state_files(folder: Path, trial: str) -> list[tuple[int, Path]]:
     """The files in a folder from which a trial could go on, as (epoch, path), newest first."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []

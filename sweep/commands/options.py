@@ -23,12 +23,9 @@ address_option = click.option(
     default="http://127.0.0.1:8265",
     help="Of the cluster's dashboard, as `ray dashboard` gives it. [http://127.0.0.1:8265]",
 )
-worker_options = [
+execution_options = [
     workers_option,
     click.option("--address", help="Of a running Ray cluster. [default: this machine alone]"),
-]
-execution_options = [
-    *worker_options,
     click.option(
         "--save-every",
         "save_every_s",

@@ -13,7 +13,7 @@ from data.image_data import ImageData
 from sweep.configuration import Configuration
 from sweep.files import FolderFiles
 from sweep.job import Job
-from sweep.run_folder import state_files, state_path
+from sweep.run_folder import state_files, state_name
 from sweep.training.fit import fit
 from sweep.training.member_file import FOLDER, newest_members, write_members
 
@@ -134,7 +134,7 @@ def test_damaged_newest_state_is_passed_over_for_the_one_before_and_said(tmp_pat
     job = job_in(tmp_path)
     whole = numbers(fit(job_in(tmp_path / "whole"), images))
     killed_after(job, images, 4)
-    path = state_path(tmp_path / "states", job.trial, 4)
+    path = tmp_path / "states" / state_name(job.trial, 4)
     content = path.read_bytes()
     path.write_bytes(DAMAGES[damage](content))
     assert path.read_bytes() != content
@@ -167,7 +167,8 @@ def test_state_of_another_training_is_passed_over(tmp_path, images, field):
     }
     other = dataclasses.replace(job, recorded=3, **({} if field == "images" else {field: changes[field]}))
     if field == "trial":
-        state_path(tmp_path / "states", job.trial, 3).rename(state_path(tmp_path / "states", other.trial, 3))
+        states = tmp_path / "states"
+        (states / state_name(job.trial, 3)).rename(states / state_name(other.trial, 3))
     found = newest_members(other, "0" * 64 if field == "images" else images.sha256)
     assert found.epoch == 0
     assert "another training" in found.rejected[0]
@@ -185,7 +186,7 @@ def test_state_is_read_back_bit_for_bit(tmp_path, images):
         assert (one.step, one.epoch) == (other.step, other.epoch) == (3 * 3, 3)
         for name in ("parameters", "moment1", "moment2"):
             assert torch.equal(getattr(one, name), getattr(other, name))
-    paths = [state_path(tmp_path / part, job.trial, 3) for part in ("states", "again")]
+    paths = [tmp_path / part / state_name(job.trial, 3) for part in ("states", "again")]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
