@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import socket
 
-import grpc
 import requests
 
 from sweep.cluster_file import TOKEN_PATH
 from sweep.errors import AesweepError
 
 LIMIT_S = 8.0  # of each of two steps, so that a dead address is told within 20 s
+# How a client opens HTTP/2, which gRPC speaks: a fixed text and empty settings; the server answers with settings
+# (RFC 9113, 3.4). A channel of the gRPC library would do as well, but closing one has been seen to hang.
+_OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+_SETTINGS = 4
 
 
 def reach_dashboard(address: str) -> None:
@@ -46,14 +49,18 @@ def reach_head(address: str) -> None:
             "from elsewhere, `aesweep submit` sends the study to the cluster"
         )
     try:
-        socket.create_connection((host, int(port)), timeout=LIMIT_S).close()
-        # A head that is frozen still takes connections; it does not say a word on them.
-        with grpc.insecure_channel(address) as channel:
-            grpc.channel_ready_future(channel).result(timeout=LIMIT_S)
-    except (OSError, grpc.FutureTimeoutError) as error:
-        silent = isinstance(error, (TimeoutError, grpc.FutureTimeoutError))
-        reason = f"no answer within {LIMIT_S:g} s" if silent else getattr(error, "strerror", None) or str(error)
+        with socket.create_connection((host, int(port)), timeout=LIMIT_S) as connection:
+            # A head that is frozen still takes connections; it does not say a word on them.
+            connection.sendall(_OPENING)
+            answer = connection.recv(9)
+    except OSError as error:
+        silent = isinstance(error, TimeoutError)
+        reason = f"no answer within {LIMIT_S:g} s" if silent else error.strerror or str(error)
         raise AesweepError(f"--address {address}: no head answers there: {reason}; is the cluster up?") from error
+    if len(answer) < 4 or answer[3] != _SETTINGS:
+        raise AesweepError(
+            f"--address {address}: expected a head of Ray, found another server; is the port the head's?"
+        )
 
 
 def _on_this_machine() -> str:

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent import futures
 
+import grpc
 import pytest
 
 from sweep.cluster import address
@@ -61,6 +63,19 @@ def test_head_that_says_nothing_is_told(silent, monkeypatch):
 def test_head_that_is_not_there_is_told(closed):
     with pytest.raises(AesweepError, match=f"127.0.0.1:{closed}: no head answers there"):
         reach_head(f"127.0.0.1:{closed}")
+
+
+def test_server_that_is_no_head_is_told():
+    with answering(200) as url, pytest.raises(AesweepError, match="expected a head of Ray, found another server"):
+        reach_head(url.removeprefix("http://"))
+
+
+def test_grpc_server_is_reached():
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    reach_head(f"127.0.0.1:{port}")
+    server.stop(None)
 
 
 @pytest.mark.parametrize("text", ["ray://127.0.0.1:10001", "127.0.0.1", "127.0.0.1:port", ":1"])
