@@ -1,0 +1,334 @@
+"""How large a cluster one driver keeps busy: the driver's cost of a trial and of a row, with nothing trained.
+
+Everything in the driver's process is real: Ray Tune's controller, the scheduler, ASHA, the recorder and the journal on
+disk. Two things can stand on the other side:
+
+- simulated: trials without processes, whose next row is always there. So the driver is the bottleneck at any number of
+  live trials, and what Ray takes to carry a row between processes is missing.
+- carried: real trial processes that ask real trainer actors, which answer at once instead of training. So carrying is
+  counted, and the number of processes is limited by this machine.
+
+    python tests/benchmarks/bench_scaling.py [--gpus 16 128 1024] [--processes 4 8 16]
+
+Each line is a run in a process of its own, in which all trials are live before the first row is taken. Prints a
+markdown table on stdout; nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import yaml
+from bench_cpu import ROOT, machine
+
+TRIALS_PER_GPU = 16
+EPOCHS, RUNG = 4, 2  # every trial trains up to the rung, one in two beyond it
+ROW_ON_GPU_S = 469 * 28e-6 / 0.6  # an epoch of 60,000 images by 128 on an H200 at 60 % of its fp32 floor; assumed
+
+
+def row(trial: str, epoch: int) -> dict[str, Any]:
+    """A row such as a trainer gives, from the trial's name alone."""
+    error = (1 + zlib.crc32(trial.encode()) / 2**32) / (100 * epoch)
+    return {
+        "epoch": epoch, "loss": error, "training_mse": error, "validation_mse": error, "validation_psnr_db": 20.0,
+        "per_seed": [error], "learning_rate": 1e-3, "diverged": False, "seconds": 0.02, "held_seconds": 0.02,
+    }  # fmt: skip
+
+
+# What Tune asks an actor itself: its process and host, for trials without a row.
+HANDLE = SimpleNamespace(get_auto_filled_metrics=SimpleNamespace(remote=lambda **_: {}))
+
+
+class SimulatedActors:
+    """Stands in for `RayActorManager`: an actor starts at once, and each of its tasks is done when it is looked at."""
+
+    def __init__(self, resource_manager: Any):
+        self._pending: dict[Any, None] = {}
+        self._live_actors_to_ray_actors_resources: dict[Any, tuple[Any, None]] = {}
+        self._jobs: dict[Any, Any] = {}
+        self._tasks: collections.deque = collections.deque()
+        self._epochs: collections.Counter = collections.Counter()
+        self.watch = Watch()
+
+    num_pending_actors = property(lambda self: len(self._pending))
+    num_live_actors = property(lambda self: len(self._live_actors_to_ray_actors_resources))
+    num_total_actors = property(lambda self: self.num_pending_actors + self.num_live_actors)
+    num_actor_tasks = property(lambda self: len(self._tasks))
+
+    def add_actor(self, cls: Any, kwargs: dict[str, Any], resource_request: Any, **callbacks: Any) -> Any:
+        from ray.air.execution._internal.tracked_actor import TrackedActor
+
+        actor = TrackedActor(uuid.uuid4().int, **callbacks)
+        self._jobs[actor] = kwargs["config"]["job"]
+        self._pending[actor] = None
+        return actor
+
+    def next(self, timeout: float) -> bool:
+        if self._pending:
+            actor = next(iter(self._pending))
+            del self._pending[actor]
+            self._live_actors_to_ray_actors_resources[actor] = (HANDLE, None)
+            actor._on_start(actor)
+            return True
+        if not self._tasks:
+            return False
+        actor, method, arguments, on_result = self._tasks.popleft()
+        if actor not in self._live_actors_to_ray_actors_resources or on_result is None:
+            return True
+        if method == "train":
+            on_result(actor, self._result(actor))
+        else:
+            if method == "reset":
+                self._jobs[actor] = arguments[0]["job"]
+                self._epochs[actor] = 0
+            on_result(actor, True)
+        return True
+
+    def _result(self, actor: Any) -> dict[str, Any]:
+        job = self._jobs[actor]
+        self._epochs[actor] += 1
+        epoch = self._epochs[actor]
+        self.watch.see(self.num_live_actors)
+        own = {
+            "done": False, "training_iteration": epoch, "time_total_s": 0.02 * epoch, "time_this_iter_s": 0.02,
+            "timestamp": int(time.time()), "pid": 1, "hostname": "node", "node_ip": "127.0.0.1",
+            "time_since_restore": 0.02 * epoch, "iterations_since_restore": epoch, "config": {"job": job},
+        }  # fmt: skip
+        return {**row(job.trial, epoch), **own}
+
+    def schedule_actor_task(
+        self, tracked_actor: Any, method_name: str, args: tuple = (), kwargs: Any = None, on_result: Any = None,
+        on_error: Any = None, _return_future: bool = False,
+    ) -> Any:  # fmt: skip
+        self._tasks.append((tracked_actor, method_name, args, on_result))
+        return SimpleNamespace() if _return_future else None
+
+    def clear_actor_task_futures(self, tracked_actor: Any) -> None:
+        pass  # none is on its way: a task is scheduled when the one before it is done
+
+    def remove_actor(self, tracked_actor: Any, kill: bool = False, stop_future: Any = None) -> bool:
+        self._pending.pop(tracked_actor, None)
+        was_live = self._live_actors_to_ray_actors_resources.pop(tracked_actor, None) is not None
+        if was_live and tracked_actor._on_stop:
+            tracked_actor._on_stop(tracked_actor)
+        return was_live
+
+    def is_actor_started(self, tracked_actor: Any) -> bool:
+        return tracked_actor in self._live_actors_to_ray_actors_resources
+
+    def is_actor_failed(self, tracked_actor: Any) -> bool:
+        return False
+
+    def get_live_actors_resources(self) -> dict[str, float]:
+        return {}
+
+    def cleanup(self) -> None:
+        self._live_actors_to_ray_actors_resources.clear()
+
+
+class Watch:
+    """Times of the rows that come while all trials are live."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[float, float]] = []
+        self._most = 0
+
+    def see(self, num_live: int) -> None:
+        """A row is about to be taken."""
+        self._most = max(self._most, num_live)
+        if num_live == self._most:
+            self.rows.append((time.perf_counter(), time.process_time()))
+
+
+class InstantTrainer:
+    """Stands in for `sweep.cluster.trainer.Trainer`: rows at once, of nothing."""
+
+    def __init__(self) -> None:
+        self._epochs: dict[str, int] = {}
+
+    async def join(self, job: Any, attempt: str, images: list[Any], files: Any) -> None:
+        self._epochs[job.trial] = 0
+
+    async def next_row(self, trial: str, attempt: str) -> dict[str, Any]:
+        self._epochs[trial] += 1
+        return row(trial, self._epochs[trial])
+
+    async def leave(self, trial: str, attempt: str) -> None:
+        self._epochs.pop(trial, None)
+
+
+def study(num_trials: int, num_trainers: int, trials_per_trainer: int, epochs: int, rung: int) -> dict[str, Any]:
+    return {
+        "name": "scaling",
+        "datasets": ["digits"],
+        "resources": {"trainers": num_trainers, "gpus_per_trainer": 0, "trials_per_trainer": trials_per_trainer},
+        "stages": {
+            "search": {
+                "space": {"hidden_layers": [16], "latent_dim": 4, "learning_rate": {"log_uniform": [1e-3, 1e-2]}},
+                "table": {"rows": "latent_dim"},
+                "samples": num_trials,
+                "epochs": epochs,
+                "asha": {"grace_period": rung, "reduction_factor": 2},
+                "retraining": {"of": "none"},
+            }
+        },
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of one run. Of a row: while all trials are live. Of a trial: all the rest of the search."""
+
+    kind: str
+    num_trials: int
+    num_rows: int
+    rows_per_s: float
+    row_cpu_s: float
+    trial_s: float
+    trial_cpu_s: float
+    peak_bytes: int
+
+
+def measure(kind: str, num_trials: int) -> Cost:
+    """Runs a search in this process, whose peak memory is then that of a driver."""
+    from ray.tune.execution import tune_controller
+    from rich.console import Console
+
+    import sweep.cluster.trainer as trainer
+    import sweep.run as run_module
+    from sweep.cluster.runner import Cluster
+    from sweep.cluster.scheduler import RecordingScheduler
+    from sweep.inputs import load_images
+    from sweep.interruption import Interruption
+    from sweep.progress import Progress
+    from sweep.run_folder import RunFolder
+    from sweep.study_file import load_study
+
+    is_simulated = kind == "simulated"
+    watch = Watch()
+    if is_simulated:
+        managers = []
+
+        def manager(resource_manager: Any) -> SimulatedActors:
+            managers.append(SimulatedActors(resource_manager))
+            managers[-1].watch = watch
+            return managers[-1]
+
+        tune_controller.RayActorManager = manager
+        Cluster._started_trainers = lambda self, resources: []
+        Cluster._check_room = lambda self, resources: None
+        num_trainers, per_trainer, epochs, rung = num_trials // TRIALS_PER_GPU, TRIALS_PER_GPU, EPOCHS, RUNG
+    else:
+        trainer.Trainer = InstantTrainer
+        taken = RecordingScheduler.on_trial_result
+
+        def on_trial_result(self: Any, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+            watch.see(len(controller._running_trials))
+            return taken(self, controller, trial, result)
+
+        RecordingScheduler.on_trial_result = on_trial_result
+        num_trainers, per_trainer, epochs, rung = 2, -(-num_trials // 2), 4_000 // num_trials, 2_000 // num_trials
+    with tempfile.TemporaryDirectory(prefix="bench", dir="/tmp") as folder:
+        path = Path(folder) / "scaling.yaml"
+        path.write_text(yaml.safe_dump(study(num_trials, num_trainers, per_trainer, epochs, rung)))
+        loaded = load_study(path)
+        run = run_module.Run(
+            loaded,
+            RunFolder.create(Path(folder), "run"),
+            load_images(loaded, None, download=False),
+            progress=Progress(Console(stderr=True), quiet=True),
+            interruption=Interruption(),
+            num_workers=2,
+        )
+        spent = {}
+        search = run_module.Run._search
+
+        def timed(*arguments: Any) -> None:
+            before = time.perf_counter(), time.process_time()
+            search(*arguments)
+            spent.update(s=time.perf_counter() - before[0], cpu_s=time.process_time() - before[1])
+
+        run_module.Run._search = timed
+        run.execute(["bench_scaling"])
+        events = [json.loads(line) for line in (Path(folder) / "run" / "journal.jsonl").read_text().splitlines()]
+    num_rows = sum(event["kind"] == "row" for event in events)
+    ended = sum(event["kind"] == "trial_ended" for event in events)
+    if ended != num_trials or not watch.rows:
+        raise SystemExit(f"expected {num_trials} trials to end and rows of them, found {ended} and {len(watch.rows)}")
+    (first, first_cpu), (last, last_cpu) = watch.rows[0], watch.rows[-1]
+    each, each_cpu = ((last - first) / (len(watch.rows) - 1), (last_cpu - first_cpu) / (len(watch.rows) - 1))
+    return Cost(
+        kind,
+        num_trials,
+        num_rows,
+        1 / each,
+        each_cpu,
+        (spent["s"] - num_rows * each) / num_trials,
+        (spent["cpu_s"] - num_rows * each_cpu) / num_trials,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+
+
+def table(costs: list[Cost]) -> str:
+    lines = [
+        "| trials | live trials | GPUs | rows | rows a second | driver's CPU a row, ms | a trial, ms "
+        "| driver's CPU a trial, ms | driver's peak memory, MB | GPUs kept busy |",
+        "|---|" + "--:|" * 9,
+    ]
+    for cost in costs:
+        cells = [
+            cost.kind,
+            f"{cost.num_trials:,}",
+            f"{cost.num_trials // TRIALS_PER_GPU:,}" if cost.kind == "simulated" else "",
+            f"{cost.num_rows:,}",
+            f"{cost.rows_per_s:,.0f}",
+            f"{1e3 * cost.row_cpu_s:.2f}",
+            f"{1e3 * cost.trial_s:.1f}",
+            f"{1e3 * cost.trial_cpu_s:.1f}",
+            f"{cost.peak_bytes / 1e6:,.0f}",
+            f"{cost.rows_per_s * ROW_ON_GPU_S:.0f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--gpus", type=int, nargs="*", default=[16, 128, 1024], help="of the simulated clusters")
+    parser.add_argument("--processes", type=int, nargs="*", default=[4, 8, 16], help="trial processes on this machine")
+    parser.add_argument("--one", nargs=2, metavar=("KIND", "TRIALS"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(dataclasses.asdict(measure(arguments.one[0], int(arguments.one[1])))))
+        return
+    wanted = [("simulated", TRIALS_PER_GPU * gpus) for gpus in arguments.gpus]
+    wanted += [("carried", processes) for processes in arguments.processes]
+    costs = []
+    for kind, num_trials in wanted:
+        command = [sys.executable, __file__, "--one", kind, str(num_trials)]
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "RAY_USAGE_STATS_ENABLED": "0"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{kind}, {num_trials} trials: {done.stderr[-3000:]}")
+        costs.append(Cost(**json.loads(done.stdout.splitlines()[-1])))
+        print(f"{kind}, {num_trials} trials: load averages {os.getloadavg()}", file=sys.stderr, flush=True)
+    print(f"{machine()}\nA GPU is taken to give a row every {1e3 * ROW_ON_GPU_S:.0f} ms.\n")
+    print(table(costs))
+
+
+if __name__ == "__main__":
+    main()
