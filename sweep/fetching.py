@@ -14,11 +14,20 @@ from sweep.run_folder import RunFolder
 
 def named_files(events: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """The files that a journal names, with the SHA-256 that it has of them: winners' checkpoints and pictures."""
+    models: dict[str, dict[str, Any]] = {}
+    winners: dict[tuple[str, ...], str | None] = {}
     for event in events:
+        if event["kind"] in ("row", "retrained") and event.get("checkpoint"):
+            models[event["trial"]] = event["checkpoint"]
         if event["kind"] == "retrained":
             yield event["checkpoint"]["file"], event["checkpoint"]["sha256"]
         elif event["kind"] == "pictures":
             yield event["file"], event["sha256"]
+        elif event["kind"] == "cell_winner":  # after an extension there may be another
+            winners[event["stage"], event["dataset"], str(event["cell"])] = event["trial"]
+    for found in (models.get(trial) for trial in winners.values()):
+        if found:
+            yield found["file"], found["sha256"]
 
 
 def check_run(root: Path) -> int:

@@ -30,7 +30,7 @@ class Job:
         validation_images: size of the validation subset; None for all.
         precision: "fp32", "tf32" or "bf16" matrix products.
         cell: axis name to value, where the trial stands in its stage's table.
-        checkpoint: name of the file that a retraining writes; None in a search.
+        checkpoint: name of the file for the trained model; None for none.
         states: name of the folder for what a killed training goes on from; None to keep nothing.
         state_interval_s: time between two of these states.
         rungs: epochs after which one is kept in any case.

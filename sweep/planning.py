@@ -32,6 +32,7 @@ class StagePlan:
         epochs_expected: if each rung kept one in `reduction_factor` of a cell, and at least one.
         seconds: expected, on the workers given.
         state_bytes: the most that the states of trials under training take on the disk, one trial a worker.
+        checkpoint_bytes: of the best model in each cell, which stays.
         packs: which trials share packs.
     """
 
@@ -43,6 +44,7 @@ class StagePlan:
     epochs_expected: int
     seconds: float
     state_bytes: int
+    checkpoint_bytes: int
     packs: list[PackPlan]
 
 
@@ -77,7 +79,10 @@ def plan_study(
             slowest[name, dataset] = max(cost, key=cost.get)
         full, expected, seconds = _stage_cost(study, stage, jobs, sizes, timer)
         num_cells = len({(job.dataset, job.cell) for job in jobs})
-        models = [model_bytes(job.configuration, sizes[job.dataset][1]) for job in jobs]
+        models: dict[tuple, int] = {}
+        for job in jobs:
+            num_bytes = model_bytes(job.configuration, sizes[job.dataset][1])
+            models[job.rivals] = max(num_bytes, models.get(job.rivals, 0))
         plans.append(
             StagePlan(
                 stage=name,
@@ -87,7 +92,8 @@ def plan_study(
                 epochs_without_stopping=full,
                 epochs_expected=expected,
                 seconds=round(seconds / num_workers, 1),
-                state_bytes=num_workers * stage.seeds * _STATE_MODELS * max(models),
+                state_bytes=num_workers * stage.seeds * _STATE_MODELS * max(models.values()),
+                checkpoint_bytes=sum(models.values()),
                 packs=plan_packs(jobs, study.resources, _training_sizes(study, stage, sizes)),
             )
         )

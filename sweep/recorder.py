@@ -114,7 +114,10 @@ class Recorder:
             self._record("memory_short", trial=job.trial, epoch=epoch, **fields)
         if epoch > recorded:
             self._failures[job.trial] = 0
-            self._record("row", trial=job.trial, **{name: result[name] for name in ROW_FIELDS if name in result})
+            fields = {name: result[name] for name in ROW_FIELDS if name in result}
+            if job.purpose == "search" and "checkpoint/file" in result:
+                fields["checkpoint"] = _checkpoint(result)
+            self._record("row", trial=job.trial, **fields)
         if result["diverged"]:
             self._diverge(job)
         elif epoch >= job.epochs:
@@ -206,5 +209,9 @@ class Recorder:
             test_ssim=result["test/ssim"],
             epochs=result["epoch"],
             seconds=self._held(job),
-            checkpoint={name: result[f"checkpoint/{name}"] for name in ("file", "sha256", "num_bytes")},
+            checkpoint=_checkpoint(result),
         )
+
+
+def _checkpoint(result: dict[str, Any]) -> dict[str, Any]:
+    return {name: result[f"checkpoint/{name}"] for name in ("file", "sha256", "num_bytes")}

@@ -82,7 +82,6 @@ def retrainings(study: Study, events: list[dict[str, Any]], folder: RunFolder) -
             training_images=None,
             validation_images=None,
             precision=study.precision,
-            checkpoint=f"checkpoints/{trial}.safetensors",
         )
         found.append(Retraining(job, winners))
     return found

@@ -21,6 +21,7 @@ from sweep.environment import describe_environment
 from sweep.errors import JournalError
 from sweep.extension import has_ended, opening_events, segments, since_extended
 from sweep.files import FolderFiles
+from sweep.housekeeping import CHECKPOINTS, STATES, Housekeeping
 from sweep.inputs import describe_images, read_reference
 from sweep.interruption import Interruption
 from sweep.job import Job
@@ -41,7 +42,7 @@ from sweep.resume import (
     unrecorded_seconds,
 )
 from sweep.retrain import Retraining, retrainings
-from sweep.run_folder import RunFolder, state_files, write_whole
+from sweep.run_folder import RunFolder, write_whole
 from sweep.storage import Replica
 from sweep.study import Study
 from sweep.winners import winner_events
@@ -89,6 +90,7 @@ class Run:
         self._replica = replica
         self._files = replica.files if replica else FolderFiles(folder.root.resolve())
         self._journal = Journal(folder.journal, replica.send_journal if replica else None)
+        self._housekeeping = Housekeeping(self._files, self._events)
 
     def execute(self, command: list[str]) -> Outcome:
         """Runs every stage, retrains the winners and records everything; the report is the caller's to write.
@@ -170,7 +172,8 @@ class Run:
     def _finish(self, retry: bool = False) -> Outcome:
         """Everything that the journal does not hold yet."""
         started = time.monotonic()
-        with self._started_cluster() as cluster:
+        with Cluster(self._images, self._files, *self._workers, note=self._folder.scratch) as cluster:
+            self._interruption.install()
             if self._workers[1] is not None:
                 told = self._progress.say, self._interruption.requested
                 cluster.wait_for_gpus(self._study.resources, *self._gpus, *told)
@@ -185,20 +188,13 @@ class Run:
         self._record("run_ended", status=outcome.status, seconds=round(time.monotonic() - started, 3))
         return outcome
 
-    def _started_cluster(self) -> Cluster:
-        cluster = Cluster(self._images, self._files, *self._workers, note=self._folder.scratch)
-        self._interruption.install()
-        return cluster
-
     def _record(self, kind: str, **fields: Any) -> dict[str, Any]:
         if self._replica and kind in ("run_started", "pictures"):
             self._replica.send_files()  # before the record speaks of them
         event = self._journal.append(kind, **fields)
         self._events.append(event)
         self._progress.follow(event)
-        if kind == "trial_ended" and fields["status"] != "interrupted":
-            for _, path in state_files(self._folder.states, fields["trial"]):
-                self._files.remove(f"{self._folder.states.name}/{path.name}")
+        self._housekeeping.follow(event)
         return event
 
     def _record_missing(self, expected: Iterable[tuple[str, dict[str, Any]]], events: list[dict[str, Any]]) -> None:
@@ -308,7 +304,8 @@ class Run:
         jobs = [
             dataclasses.replace(
                 job,
-                states=self._folder.states.name,
+                checkpoint=f"{CHECKPOINTS}/{job.trial}.safetensors",
+                states=STATES,
                 state_interval_s=self._state_interval_s,
                 recorded=standing[job.trial].epochs,
             )

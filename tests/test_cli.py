@@ -128,6 +128,7 @@ def test_plan_shows_stages_and_retraining_for_people_and_scripts(small_study, wr
     # 64-32-16-8-16-32-64: the largest model of the grid, in fp32; two states of three tensors for each worker.
     parameters = (64 * 32 + 32) + (32 * 16 + 16) + (16 * 8 + 8) + (8 * 16 + 16) + (16 * 32 + 32) + (32 * 64 + 64)
     assert architecture["state_bytes"] == 4 * parameters * 3 * 2 * values["num_workers"]
+    assert 4 * parameters < architecture["checkpoint_bytes"] < 4 * 4 * parameters  # a model for each of four cells
     assert 0 < values["retraining"]["checkpoint_bytes"] <= 4 * 4 * parameters
 
 

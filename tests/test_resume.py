@@ -92,6 +92,7 @@ def toy_row(job, epoch, diverging):
         row |= {"validation_mse": value, "validation_psnr_db": -value, "per_seed": [value]}
     elif epoch == job.epochs:
         row |= {"test/mse": value, "test/psnr_db": -value, "test/ssim": value}
+    if epoch == job.epochs:
         row |= {"checkpoint/file": job.checkpoint, "checkpoint/num_bytes": len(job.trial)}
         row |= {"checkpoint/sha256": hashlib.sha256(job.trial.encode()).hexdigest()}
     return row
@@ -155,11 +156,16 @@ def record(events) -> list[dict]:
     ]
 
 
+def models(folder) -> list[str]:
+    """The trials whose models are kept."""
+    return sorted(path.stem for path in folder.checkpoints.iterdir())
+
+
 def cut(folder, lines, number):
     """A copy of a run that was killed after so many events; for most numbers in the midst of writing the next."""
     folder.root.mkdir(parents=True)
     for event in map(json.loads, lines[:number]):
-        if event["kind"] == "retrained":
+        if "checkpoint" in event:
             FolderFiles(folder.root).write(event["checkpoint"]["file"], event["trial"].encode())
     folder.journal.write_bytes(b"".join(lines[:number]) + b"".join(lines[number:])[: number % 40])
 
@@ -174,6 +180,10 @@ def test_run_killed_between_any_two_events_has_the_record_that_it_would_have_had
     whole = RunFolder(tmp_path / "whole")
     events = finished(study, whole, images)
     assert {event["kind"] for event in events} > {"baseline", "pictures", "retrained", "stage_winner", "decision"}
+    # The best of each cell, and every retraining.
+    winners = {event["trial"] for event in events if event["kind"] in ("cell_winner", "retrained")}
+    expected = sorted(trial for trial in winners if trial)
+    assert models(whole) == expected
     lines = whole.journal.read_bytes().splitlines(keepends=True)
     for number in range(1, len(lines)):
         folder = RunFolder(tmp_path / f"{number}")
@@ -183,6 +193,7 @@ def test_run_killed_between_any_two_events_has_the_record_that_it_would_have_had
         assert record(resumed) == record(events), f"killed after {events[number - 1]}"
         assert outcome.status == resumed[-1]["status"] == events[-1]["status"]
         assert sum(event["kind"] == "resumed" for event in resumed) == 1
+        assert models(folder) == expected
 
 
 def test_journal_cut_at_any_byte_is_resumed_or_refused_and_never_a_new_run(study, tmp_path, images):

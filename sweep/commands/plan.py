@@ -57,5 +57,5 @@ def show_plan(study: Study, data_dir: str | None, download: bool, workers: int |
     click.echo(f"\n{packs_table(stages)}")
     click.echo(f"\nabout {duration(total)} with {num_workers} workers, from steps timed on this machine")
     states = max(stage.state_bytes for stage in stages)
-    checkpoints = retraining["checkpoint_bytes"]
-    click.echo(f"on the disk at most {size(states)} of states while it trains, {size(checkpoints)} of winners after it")
+    models = sum(stage.checkpoint_bytes for stage in stages) + retraining["checkpoint_bytes"]
+    click.echo(f"on the disk at most {size(states)} of states while it trains, and {size(models)} of models that stay")

@@ -82,9 +82,9 @@ class Trainee:
             epoch (1-based), loss (the objective), training_mse, learning_rate, seconds (of training), held_seconds
             (of the device, with evaluation), diverged; in a search also validation_mse, validation_psnr_db and per_seed
             (the validation MSE of each seed). With several seeds, numbers are means over them, and times sums. The last
-            row of a retraining holds `test` (mse, psnr_db, ssim) and `checkpoint` (file, sha256, num_bytes), the first
-            row of a job that goes on `continued` (epoch, rejected). For a denoiser (noise variance above 0) every error
-            is that of the denoised image against the clean one.
+            row holds `checkpoint` (file, sha256, num_bytes) of the first seed's model, and of a retraining also `test`
+            (mse, psnr_db, ssim); the first row of a job that goes on `continued` (epoch, rejected). For a denoiser
+            (noise variance above 0) every error is that of the denoised image against the clean one.
         """
         started = time.perf_counter()
         job, mine = self.job, [results[key] for key in self.keys]
@@ -107,10 +107,15 @@ class Trainee:
         judged = (row[name] for name in ("loss", "training_mse", "validation_mse") if name in row)
         row["diverged"] = row["diverged"] or not all(math.isfinite(value) for value in judged)
         self.done = row["diverged"] or self.epoch == job.epochs
-        if self.epoch == job.epochs and job.purpose == "retraining" and not row["diverged"]:
-            test = self._images.test
-            row["test"] = self._errors(self.keys[0], to_float(test.reshape(len(test), -1)), "test", test.shape[1:])
-            row["checkpoint"] = self._checkpoint()
+        if self.epoch == job.epochs and not row["diverged"]:
+            if job.purpose == "retraining":
+                test = self._images.test
+                row["test"] = self._errors(self.keys[0], to_float(test.reshape(len(test), -1)), "test", test.shape[1:])
+                row["checkpoint"] = self._checkpoint()
+            elif job.checkpoint:
+                # A search goes on without it, also where the disk is full.
+                with contextlib.suppress(OSError):
+                    row["checkpoint"] = self._checkpoint()
         if job.recorded and self.epoch == self._begin.epoch + 1:
             row["continued"] = {"epoch": self._begin.epoch, "rejected": self._begin.rejected}
         due = is_due(job, self.epoch, time.monotonic() - self._kept_at)

@@ -248,7 +248,7 @@ class Campaign:
         found = violations(events, study, undisturbed_rows)
         found += [f"left behind: {path}" for path in self.run.glob("states/*")]
         if self._whole is not None:
-            found += differences(self.run, self._whole)
+            found += differences(self.run, self._whole, self.result.faults["disk full"] > 0)
         self.result.found += found
         self.result.recoveries_s += recoveries(events)
         if found:
@@ -278,12 +278,19 @@ def recoveries(events: list[dict]) -> list[float]:
     return found
 
 
-def differences(run: Path, whole: Path) -> list[str]:
-    """How a run differs from an undisturbed one, but for times and for what tells of the disturbance."""
+def differences(run: Path, whole: Path, was_full: bool) -> list[str]:
+    """How a run differs from an undisturbed one, but for times and for what tells of the disturbance.
+
+    Where the disk `was_full`, the models of a search's best trials may be missing.
+    """
     found = []
     events, others = read_journal(run / "journal.jsonl"), read_journal(whole / "journal.jsonl")
     views: dict[str, Callable[[list[dict]], object]] = {
-        "rows": lambda journal: {(e["trial"], e["epoch"]): _plain(e) for e in journal if e["kind"] == "row"},
+        "rows": lambda journal: {
+            (e["trial"], e["epoch"]): {**_plain(e), "checkpoint": None if was_full else e.get("checkpoint")}
+            for e in journal
+            if e["kind"] == "row"
+        },
         "decisions": lambda journal: [_plain(e) for e in journal if e["kind"] == "decision"],
         "ends": lambda journal: {e["trial"]: (e["status"], e["epochs"]) for e in journal if e["kind"] == "trial_ended"},
         "results": lambda journal: {
@@ -297,7 +304,11 @@ def differences(run: Path, whole: Path) -> list[str]:
         found.append("another report")
     for part in ("checkpoints", "pictures", "figures"):
         files, expected = (
-            {p.relative_to(folder): p.read_bytes() for p in (folder / part).rglob("*") if p.is_file()}
+            {
+                path.relative_to(folder): path.read_bytes()
+                for path in (folder / part).rglob("*")
+                if path.is_file() and not (was_full and part == "checkpoints" and path.name[:10] != "retraining")
+            }
             for folder in (run, whole)
         )
         found += [f"{name} differs" for name in files.keys() | expected.keys() if files.get(name) != expected.get(name)]

@@ -50,8 +50,10 @@ def job_in(folder, purpose="search", seeds=(1, 2), **fields) -> Job:
 
 
 def numbers(rows) -> list[dict]:
+    left_out = ("seconds", "held_seconds", "continued", "checkpoint")
     return [
-        {name: value for name, value in row.items() if name not in ("seconds", "held_seconds", "continued")}
+        {name: value for name, value in row.items() if name not in left_out}
+        | {"model": row.get("checkpoint", {}).get("sha256")}
         for row in rows
     ]
 
