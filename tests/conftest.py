@@ -70,6 +70,14 @@ def ieee_arithmetic():
         sys.modules["torch"].set_flush_denormal(False)
 
 
+@pytest.fixture(scope="session")
+def images():
+    """What `tests.tiny_jobs.tiny_job` trains on."""
+    from tests.tiny_jobs import tiny_images
+
+    return tiny_images()
+
+
 @pytest.fixture
 def small_study() -> dict[str, Any]:
     """Plain values of a small, valid study; a copy that a test may change."""
