@@ -14,6 +14,7 @@ import click
 
 from data.image_data import DataError
 from sweep.commands.cluster import doctor, fetch, logs, stop, submit
+from sweep.commands.data import data
 from sweep.commands.look import report, status
 from sweep.commands.plan import plan
 from sweep.commands.reconstruct import reconstruct
@@ -51,7 +52,10 @@ def commands() -> None:
     """One autoencoder study file in, a finished report out."""
 
 
-for _command in (plan, run, resume, status, report, retrain, extend, reconstruct, doctor, submit, logs, stop, fetch):
+for _command in (
+    *(plan, run, resume, status, report, retrain, extend, reconstruct),
+    *(doctor, submit, logs, stop, fetch, data),
+):
     commands.add_command(_command)
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -68,14 +68,14 @@ class Execution:
         self._progress = Progress(Console(stderr=True, highlight=False), quiet)
         self._interruption = Interruption()
 
-    def run(self, study: Study, images: dict[str, ImageData]) -> Run:
-        """The run, as it stands in its folder."""
+    def run(self, study: Study, images: dict[str, ImageData], events: list[dict[str, Any]]) -> Run:
+        """The run, as far as its journal's events say."""
         from sweep.run import Run
 
         if self._storage is not None:
             self._replica = replica_of(self._folder, self._storage)
         followed = {"progress": self._progress, "interruption": self._interruption}
-        return Run(study, self._folder, images, replica=self._replica, **followed, **self._settings)
+        return Run(study, self._folder, images, events, replica=self._replica, **followed, **self._settings)
 
     def follow(self, execute: Callable[[], Outcome]) -> None:
         """Executes, writes the report, says how it ended, and exits accordingly."""

@@ -25,7 +25,7 @@ from sweep.housekeeping import CHECKPOINTS, STATES, Housekeeping
 from sweep.inputs import describe_images, read_reference
 from sweep.interruption import Interruption
 from sweep.job import Job
-from sweep.journal import Journal, read_journal
+from sweep.journal import Journal
 from sweep.outcome import Outcome, outcome_of
 from sweep.progress import Progress
 from sweep.recorder import Recorder
@@ -55,6 +55,7 @@ class Run:
         study: what to run.
         folder: the run's, held against other writers.
         images: the study's data sets.
+        events: what the journal holds; none where the run is new.
         progress: follows the events.
         interruption: asked whether to stop.
         num_workers: trials at once on this machine.
@@ -69,6 +70,7 @@ class Run:
         study: Study,
         folder: RunFolder,
         images: dict[str, ImageData],
+        events: list[dict[str, Any]],
         *,
         progress: Progress,
         interruption: Interruption,
@@ -86,7 +88,7 @@ class Run:
         self._interruption = interruption
         self._workers, self._gpus = (num_workers, address), (num_gpus, gpu_wait_s)
         self._state_interval_s = state_interval_s
-        self._events = read_journal(folder.journal) if folder.journal.exists() else []
+        self._events = list(events)
         self._replica = replica
         self._files = replica.files if replica else FolderFiles(folder.root.resolve())
         self._journal = Journal(folder.journal, replica.send_journal if replica else None)
@@ -313,12 +315,8 @@ class Run:
         ]
         jobs = [job for job in jobs if recorder.open(job)]
         if jobs:
-            cluster.train(
-                jobs,
-                recorder=recorder,
-                resources=self._study.resources,
-                stop_requested=self._interruption.requested,
-            )
+            stop_requested = self._interruption.requested
+            cluster.train(jobs, recorder=recorder, resources=self._study.resources, stop_requested=stop_requested)
 
 
 def _ended(job: Job, standing: dict[str, Standing], retry: bool = False) -> bool:

@@ -1,8 +1,9 @@
-"""Study files that tests write and change."""
+"""Study files that tests write and change, and an S3 server on loopback."""
 
 from __future__ import annotations
 
 import copy
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,14 @@ def ieee_arithmetic():
         sys.modules["torch"].set_flush_denormal(False)
 
 
+@pytest.fixture(scope="session")
+def images():
+    """What `tests.tiny_jobs.tiny_job` trains on."""
+    from tests.tiny_jobs import tiny_images
+
+    return tiny_images()
+
+
 @pytest.fixture
 def small_study() -> dict[str, Any]:
     """Plain values of a small, valid study; a copy that a test may change."""
@@ -85,3 +94,31 @@ def write_study(tmp_path: Path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """The endpoint of an S3 server in this process."""
+    pytest.importorskip("s3fs", reason="NOT RUN: pip install 'aesweep[aws]'")
+    server = pytest.importorskip("moto.server", reason="NOT RUN: pip install 'aesweep[test]'")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    running.start()
+    yield f"http://127.0.0.1:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def bucket(s3, monkeypatch) -> str:
+    """The URL of a bucket there."""
+    import boto3
+    import s3fs
+
+    for name, value in (("AWS_ENDPOINT_URL", s3), ("AWS_DEFAULT_REGION", "us-east-1"), ("NO_PROXY", "127.0.0.1")):
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "made-up")
+    s3fs.S3FileSystem.clear_instance_cache()
+    boto3.client("s3").create_bucket(Bucket="our-runs")
+    return "s3://our-runs"

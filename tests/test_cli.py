@@ -23,7 +23,7 @@ def call(*arguments: object):
 
 def test_help_names_every_command():
     text = call("--help").stdout
-    names = ("plan", "run", "resume", "report", "retrain", "extend", "status", "reconstruct")
+    names = ("plan", "run", "resume", "report", "retrain", "extend", "status", "reconstruct", "data")
     assert all(name in text for name in names)
 
 

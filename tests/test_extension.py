@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from sweep.cli import commands
 from sweep.errors import JournalError, StudyError
 from sweep.extension import asked_for
 from sweep.journal import read_journal
@@ -154,3 +156,26 @@ def test_samples_are_counted_from_the_last_extension(small_study, write_study):
     events = [{"kind": "extended", "seq": 9, "stages": {"architecture": {"samples": 5}}}]
     asked = asked_for(study, events, ["architecture"], samples=2, epochs=None, source="run")
     assert asked == {"architecture": {"samples": 7}}
+
+
+def test_commands_that_go_on_with_a_run_record_what_they_were_told(study, folder, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("sweep.execution.write_report", lambda folder: folder.report)
+    for arguments in (["extend", "--samples", "1"], ["retrain", "--seeds", "3"], ["resume"]):
+        before = read_journal(folder.journal)
+        done = CliRunner().invoke(commands, [*arguments, str(folder.root), "--quiet"])
+        assert (done.exit_code, done.stdout) == (0, f"{folder.report}\n")
+        added = read_journal(folder.journal)[len(before) :]
+        if arguments[0] == "extend":
+            assert added[0]["stages"] == {name: {"samples": stage.samples + 1} for name, stage in study.stages.items()}
+        elif arguments[0] == "retrain":
+            assert (added[0]["kind"], added[0]["seeds"]) == ("retraining_asked", 3)
+        else:
+            assert added == []  # nothing was left to do
+
+
+def test_extension_of_an_unknown_stage_is_told_before_images_are_loaded(folder, monkeypatch):
+    monkeypatch.setattr("sweep.inputs.load_images", None)
+    before = folder.journal.read_bytes()
+    done = CliRunner().invoke(commands, ["extend", str(folder.root), "--samples", "1", "--stage", "none"])
+    assert done.exit_code == 78 and "no stage is called 'none'" in done.stderr
+    assert folder.journal.read_bytes() == before

@@ -28,6 +28,7 @@ ALLOWED = {
     },
     "sweep.files": {"sweep.run_folder"},
     "sweep.storage": {"sweep.errors", "sweep.files", "sweep.run_folder"},
+    "sweep.dataset_files": {"data", "sweep.run_folder", "sweep.storage"},
     "sweep.cluster_file": {"sweep.errors", "sweep.study_file"},
     "sweep.doctor": {"sweep.cluster_file", "sweep.environment", "sweep.errors"},
     "sweep.parcel": {"sweep.errors", "sweep.study"},

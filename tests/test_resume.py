@@ -137,8 +137,9 @@ def images():
 
 def new_run(study, folder, images) -> Run:
     folder.root.mkdir(parents=True, exist_ok=True)
+    events = read_journal(folder.journal) if folder.journal.exists() else []
     progress = Progress(Console(file=io.StringIO()))
-    return Run(study, folder, images, progress=progress, interruption=interruption, num_workers=1)
+    return Run(study, folder, images, events, progress=progress, interruption=interruption, num_workers=1)
 
 
 def finished(study, folder, images) -> list[dict]:

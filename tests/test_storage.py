@@ -5,7 +5,6 @@ The storages are a local disk, memory, and a real S3 server on loopback.
 
 from __future__ import annotations
 
-import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,41 +17,15 @@ from sweep.journal import Journal, read_journal
 from sweep.run_folder import RunFolder
 from sweep.storage import SEGMENTS, Replica, Storage, bring_run, read_segments
 
-BUCKET = "our-runs"
-
-
-@pytest.fixture(scope="module")
-def s3():
-    """The endpoint of an S3 server in this process."""
-    pytest.importorskip("s3fs", reason="NOT RUN: pip install 'aesweep[aws]'")
-    server = pytest.importorskip("moto.server", reason="NOT RUN: pip install 'aesweep[test]'")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    running.start()
-    yield f"http://127.0.0.1:{port}"
-    running.stop()
-
 
 @pytest.fixture(params=["disk", "memory", "s3"])
-def url(request, tmp_path, monkeypatch) -> str:
+def url(request, tmp_path) -> str:
     """Of an empty storage."""
     if request.param == "disk":
         return str(tmp_path / "storage")
     if request.param == "memory":
         return f"memory://{tmp_path.name}"
-    import boto3
-    import s3fs
-
-    endpoint = request.getfixturevalue("s3")
-    for name, value in (("AWS_ENDPOINT_URL", endpoint), ("AWS_DEFAULT_REGION", "us-east-1")):
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "made-up")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    s3fs.S3FileSystem.clear_instance_cache()
-    boto3.client("s3").create_bucket(Bucket=BUCKET)
-    return f"s3://{BUCKET}/{tmp_path.name}"
+    return f"{request.getfixturevalue('bucket')}/{tmp_path.name}"
 
 
 @pytest.fixture

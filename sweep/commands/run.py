@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sweep.commands.options import data_options, execution_options, options, run_argument, set_option, study_argument
 from sweep.commands.plan import show_plan
+from sweep.outcome import Outcome
 from sweep.run_folder import NAME, RunFolder
+from sweep.study import Study
 from sweep.study_file import load_study
+
+if TYPE_CHECKING:
+    from sweep.run import Run
 
 
 @click.command()
@@ -50,7 +56,7 @@ def run(
     images = load_images(study, data_dir, download)
     folder = RunFolder.create(runs_dir, name)
     execution = Execution(folder, **settings)
-    execution.follow(lambda: execution.run(study, images).execute(["aesweep", *sys.argv[1:]]))
+    execution.follow(lambda: execution.run(study, images, []).execute(_command()))
 
 
 @click.command()
@@ -64,20 +70,7 @@ def resume(
     **settings: Any,
 ) -> None:
     """Go on with a run that was interrupted or killed, to the result that it would have had."""
-    from sweep.execution import Execution
-    from sweep.inputs import load_images
-    from sweep.journal import read_journal
-    from sweep.outcome import Outcome
-    from sweep.resume import recorded_study
-
-    folder = RunFolder.open(run_folder)
-    execution = Execution(folder, **settings)
-
-    def execute() -> Outcome:
-        study = recorded_study(read_journal(folder.journal), folder.journal)
-        return execution.run(study, load_images(study, data_dir, download)).resume(["aesweep", *sys.argv[1:]])
-
-    execution.follow(execute)
+    _go_on(run_folder, data_dir, download, settings, lambda _study, _events, load: load().resume(_command()))
 
 
 @click.command()
@@ -95,21 +88,11 @@ def retrain(
     **settings: Any,
 ) -> None:
     """Train a finished search's winners that are not trained yet, or with other epochs and seeds, and report again."""
-    from sweep.execution import Execution
-    from sweep.inputs import load_images
-    from sweep.journal import read_journal
-    from sweep.outcome import Outcome
-    from sweep.resume import recorded_study
 
-    folder = RunFolder.open(run_folder)
-    execution = Execution(folder, **settings)
+    def work(_study: Study, _events: list[dict[str, Any]], load: Callable[[], Run]) -> Outcome:
+        return load().execute_retraining(_command(), epochs, seeds)
 
-    def execute() -> Outcome:
-        study = recorded_study(read_journal(folder.journal), folder.journal)
-        run = execution.run(study, load_images(study, data_dir, download))
-        return run.execute_retraining(["aesweep", *sys.argv[1:]], epochs, seeds)
-
-    execution.follow(execute)
+    _go_on(run_folder, data_dir, download, settings, work)
 
 
 @click.command()
@@ -131,11 +114,32 @@ def extend(
     """Add samples, or a longer budget, to a finished run; new winners are retrained, and the report follows."""
     if (samples is None) == (epochs is None):
         raise click.UsageError("give either --samples or --epochs")
-    from sweep.execution import Execution
     from sweep.extension import asked_for
+
+    def work(study: Study, events: list[dict[str, Any]], load: Callable[[], Run]) -> Outcome:
+        asked = asked_for(study, events, stages, samples=samples, epochs=epochs, source=str(run_folder))
+        return load().extend(_command(), asked)
+
+    _go_on(run_folder, data_dir, download, settings, work)
+
+
+def _go_on(
+    run_folder: Path,
+    data_dir: str | None,
+    download: bool,
+    settings: dict[str, Any],
+    work: Callable[[Study, list[dict[str, Any]], Callable[[], Run]], Outcome],
+) -> None:
+    """Goes on with a run from its journal.
+
+    Args:
+        run_folder, data_dir, download, settings: the command's.
+        work: takes the study, the journal's events, and a function that loads the images and gives the `Run`; what can
+            be refused without images is refused before.
+    """
+    from sweep.execution import Execution
     from sweep.inputs import load_images
     from sweep.journal import read_journal
-    from sweep.outcome import Outcome
     from sweep.resume import recorded_study
 
     folder = RunFolder.open(run_folder)
@@ -144,8 +148,11 @@ def extend(
     def execute() -> Outcome:
         events = read_journal(folder.journal)
         study = recorded_study(events, folder.journal)
-        asked = asked_for(study, events, stages, samples=samples, epochs=epochs, source=str(folder.root))
-        run = execution.run(study, load_images(study, data_dir, download))
-        return run.extend(["aesweep", *sys.argv[1:]], asked)
+        return work(study, events, lambda: execution.run(study, load_images(study, data_dir, download), events))
 
     execution.follow(execute)
+
+
+def _command() -> list[str]:
+    """The command line, for the record."""
+    return ["aesweep", *sys.argv[1:]]

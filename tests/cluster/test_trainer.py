@@ -11,7 +11,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from data.image_data import ImageData
@@ -20,11 +19,11 @@ from sweep.failure import Cause, cause_of
 from sweep.files import FolderFiles
 from sweep.job import Job
 from sweep.run_folder import state_files
+from tests.tiny_jobs import BASE, tiny_job
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 EPOCHS = 6
-BASE = Configuration(hidden_layers=(12, 8), latent_dim=3, batch_size=16)
 OTHER = Configuration(hidden_layers=(10,), latent_dim=3, batch_size=16)
 
 
@@ -50,12 +49,6 @@ def cluster():
     yield ray
     ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def images() -> ImageData:
-    pixels = np.random.default_rng(5).integers(0, 256, (80, 1, 4, 4), dtype=np.uint8)
-    return ImageData.of("tiny", pixels[:60], pixels[60:])
 
 
 @pytest.fixture(scope="module")
@@ -85,23 +78,9 @@ def start(cluster):
 
 
 def a_job(number: int = 0, configuration: Configuration = BASE, **fields) -> Job:
-    values = {
-        "trial": f"stage-tiny-{number:04d}",
-        "purpose": "search",
-        "dataset": "tiny",
-        "configuration": configuration,
-        "seeds": (number, number + 1),
-        "epochs": EPOCHS,
-        "split_seed": 1,
-        "validation_fraction": 0.2,
-        "training_images": None,
-        "validation_images": None,
-        "precision": "fp32",
-        "checkpoint": f"checkpoints/{number}.safetensors",
-        "states": "states",
-        "state_interval_s": 0.0,
-    }
-    return Job(**{**values, **fields})
+    kept = {"checkpoint": f"checkpoints/{number}.safetensors", "states": "states", "state_interval_s": 0.0}
+    seeds = (number, number + 1)
+    return tiny_job(number, configuration, **{"seeds": seeds, "epochs": EPOCHS, **kept, **fields})
 
 
 def all_jobs() -> list[Job]:

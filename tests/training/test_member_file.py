@@ -5,48 +5,28 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from data.image_data import ImageData
 from sweep.configuration import Configuration
 from sweep.files import FolderFiles
 from sweep.job import Job
 from sweep.run_folder import state_files, state_name
 from sweep.training.fit import fit
 from sweep.training.member_file import FOLDER, newest_members, write_members
+from tests.tiny_jobs import tiny_job
 
 EPOCHS = 6
 
 
-@pytest.fixture(scope="module")
-def images() -> ImageData:
-    pixels = np.random.default_rng(5).integers(0, 256, (80, 1, 4, 4), dtype=np.uint8)
-    return ImageData.of("tiny", pixels[:60], pixels[60:])
+CONFIGURATION = Configuration(
+    hidden_layers=(8,), latent_dim=3, batch_size=16, dropout=0.2, regularizer="dropout", noise_variance=0.1
+)
 
 
 def job_in(folder, purpose="search", seeds=(1, 2), **fields) -> Job:
-    configuration = Configuration(
-        hidden_layers=(8,), latent_dim=3, batch_size=16, dropout=0.2, regularizer="dropout", noise_variance=0.1
-    )
-    values = {
-        "trial": "stage-tiny-0000",
-        "purpose": purpose,
-        "dataset": "tiny",
-        "configuration": configuration,
-        "seeds": seeds,
-        "epochs": EPOCHS,
-        "split_seed": 1,
-        "validation_fraction": 0.2,
-        "training_images": None,
-        "validation_images": None,
-        "precision": "fp32",
-        "checkpoint": str(folder / "model.safetensors"),
-        "states": str(folder / "states"),
-        "state_interval_s": 0.0,
-    }
-    return Job(**{**values, **fields})
+    kept = {"checkpoint": str(folder / "model.safetensors"), "states": str(folder / "states"), "state_interval_s": 0.0}
+    return tiny_job(0, CONFIGURATION, **{"purpose": purpose, "seeds": seeds, "epochs": EPOCHS, **kept, **fields})
 
 
 def numbers(rows) -> list[dict]:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from data.image_data import ImageData
 from models.autoencoder import Architecture
 from sweep.configuration import Configuration
 from sweep.job import Job
@@ -18,33 +17,14 @@ from sweep.training.pack import Pack
 from sweep.training.packs import Packs
 from sweep.training.stack import Stack
 from sweep.training.workspace import Workspaces
+from tests.tiny_jobs import BASE, tiny_job
 
 EPOCHS = 3
 LEFT_OUT = ("seconds", "held_seconds", "per_seed")
-BASE = Configuration(hidden_layers=(12, 8), latent_dim=3, batch_size=16)
-
-
-@pytest.fixture(scope="module")
-def images() -> ImageData:
-    pixels = np.random.default_rng(5).integers(0, 256, (80, 1, 4, 4), dtype=np.uint8)
-    return ImageData.of("tiny", pixels[:60], pixels[60:])
 
 
 def job(number: int = 0, configuration: Configuration = BASE, **fields) -> Job:
-    values = {
-        "trial": f"stage-tiny-{number:04d}",
-        "purpose": "search",
-        "dataset": "tiny",
-        "configuration": configuration,
-        "seeds": (number,),
-        "epochs": EPOCHS,
-        "split_seed": 1,
-        "validation_fraction": 0.2,
-        "training_images": None,
-        "validation_images": None,
-        "precision": "fp32",
-    }
-    return Job(**{**values, **fields})
+    return tiny_job(number, configuration, **{"epochs": EPOCHS, **fields})
 
 
 def own(number: int) -> Configuration:

@@ -1,0 +1,54 @@
+"""`aesweep data push` and `pull`: data sets to a storage, and from there to a node."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from data.datasets import IDX_FOLDERS, data_folder
+from sweep.commands.options import data_options, json_option
+
+names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*IDX_FOLDERS]))
+data_dir_option = data_options[0]
+
+
+@click.group()
+def data() -> None:
+    """Copy MNIST and Fashion-MNIST to a storage, and from there to other machines."""
+
+
+@data.command()
+@names_argument
+@click.option("--to", "url", required=True, metavar="URL", help="A folder, or a storage such as s3://bucket/datasets.")
+@data_dir_option
+@json_option
+def push(names: tuple[str, ...], url: str, data_dir: str | None, as_json: bool) -> None:
+    """Copy data sets (mnist, fashion_mnist) to a storage, with their hashes."""
+    from sweep.dataset_files import push_dataset
+    from sweep.storage import Storage
+
+    storage = Storage(url.rstrip("/"))
+    written = {name: push_dataset(name, storage, data_dir) for name in names}
+    click.echo(
+        json.dumps(written) if as_json else "\n".join(f"{storage.url}/{files[-1]}" for files in written.values())
+    )
+
+
+@data.command()
+@names_argument
+@click.option("--from", "url", required=True, metavar="URL", help="Where `push` put them.")
+@data_dir_option
+@json_option
+def pull(names: tuple[str, ...], url: str, data_dir: str | None, as_json: bool) -> None:
+    """Bring data sets into the data folder, every file verified; again, to bring what is missing or damaged."""
+    from sweep.dataset_files import pull_dataset
+    from sweep.storage import Storage
+
+    storage = Storage(url.rstrip("/"))
+    brought = {name: [str(path) for path in pull_dataset(name, storage, data_dir)] for name in names}
+    click.echo(json.dumps(brought) if as_json else str(data_folder(data_dir)))
+    for name, paths in brought.items():
+        click.echo(
+            f"{name}: {len(paths)} files brought, the others were there" if paths else f"{name}: all there", err=True
+        )
