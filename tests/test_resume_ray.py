@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,16 +36,19 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "sweep.cli", *map(str, arguments)]
 
 
-def start_run(folder: Path) -> list[str]:
+def start_run(folder: Path, *arguments: str) -> list[str]:
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
-    return command("run", folder / "study.yaml", "--runs", folder / "runs", *COMMON)
+    return command("run", folder / "study.yaml", "--runs", folder / "runs", *COMMON, *arguments)
 
 
-def resume(folder: Path, check: int = 0) -> subprocess.CompletedProcess:
-    arguments = ("resume", folder / "runs" / "small", *COMMON)
+def ended_well(*arguments: object) -> subprocess.CompletedProcess:
     done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=400)
-    assert done.returncode == check, done.stderr
+    assert done.returncode == 0, done.stderr
     return done
+
+
+def resume(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return ended_well("resume", folder / "runs" / "small", *COMMON, *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +66,10 @@ def whole(whole_folder) -> list[dict]:
     return read_journal(whole_folder / "journal.jsonl")
 
 
-def killed(folder: Path, enough, seed: int, after_s: float = 1.0) -> list[dict]:
+def killed(folder: Path, enough, seed: int, after_s: float = 1.0, arguments: tuple[str, ...] = ()) -> list[dict]:
     """The journal of a run whose driver is killed at a random moment after its journal is enough."""
     journal = folder / "runs" / "small" / "journal.jsonl"
-    process = subprocess.Popen(start_run(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(start_run(folder, *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 300
     while not (journal.exists() and enough(read_journal(journal))):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
@@ -200,3 +204,38 @@ def test_interrupted_run_says_how_to_go_on_and_comes_to_the_same_end(tmp_path, w
     done = subprocess.run(done, capture_output=True, text=True, timeout=400)
     assert json.loads(done.stdout)["status"] == "completed", done.stderr
     assert_same(read_journal(journal), whole)
+
+
+def test_run_whose_machine_is_lost_goes_on_from_its_bucket(tmp_path, whole, bucket):
+    where = ("--storage", f"{bucket}/runs")
+    killed(tmp_path, lambda events: len(of(events, "row")) >= 15, seed=4, arguments=where)
+    shutil.rmtree(tmp_path / "runs")
+    ended_well("fetch", "small", "--from", f"{bucket}/runs", "--runs", tmp_path / "runs")
+    journal = tmp_path / "runs" / "small" / "journal.jsonl"
+    assert len(of(read_journal(journal), "trial_created")) > 0
+    resume(tmp_path, *where)
+    assert_same(read_journal(journal), whole)
+    # What the bucket has in the end is a finished run too.
+    ended_well("fetch", "small", "--from", f"{bucket}/runs", "--runs", tmp_path / "home")
+    assert (tmp_path / "home" / "small" / "journal.jsonl").read_bytes() == journal.read_bytes()
+    assert (tmp_path / "home" / "small" / "report.md").is_file()
+
+
+def test_finished_run_is_extended_and_its_winners_are_retrained_otherwise(tmp_path, whole_folder, whole):
+    folder = tmp_path / "small"
+    shutil.copytree(whole_folder, folder)
+    ended_well("extend", folder, "--samples", "2", "--stage", "architecture", *COMMON)
+    ended_well("retrain", folder, "--epochs", "3", "--seeds", "1", *COMMON)
+    events = read_journal(folder / "journal.jsonl")
+    assert events[: len(whole)] == whole
+    added = events[len(whole) :]
+    old, new = ({e["trial"] for e in of(part, "trial_created")} for part in (whole, added))
+    cells = {json.dumps(e["cell"]) for e in of(whole, "trial_created", stage="architecture")}
+    assert len(new) == 2 * len(cells) and not old & new
+    assert {e["trial"] for e in of(added, "row")} >= new
+    assert {e["trial"] for e in of(added, "trial_ended")} >= new
+    best = of(events, "stage_winner", stage="architecture")
+    assert best[-1]["value"] <= best[0]["value"]
+    short = [e for e in of(added, "retraining_created") if e["epochs"] == 3]
+    assert short and {e["trial"] for e in short} <= {e["trial"] for e in of(added, "retrained")}
+    assert events[-1]["kind"] == "run_ended" and events[-1]["status"] == "completed"

@@ -1,12 +1,14 @@
 """A run in a storage: in order, never behind, one writer, and whole when it is brought elsewhere.
 
-The storages are a local disk, memory, and a real S3 server on loopback.
+The storages are a local disk, a disk that is mounted elsewhere, memory, and a real S3 server on loopback.
 """
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -18,14 +20,26 @@ from sweep.run_folder import RunFolder
 from sweep.storage import SEGMENTS, Replica, Storage, bring_run, read_segments
 
 
-@pytest.fixture(params=["disk", "memory", "s3"])
+@pytest.fixture(params=["disk", "mount", "memory", "s3"])
 def url(request, tmp_path) -> str:
     """Of an empty storage."""
     if request.param == "disk":
         return str(tmp_path / "storage")
+    if request.param == "mount":
+        return str(request.getfixturevalue("other_mount") / "storage")
     if request.param == "memory":
         return f"memory://{tmp_path.name}"
     return f"{request.getfixturevalue('bucket')}/{tmp_path.name}"
+
+
+@pytest.fixture
+def other_mount(tmp_path):
+    """A folder of another disk than the runs'."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second disk is mounted where one is looked for")
+    with tempfile.TemporaryDirectory(dir=shared) as name:
+        yield Path(name)
 
 
 @pytest.fixture
