@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from data.image_data import DataError
-from sweep.commands.cluster import doctor, fetch, logs, stop, submit
+from sweep.commands.cluster import doctor, fetch, leave_on_notice, logs, stop, submit
 from sweep.commands.data import data
 from sweep.commands.look import report, status
 from sweep.commands.plan import plan
@@ -54,7 +54,7 @@ def commands() -> None:
 
 for _command in (
     *(plan, run, resume, status, report, retrain, extend, reconstruct),
-    *(doctor, submit, logs, stop, fetch, data),
+    *(doctor, submit, logs, stop, fetch, data, leave_on_notice),
 ):
     commands.add_command(_command)
 

@@ -1,4 +1,4 @@
-"""`aesweep submit`, `logs`, `stop`, `fetch` and `doctor`: a study on a cluster, from a laptop."""
+"""`aesweep submit`, `logs`, `stop`, `fetch` and `doctor`: a study on a cluster; and what its spot nodes run."""
 
 from __future__ import annotations
 
@@ -119,6 +119,14 @@ def fetch(name: str, source: str, runs_dir: Path, as_json: bool) -> None:
     num_files = check_run(root)
     click.echo(json.dumps({"run": str(root), "files": num_files}) if as_json else str(root))
     click.echo(f"{num_files} files are what the journal says", err=True)
+
+
+@click.command()
+def leave_on_notice() -> None:
+    """On a spot instance: wait for the notice that it goes; trials keep every epoch from then on."""
+    from sweep.cluster.spot import leave_on_notice as wait
+
+    wait()
 
 
 @click.command()

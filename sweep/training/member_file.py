@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 
 from sweep.files import Files, FolderFiles
 from sweep.job import Job
+from sweep.leaving import leaving_note
 from sweep.run_folder import state_name, states_among
 from sweep.training.checkpoint import content_digest
 from sweep.training.member import MemberState
@@ -70,7 +71,8 @@ def write_members(
 
 def is_due(job: Job, epoch: int, seconds: float) -> bool:
     """Whether a state is to be kept after an epoch that is not the last, so long after the one before."""
-    return bool(job.states) and epoch < job.epochs and (epoch in job.rungs or seconds >= job.state_interval_s)
+    asked_for = epoch in job.rungs or seconds >= job.state_interval_s or leaving_note().exists()
+    return bool(job.states) and epoch < job.epochs and asked_for
 
 
 def newest_members(job: Job, images_sha256: str, files: Files = FOLDER) -> Continuation:
