@@ -250,6 +250,7 @@ def measure(kind: str, num_trials: int) -> Cost:
             loaded,
             RunFolder.create(Path(folder), "run"),
             load_images(loaded, None, download=False),
+            [],
             progress=Progress(Console(stderr=True), quiet=True),
             interruption=Interruption(),
             num_workers=2,
