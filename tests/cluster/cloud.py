@@ -1,6 +1,6 @@
 """An AWS to try cluster.yaml on: moto's server, which records who asks it for what.
 
-Run as a script, this file serves on the bridge of machines.py until it is ended. Its instances are the machines there:
+Run as a module, it serves on the bridge of machines.py until it is ended. Its instances are the machines there:
 moto gives out the addresses of a subnet in order, from .4 on. Each has the credentials of its profile, from a metadata
 service that wants IMDSv2 where the instance does.
 """
@@ -11,6 +11,7 @@ import fnmatch
 import io
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -23,11 +24,13 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from tests.cluster.machines import HERE
+from tests.cluster.machines import NETWORK as PREFIX
+
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "jobs" / "aws_access.yaml"
-ACCOUNT, REGION, BUCKET, NETWORK = "123456789012", "eu-central-1", "our-cluster-runs", "10.77.0.0/24"
+ACCOUNT, REGION, BUCKET, NETWORK = "123456789012", "eu-central-1", "our-cluster-runs", f"{PREFIX}.0/24"
 SSH_FROM = "203.0.113.7/32"
-FIRST_ADDRESS = 4  # AWS keeps the first ones of a subnet to itself
 PORT = 5000
 LAPTOP = {"AWS_ACCESS_KEY_ID": "laptop", "AWS_SECRET_ACCESS_KEY": "made-up", "AWS_DEFAULT_REGION": REGION}
 METADATA = "/latest/meta-data/iam/security-credentials/"
@@ -116,13 +119,16 @@ def describe(request: Request) -> dict:
         name = request.path.strip("/")
         parameters = dict(request.args)
         action = S3_ACTIONS[request.method] if "/" in name else S3_BUCKET_ACTIONS.get(request.method, request.method)
-        action = "DeleteObject" if "delete" in parameters else action
+        if "delete" in parameters:
+            name, action = f"{name}/*", "DeleteObject"
         resources = [f"arn:aws:s3:::{name}"]
     else:
-        body = request.environ["wsgi.input"].read(request.content_length or 0)
-        request.environ["wsgi.input"] = io.BytesIO(body)
-        parameters = dict(parse_qsl(body.decode()))
+        body = request.environ["wsgi.input"].read(request.content_length or 0).decode()
+        parameters = dict(parse_qsl(body))
         action = parameters.get("Action", "")
+        if action == "RunInstances":  # AWS starts as many as it can; moto no more than it must
+            body = body.replace("MinCount=1", f"MinCount={parameters['MaxCount']}")
+        request.environ |= {"wsgi.input": io.BytesIO(body.encode()), "CONTENT_LENGTH": str(len(body.encode()))}
         named = [value for name, value in parameters.items() if name.startswith(("ResourceId.", "InstanceId."))]
         resources = [f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{value}" for value in named] or ["*"]
     action = f"{service}:{action}"
@@ -199,9 +205,12 @@ def tags(instance: dict) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
 
 
-def refused(calls: list[dict], statements: list[dict]) -> list[dict]:
-    """Those of some calls that a policy does not allow."""
-    known = instances()
+def refused(calls: list[dict], statements: list[dict], known: dict[str, dict]) -> list[dict]:
+    """Those of some calls that a policy does not allow.
+
+    Args:
+        known: the instances, by their ids.
+    """
     return [
         call
         for call in calls
@@ -225,9 +234,18 @@ def allows(statement: dict, action: str, resource: str, known: dict[str, dict]) 
     )
 
 
-if __name__ == "__main__":
-    cloud = Cloud(sys.argv[1], PORT, Path(sys.argv[2]))
+def serve(record: Path, cluster_file: Path, state: Path) -> None:
+    """Serves until SIGTERM, with all deployed and the cluster file filled in; then says what has become of it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    cloud = Cloud(HERE, PORT, record)
     os.environ.update(LAPTOP, AWS_ENDPOINT_URL=cloud.url)
-    Path(sys.argv[3]).write_text(json.dumps(deploy()))
-    print("up", flush=True)
-    threading.Event().wait()
+    values = deploy()
+    cluster_file.write_text(filled(values))
+    signal.sigwait({signal.SIGTERM})
+    group, profile = values["<SECURITY_GROUP>"], values["<HEAD_PROFILE>"]
+    found = {"rules": ingress(group), "statements": policy(profile), "instances": instances(), **values}
+    state.write_text(json.dumps(found, default=str))
+
+
+if __name__ == "__main__":
+    serve(*map(Path, sys.argv[1:]))

@@ -107,7 +107,7 @@ def test_role_may_do_what_rays_provider_does_and_no_more(cloud, launched, values
     statements = aws.policy(values["<HEAD_PROFILE>"])
     used = {"ec2:DescribeInstances", "ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances"}
     calls = [call for call in cloud.calls if call["action"] in used]
-    assert {call["action"] for call in calls} == used and not aws.refused(calls, statements)
+    assert {call["action"] for call in calls} == used and not aws.refused(calls, statements, aws.instances())
     (stranger,) = aws.boto3.client("ec2").run_instances(MinCount=1, MaxCount=1, ImageId="ami-03cf127a")["Instances"]
     others = [
         {
@@ -118,4 +118,4 @@ def test_role_may_do_what_rays_provider_does_and_no_more(cloud, launched, values
         {"action": "iam:PassRole", "resources": ["*"]},
         {"action": "s3:GetObject", "resources": ["arn:aws:s3:::another/file"]},
     ]
-    assert aws.refused(others, statements) == others
+    assert aws.refused(others, statements, aws.instances()) == others

@@ -78,7 +78,7 @@ def out(tmp_path_factory) -> Path:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "TMPDIR": str(out),
     }
-    command = enclosed(out / "machines", NUM_MACHINES, ["bash", str(out / "script")])
+    command = enclosed(out / "machines", range(1, NUM_MACHINES + 1), ["bash", str(out / "script")])
     with open(out / "log", "w") as log:
         done = subprocess.run(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=1100)
     assert done.returncode == 0, (out / "log").read_text()[-5000:]
