@@ -77,7 +77,7 @@ def examine_storage(url: str) -> Iterator[Finding]:
     try:
         try_storage(url)
     except (AesweepError, OSError) as error:
-        yield Finding("storage", str(error), is_fault=True)
+        yield Finding("storage", f"{url}: expected one that is reached and can be written: {error}", is_fault=True)
         return
     yield Finding("storage", f"{url} keeps what is written, and keeps two writers apart")
 

@@ -76,7 +76,7 @@ def test_storage_that_cannot_keep_runs_is_a_fault(tmp_path, monkeypatch, url):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     (finding,) = examine_storage(url)
-    assert finding.is_fault and finding.subject == "storage"
+    assert finding.is_fault and finding.subject == "storage" and finding.text.startswith(f"{url}: expected")
 
 
 def test_storage_is_the_clusters_unless_another_is_named(tmp_path, monkeypatch):
