@@ -8,7 +8,7 @@
 #   make audit        known vulnerabilities of what is installed; needs the network
 #   make benchmark-many   what 100 and 1,000 small trials cost
 #   make benchmark-gpu    packs on a GPU against single models and processes; says so where there is none
-#   make test-cluster `ray up`, submit, fetch and down on machines made of namespaces; nodes killed and frozen
+#   make test-cluster `ray up`, submit, fetch and down on machines made of namespaces, also as moto's AWS; nodes killed and frozen
 #   make lint         style and security rules
 #   make pins         write .ci/constraints.txt anew from what is installed
 

@@ -40,6 +40,25 @@ def cluster_faults(values: dict[str, Any], folder: Path) -> list[str]:
     return faults
 
 
+def named_storage(values: dict[str, Any]) -> str | None:
+    """Where the runs of a cluster are kept, if its file says so."""
+    starts = " ".join(str(command) for command in values.get("head_start_ray_commands") or ())
+    found = re.search(r"\bAESWEEP_STORAGE=(\S+)", starts)
+    return found[1] if found and not _PLACEHOLDER.search(found[1]) else None
+
+
+def most_gpus(values: dict[str, Any]) -> float:
+    """The GPUs of as many workers as a faultless cluster file allows; 0 for machines of one's own."""
+    limit = values.get("max_workers", 0)
+    nodes = [
+        (node.get("resources") or {}).get("GPU", 0)
+        for name, node in (values.get("available_node_types") or {}).items()
+        if name != values["head_node_type"]
+        for _ in range(node.get("max_workers", limit))
+    ]
+    return sum(sorted(nodes, reverse=True)[:limit])
+
+
 def _unfilled(values: Any, key: str = "") -> Iterator[str]:
     if isinstance(values, dict):
         for name, value in values.items():

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from sweep.cluster_file import TOKEN_PATH, cluster_faults, read_cluster_file
 from sweep.environment import describe_gpus
 from sweep.errors import AesweepError
+from sweep.storage import try_storage
 
 PARTS = ("sweep", "models", "data")
 TOKEN_REMEDY = "`(umask 077; ray get-auth-token --generate > /dev/null)` makes one"  # noqa: S105 - a sentence
@@ -71,6 +72,32 @@ def examine_cluster_file(path: Path, validate: Callable[[dict[str, Any]], None])
         yield Finding(str(path), "filled in, closed, and accepted by Ray")
 
 
+def examine_storage(url: str) -> Iterator[Finding]:
+    """A storage of runs, tried from this machine with this user's credentials."""
+    try:
+        try_storage(url)
+    except (AesweepError, OSError) as error:
+        yield Finding("storage", f"{url}: expected one that is reached and can be written: {error}", is_fault=True)
+        return
+    yield Finding("storage", f"{url} keeps what is written, and keeps two writers apart")
+
+
+def examine_gpus(least: float, counts: dict[str, Callable[[], float]]) -> Iterator[Finding]:
+    """The GPUs that a study asks for against those that are seen.
+
+    Args:
+        least: nothing can be trained with fewer.
+        counts: where GPUs are, and how many there; raises AesweepError where nobody can be asked.
+    """
+    try:
+        seen = {place: count() for place, count in counts.items()}
+    except AesweepError as error:
+        yield Finding("study", str(error), is_fault=True)
+        return
+    text = "".join(f", {number:g} {place}" for place, number in seen.items())
+    yield Finding("study", f"{least:g} GPUs needed{text}", is_fault=max(seen.values()) < least)
+
+
 def _versions(requirements: Iterable[str], installed: Callable[[str], str]) -> Iterator[Finding]:
     wrong = 0
     for text in requirements:
@@ -99,11 +126,18 @@ def _packages(root: Path) -> Iterator[Finding]:
             yield Finding(part, remedy, is_fault=True)
 
 
+def usable_gpus() -> int:
+    """Those of this machine that PyTorch can use."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def _gpus() -> Iterator[Finding]:
     import torch
 
     names = describe_gpus()
-    usable = torch.cuda.device_count()
+    usable = usable_gpus()
     if len(names) != usable:
         text = (
             f"the driver shows {len(names)}, PyTorch can use {usable}: driver and PyTorch {torch.__version__} disagree"

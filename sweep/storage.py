@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,11 @@ class Storage:
         with contextlib.suppress(FileNotFoundError), self._reaching():
             self._fs.rm_file(self._path(name))
 
+    def clear(self) -> None:
+        """Removes all there is, and the folder where a store has any."""
+        with self._reaching():
+            self._fs.rm(self._root, recursive=True)
+
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:
         """What a store's own library raises, as the OSError that a full or lost disk raises."""
@@ -96,6 +102,23 @@ class Storage:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
+
+
+def try_storage(url: str) -> None:
+    """Does with a storage of runs what a run would, and removes it again.
+
+    Raises:
+        RunFolderError: it cannot keep runs.
+        OSError: it cannot be reached, read or written.
+    """
+    storage = Storage(f"{url.rstrip('/')}/.doctor-{uuid.uuid4().hex}")
+    name = f"{SEGMENTS}/0"
+    is_first = storage.write_new(name, b"probe")
+    try:
+        if not is_first or storage.write_new(name, b"probe") or storage.read(name) != b"probe":
+            raise RunFolderError(f"{url}: wrote a file where there is one already, so it cannot keep two writers apart")
+    finally:
+        storage.clear()
 
 
 class Replica:

@@ -153,6 +153,11 @@ class Resources(_Strict):
     gpus_per_trainer: Annotated[float, Field(ge=0)] = 1
     trials_per_trainer: Annotated[int, Field(ge=1, le=1000)] = 16
 
+    @property
+    def least_gpus(self) -> float:
+        """What one trial holds, or all trainers together: nothing can be trained with fewer."""
+        return self.trainers * self.gpus_per_trainer if self.trainers else self.gpus_per_trial
+
     @model_validator(mode="after")
     def _consistent(self) -> Resources:
         if self.trainers and self.gpus_per_trial:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweep.cluster_file import TOKEN_PATH, cluster_faults, read_cluster_file
+from sweep.cluster_file import TOKEN_PATH, cluster_faults, most_gpus, named_storage, read_cluster_file
 from sweep.errors import StudyError
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +56,21 @@ def test_file_as_it_comes_is_refused_for_each_of_its_placeholders(name, token):
 def test_file_filled_in_has_no_fault(name, token):
     pytest.importorskip("botocore")
     assert cluster_faults(filled(name), ROOT) == []
+
+
+def test_storage_is_read_from_the_heads_start_once_it_is_filled_in():
+    assert named_storage(filled("cluster.yaml")) == "s3://our-runs/runs"
+    assert named_storage(read_cluster_file(ROOT / "cluster.yaml")) is None
+    assert named_storage(filled("jobs/cluster_local.yaml")) is None
+
+
+@pytest.mark.parametrize(("num_gpus", "limit", "expected"), [(1, 8, 8), (4, 8, 32), (4, 10, 34)])
+def test_gpus_are_those_of_the_largest_workers_that_the_limit_allows(num_gpus, limit, expected):
+    values = filled("cluster.yaml")
+    values["max_workers"] = limit
+    values["available_node_types"]["gpu_spot"]["resources"]["GPU"] = num_gpus
+    assert most_gpus(values) == expected
+    assert most_gpus(filled("jobs/cluster_local.yaml")) == 0
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from sweep import doctor
 from sweep.cli import commands
-from sweep.doctor import _packages, _versions, examine_machine, examine_token
+from sweep.doctor import _packages, _versions, examine_gpus, examine_machine, examine_storage, examine_token
+from sweep.errors import AesweepError
 
 
 @pytest.mark.parametrize(
@@ -68,3 +69,41 @@ def test_command_exits_by_what_it_found(tmp_path, monkeypatch):
     assert good.exit_code == 0 and json.loads(good.stdout) == [{"subject": "a", "text": "is good", "fault": False}]
     bad = CliRunner().invoke(commands, ["doctor", "cluster.yaml"])
     assert bad.exit_code == 1 and "fault token" in bad.stdout and "<REGION> is a placeholder" in bad.stdout
+
+
+@pytest.mark.parametrize("url", ["no-such-store://runs", "zip://runs", "file/runs"])
+def test_storage_that_cannot_keep_runs_is_a_fault(tmp_path, monkeypatch, url):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (finding,) = examine_storage(url)
+    assert finding.is_fault and finding.subject == "storage" and finding.text.startswith(f"{url}: expected")
+
+
+def test_storage_is_the_clusters_unless_another_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "examine_machine", list)
+    monkeypatch.delenv("AESWEEP_STORAGE", raising=False)
+    path = tmp_path / "cluster.yaml"
+    path.write_text(f"provider: {{}}\nhead_start_ray_commands: [AESWEEP_STORAGE={tmp_path}/one ray start --head]\n")
+    for options, expected in (([], "one"), (["--storage", f"{tmp_path}/two"], "two")):
+        found = json.loads(CliRunner().invoke(commands, ["doctor", str(path), "--json", *options]).stdout)
+        (text,) = [row["text"] for row in found if row["subject"] == "storage"]
+        assert text.startswith(f"{tmp_path}/{expected} keeps")
+
+
+def test_gpus_are_a_fault_where_no_place_has_enough():
+    assert [f.is_fault for f in examine_gpus(2, {"up": lambda: 0, "in the file": lambda: 8})] == [False]
+    (finding,) = examine_gpus(2.5, {"up": lambda: 2})
+    assert finding.is_fault and finding.text == "2.5 GPUs needed, 2 up"
+
+    def nobody():
+        raise AesweepError("nobody answers there")
+
+    assert [f.text for f in examine_gpus(0, {"up": nobody})] == ["nobody answers there"]
+
+
+def test_gpus_of_a_study_are_sought_where_it_would_run(tmp_path, monkeypatch, write_study, small_study):
+    monkeypatch.setattr(doctor, "examine_machine", list)
+    monkeypatch.setattr(doctor, "usable_gpus", lambda: 1)
+    path = write_study(small_study | {"resources": {"trainers": 3}})
+    here = CliRunner().invoke(commands, ["doctor", "--study", str(path)])
+    assert here.exit_code == 1 and "fault study: 3 GPUs needed, 1 on this machine" in here.stdout

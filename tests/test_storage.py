@@ -17,7 +17,7 @@ from sweep.errors import RunFolderError
 from sweep.files import FolderFiles
 from sweep.journal import Journal, read_journal
 from sweep.run_folder import RunFolder
-from sweep.storage import SEGMENTS, Replica, Storage, bring_run, read_segments
+from sweep.storage import SEGMENTS, Replica, Storage, bring_run, read_segments, try_storage
 
 
 @pytest.fixture(params=["disk", "mount", "memory", "s3"])
@@ -186,3 +186,15 @@ def test_url_of_nothing_and_a_store_that_cannot_keep_writers_apart_are_refused()
     fsspec.register_implementation("plain", Plain, clobber=True)
     with pytest.raises(RunFolderError, match="cannot keep two writers apart"):
         Storage("plain://runs")
+
+
+def test_storage_that_is_tried_is_left_empty(url):
+    try_storage(url)
+    assert Storage(url).names() == []
+
+
+def test_storage_that_writes_over_a_file_is_refused_when_tried(url, monkeypatch):
+    monkeypatch.setattr(Storage, "write_new", lambda self, *file: self.write(*file) or True)
+    with pytest.raises(RunFolderError, match="cannot keep two writers apart"):
+        try_storage(url)
+    assert Storage(url).names() == []

@@ -62,3 +62,18 @@ def wait_for_gpus(
             "look at `ray status`, give a longer --gpu-wait, or ask for fewer in `resources`"
         )
     say(f"going on with {num_up} of {wanted} GPUs")
+
+
+def count_gpus(address: str) -> float:
+    """Those of a cluster's nodes that are up. Raises AesweepError where its dashboard cannot be reached.
+
+    Args:
+        address: of the dashboard, such as http://127.0.0.1:8265.
+    """
+    from ray.util.state import list_nodes
+
+    from sweep.cluster.address import reach_dashboard
+
+    reach_dashboard(address)
+    nodes = list_nodes(address=address, filters=[("state", "=", "ALIVE")])
+    return sum(node.resources_total.get("GPU", 0) for node in nodes)

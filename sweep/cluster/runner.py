@@ -107,8 +107,7 @@ class Cluster:
         """Waits for the cluster's GPUs; see `sweep.cluster.gpus`."""
         from sweep.cluster.gpus import wait_for_gpus
 
-        least = resources.trainers * resources.gpus_per_trainer if resources.trainers else resources.gpus_per_trial
-        wait_for_gpus(least, num_gpus, limit_s, say, stop_requested)
+        wait_for_gpus(resources.least_gpus, num_gpus, limit_s, say, stop_requested)
 
     def train(
         self,

@@ -131,17 +131,39 @@ def leave_on_notice() -> None:
 
 @click.command()
 @click.argument("cluster_file", metavar="[CLUSTER]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--storage",
+    metavar="URL",
+    envvar="AESWEEP_STORAGE",
+    help="Of runs: is it reached, and can it keep them? [default: that of CLUSTER; env: AESWEEP_STORAGE]",
+)
+@click.option("--study", "study_file", metavar="STUDY", type=click.Path(path_type=Path), help="Are its GPUs there?")
+@click.option("--address", help="Of a running cluster's dashboard: count the GPUs there.")
 @json_option
-def doctor(cluster_file: Path | None, as_json: bool) -> None:
-    """Look for what stands in the way of a run: on this machine, and in a cluster's file."""
+def doctor(
+    cluster_file: Path | None, storage: str | None, study_file: Path | None, address: str | None, as_json: bool
+) -> None:
+    """Look for what stands in the way of a run: on this machine, in a cluster's file, and in a storage."""
     from sweep import doctor as examination
+    from sweep.cluster.gpus import count_gpus
+    from sweep.cluster_file import most_gpus, named_storage, read_cluster_file
 
     findings = list(examination.examine_machine())
+    counts = {f"up at {address}": lambda: count_gpus(address)} if address else {}
     if cluster_file is not None:
         from sweep.cluster.launcher import validate_cluster
 
-        findings += examination.examine_token()
-        findings += examination.examine_cluster_file(cluster_file, validate_cluster)
+        values = read_cluster_file(cluster_file)
+        about_file = list(examination.examine_cluster_file(cluster_file, validate_cluster))
+        findings += [*examination.examine_token(), *about_file]
+        storage = storage or named_storage(values)
+        if not any(finding.is_fault for finding in about_file) and most_gpus(values):
+            counts[f"in {cluster_file} at most"] = lambda: most_gpus(values)
+    if storage:
+        findings += examination.examine_storage(storage)
+    if study_file is not None:
+        counts = counts or {"on this machine": examination.usable_gpus}
+        findings += examination.examine_gpus(load_study(study_file).resources.least_gpus, counts)
     faults = [finding for finding in findings if finding.is_fault]
     if as_json:
         rows = [{"subject": f.subject, "text": f.text, "fault": f.is_fault} for f in findings]

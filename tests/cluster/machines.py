@@ -44,9 +44,9 @@ def missing_tools() -> list[str]:
     return missing
 
 
-def enclosed(folder: Path, num: int, command: list[str]) -> list[str]:
-    """The command line that makes machines in a folder and runs a command beside them."""
-    return [*ENCLOSURE, sys.executable, __file__, str(folder), str(num), *command]
+def enclosed(folder: Path, numbers: range, command: list[str]) -> list[str]:
+    """The command line that makes machines of these numbers in a folder and runs a command beside them."""
+    return [*ENCLOSURE, sys.executable, __file__, str(folder), ",".join(map(str, numbers)), *command]
 
 
 def run(*command: object) -> None:
@@ -79,6 +79,8 @@ def make_machine(folder: Path, number: int) -> int:
     run(*enter, "ip", "link", "set", "lo", "up")
     run(*enter, "ip", "link", "set", f"e{number}", "up")
     run(*enter, "ip", "address", "add", f"{address}/24", "dev", f"e{number}")
+    # Ray takes for its own the address from which this one would be reached.
+    run(*enter, "ip", "route", "add", "8.8.8.8", "via", HERE)
     return int(inside)
 
 
@@ -206,13 +208,13 @@ class Door(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
-def main(folder: Path, num: int, command: list[str]) -> int:
+def main(folder: Path, numbers: list[str], command: list[str]) -> int:
     run("mount", "--make-rprivate", "/")
     run("ip", "link", "set", "lo", "up")
     run("ip", "link", "add", "br0", "type", "bridge")
     run("ip", "link", "set", "br0", "up")
     run("ip", "address", "add", f"{HERE}/24", "dev", "br0")
-    machines = [make_machine(folder, number) for number in range(1, num + 1)]
+    machines = [make_machine(folder, int(number)) for number in numbers]
     environment = {**os.environ, "PATH": f"{tools_in(folder)}:{os.environ['PATH']}"}
     try:
         return subprocess.run(command, env=environment).returncode
@@ -229,4 +231,4 @@ if __name__ == "__main__":
             print("up", flush=True)
             door.serve_forever()
     else:
-        sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
+        sys.exit(main(Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]))

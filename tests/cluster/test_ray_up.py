@@ -78,7 +78,7 @@ def out(tmp_path_factory) -> Path:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "TMPDIR": str(out),
     }
-    command = enclosed(out / "machines", NUM_MACHINES, ["bash", str(out / "script")])
+    command = enclosed(out / "machines", range(1, NUM_MACHINES + 1), ["bash", str(out / "script")])
     with open(out / "log", "w") as log:
         done = subprocess.run(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=1100)
     assert done.returncode == 0, (out / "log").read_text()[-5000:]
@@ -127,9 +127,11 @@ def test_token_is_readable_by_its_owner_alone(out):
 def test_no_port_of_the_head_takes_a_job_without_the_token(out):
     answers = json.loads((out / "intruder.json").read_text())
     assert {"6379", "8265"} <= answers.keys(), "the head's own ports were not found"
-    assert answers["8265"] == {"none": 401, "wrong": 403}
-    taken = {port: found for port, found in answers.items() if 200 in found.values()}
-    assert not taken
+    # Ray 2.60 answers 401 to a request without a token and 403, not 401, to one with a wrong token.
+    refused = {"none": 401, "wrong": 403}
+    assert answers["8265"] == answers["52365"] == refused  # the dashboard and its agent; nobody else knows of jobs
+    others = [found for port, found in answers.items() if port not in ("8265", "52365")]
+    assert all(answer == 405 or isinstance(answer, str) for found in others for answer in found.values()), answers
     assert not (out / "machines" / "machine1" / "tmp" / "intruded").exists()
 
 
