@@ -134,7 +134,7 @@ class Cluster:
             placement = None
             if resources.trainers:
                 placement = Placement(resources.trainers, resources.trials_per_trainer, len(jobs))
-            scheduler = RecordingScheduler(recorder, stop_requested, placement)
+            scheduler = RecordingScheduler(jobs, recorder, stop_requested, placement)
             self._fit(jobs, scheduler, resources, placement)
             if scheduler.error:
                 raise scheduler.error
@@ -163,7 +163,8 @@ class Cluster:
 
         tune.Tuner(
             self._trainable(resources),
-            param_space={"job": tune.grid_search(jobs)},
+            # Tune copies all points of the space for each of them, so these are no more than numbers.
+            param_space={"number": tune.grid_search([*range(len(jobs))])},
             tune_config=tune.TuneConfig(
                 scheduler=scheduler,
                 reuse_actors=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from sweep.cluster.placement import Placement
 from sweep.failure import cause_of
+from sweep.job import Job
 from sweep.recorder import Recorder
 
 
@@ -20,6 +22,7 @@ class RecordingScheduler(FIFOScheduler):
     """Starts trials in their order and hands what they report to the recorder, in the driver alone.
 
     Args:
+        jobs: a trial's configuration has the `number` of its job among them, and gets the `job` itself here.
         recorder: records, and lets each cell's ASHA stop trials.
         stop_requested: whether the run is being interrupted.
         placement: says to which trainer a trial goes; None where trials train in their own processes.
@@ -29,8 +32,15 @@ class RecordingScheduler(FIFOScheduler):
         begins_anew: Tune has lost sight of a trial, so that all that are left should be handed to it once more.
     """
 
-    def __init__(self, recorder: Recorder, stop_requested: Callable[[], bool], placement: Placement | None = None):
+    def __init__(
+        self,
+        jobs: list[Job],
+        recorder: Recorder,
+        stop_requested: Callable[[], bool],
+        placement: Placement | None = None,
+    ):
         super().__init__()
+        self._jobs = jobs
         self._placement = placement
         self._held_seconds: dict[str, float] = {}
         self._recorder = recorder
@@ -38,6 +48,8 @@ class RecordingScheduler(FIFOScheduler):
         self.error: Exception | None = None
         self.begins_anew = False
         self._retried: dict[str, bool] = {}  # trials that failed and were not yet put back, and whether they go on
+        self._waiting: list[tuple[int, int, Trial]] = []  # a heap of those that came, and may have begun since
+        self._num_added = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray saves schedulers to restore from, and a run is only ever rebuilt from its journal."""
@@ -97,7 +109,16 @@ class RecordingScheduler(FIFOScheduler):
         """Whether Tune should end all trials, whatever is left of them."""
         return self.error is not None or self.begins_anew or self._stop_requested()
 
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The first of the trials that wait, as Tune's own has it, which looks at all trials with every row."""
+        while self._waiting and self._waiting[0][-1].status != Trial.PENDING:
+            heapq.heappop(self._waiting)
+        return self._waiting[0][-1] if self._waiting else None
+
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        trial.config.setdefault("job", self._jobs[trial.config["number"]])
+        self._num_added += 1  # tells a trial that is put back from itself
+        heapq.heappush(self._waiting, (trial.config["number"], self._num_added, trial))
         if self._placement:
             trial.config["trainer"] = self._placement.place(trial.config["job"])
         retried = self._retried.pop(trial.trial_id, None)
