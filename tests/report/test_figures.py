@@ -114,6 +114,14 @@ def test_axes_are_labelled(drawings: dict[str, Drawing]) -> None:
                 assert axes.get_xlabel() and axes.get_ylabel()
 
 
+def test_epochs_are_whole_numbers(drawings: dict[str, Drawing]) -> None:
+    for drawing in drawings.values():
+        for axes in drawing.figure.axes:
+            for last in (2, 9, 12, 30) if axes.get_xlabel() == "Epoch" else ():
+                axes.set_xlim(0.5, last + 0.5)
+                assert all(float(tick).is_integer() for tick in axes.get_xticks())
+
+
 def test_denoising_baselines_are_drawn_in_db_whatever_the_stage_is_judged_by() -> None:
     synthetic = Synthetic()
     synthetic._start()

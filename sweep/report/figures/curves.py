@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matplotlib.ticker import MaxNLocator
+
 from sweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, log_errors, new_figure
 from sweep.report.markdown import axis_value, dataset_name
 from sweep.report.rows import Stage, Trial
@@ -26,6 +28,7 @@ def learning_curves(name: str, stage: Stage, dataset: str) -> Drawing | None:
     for index, axes in enumerate(panels[: len(shown)]):
         if index + columns >= len(shown):
             axes.set_xlabel("Epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             axes.tick_params(labelbottom=True)
     figure.supylabel("MSE per pixel", fontsize=8.5)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
