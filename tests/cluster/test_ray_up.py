@@ -41,7 +41,16 @@ AFTER = {
         TUNNEL=$!
         for i in $(seq 60); do (exec 3<>/dev/tcp/127.0.0.1/8265) 2>/dev/null && break; sleep 0.5; done
     """,
-    "aesweep submit": "aesweep status quickstart --address 127.0.0.1:8265 --json > $OUT/job.json",
+    "aesweep submit": """
+        aesweep status quickstart --address 127.0.0.1:8265 --json > $OUT/job.json
+        aesweep submit jobs/quickstart.yaml --name other
+        for i in $(seq 200); do aesweep logs other | grep -q '[1-9][0-9]* of .* trials ended' && break; sleep 0.5; done
+        aesweep stop other
+        aesweep logs other --follow > $OUT/stopped.log
+        aesweep status other --address 127.0.0.1:8265 --json > $OUT/stopped.json
+        aesweep submit jobs/quickstart.yaml --name other --resume --wait
+        aesweep fetch other --from jobs/cluster_local.yaml
+    """,
     "ray down": """
         kill $TUNNEL
         for i in $(seq 60); do      # workers leave by themselves, a minute after their head
@@ -112,6 +121,15 @@ def test_run_comes_home_whole(out):
     assert json.loads((out / "job.json").read_text())["status"] == "succeeded"
     checkpoints = [event["checkpoint"]["file"] for event in events if event["kind"] == "retrained"]
     assert checkpoints and all((folder / name).is_file() for name in checkpoints)
+
+
+def test_run_that_is_stopped_goes_on_when_it_is_submitted_again(out):
+    assert json.loads((out / "stopped.json").read_text())["status"] == "stopped"
+    assert "interrupted; what is done is recorded" in (out / "stopped.log").read_text()
+    events = read_journal(out / "checkout" / "runs" / "other" / "journal.jsonl")
+    kinds = [event["kind"] for event in events]
+    assert [event["status"] for event in events if event["kind"] == "run_ended"] == ["interrupted", "completed"]
+    assert kinds.index("run_ended") < kinds.index("resumed") < kinds.index("retrained")
 
 
 def test_every_machine_trains(out):
