@@ -17,9 +17,9 @@ def named_files(events: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     models: dict[str, dict[str, Any]] = {}
     winners: dict[tuple[str, ...], str | None] = {}
     for event in events:
-        if event["kind"] in ("row", "retrained") and event.get("checkpoint"):
+        if event["kind"] == "row" and "checkpoint" in event:
             models[event["trial"]] = event["checkpoint"]
-        if event["kind"] == "retrained":
+        elif event["kind"] == "retrained":
             yield event["checkpoint"]["file"], event["checkpoint"]["sha256"]
         elif event["kind"] == "pictures":
             yield event["file"], event["sha256"]

@@ -38,6 +38,20 @@ def test_damaged_file_is_told_and_removed_so_that_it_is_brought_again(folder, na
         check_run(folder.root)
 
 
+def test_model_of_a_cells_winner_is_looked_for_and_that_of_a_loser_is_not(folder):
+    cell = {"stage": "stage", "dataset": "digits", "cell": {"latent_dim": 4}}
+    with Journal(folder.journal) as journal:
+        for trial in ("a", "b"):
+            found = {"file": f"checkpoints/{trial}-best.safetensors", "sha256": hashlib.sha256(b"model").hexdigest()}
+            journal.append("row", trial=trial, checkpoint=found)
+        journal.append("cell_winner", trial="a", **cell)
+        journal.append("cell_winner", trial="b", **cell)  # after an extension
+    with pytest.raises(AesweepError, match=r"checkpoints/b-best\.safetensors is missing: fetch"):
+        check_run(folder.root)
+    (folder.checkpoints / "b-best.safetensors").write_bytes(b"model")
+    assert check_run(folder.root) == 3
+
+
 def test_folder_without_a_journal_is_no_run(tmp_path):
     with pytest.raises(RunFolderError, match="is not a run"):
         check_run(tmp_path)
