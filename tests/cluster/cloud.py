@@ -8,6 +8,7 @@ service that wants IMDSv2 where the instance does.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import io
 import json
 import os
@@ -83,10 +84,15 @@ class Cloud:
                     file.write(json.dumps(call) + "\n")
         return self._moto(environ, start_response)
 
+    @functools.cached_property
+    def _clients(self) -> list:
+        """Made once: who asks for credentials waits no longer than a second."""
+        here = {"region_name": REGION, "endpoint_url": self.url, "aws_access_key_id": "metadata"}
+        return [boto3.client(name, aws_secret_access_key="made-up", **here) for name in ("ec2", "iam", "sts")]
+
     def _metadata(self, request: Request) -> Response:
         """What an instance is told of itself."""
-        here = {"region_name": REGION, "endpoint_url": self.url, "aws_access_key_id": "metadata"}
-        ec2, iam, sts = (boto3.client(name, aws_secret_access_key="made-up", **here) for name in ("ec2", "iam", "sts"))
+        ec2, iam, sts = self._clients
         filters = [{"Name": "private-ip-address", "Values": [request.remote_addr]}]
         filters.append({"Name": "instance-state-name", "Values": ["running"]})
         reservations = ec2.describe_instances(Filters=filters)["Reservations"]
