@@ -18,7 +18,7 @@ import yaml
 from sweep.journal import read_journal
 from sweep.study_file import load_study
 from tests.chaos.checker import violations
-from tests.chaos.toy import STUDY, undisturbed_rows
+from tests.chaos.toy import STUDY, TRAINERS, undisturbed_rows
 from tests.chaos.world import Driver, World
 
 LIMIT_S = 900  # for anything that a driver has to come to
@@ -28,10 +28,11 @@ TIMES = ("time", "seq", "seconds")
 STATES = ("state truncated", "state emptied", "state with a flipped bit")
 KEEPER = "kill -9 of the keeper of files"
 WORKER = "kill -9 of a trial's worker"
+TRAINER = "kill -9 of a trainer"
 RAYLET = "kill -9 of a node's raylet"
 CLOCK = "clock moved by an hour"
 # How often each is drawn. Starting a process takes seconds, so what needs one is drawn less often.
-RUNNING = {WORKER: 8, KEEPER: 1, RAYLET: 1, CLOCK: 5, **dict.fromkeys(STATES, 4)}
+RUNNING = {WORKER: 8, TRAINER: 2, KEEPER: 1, RAYLET: 1, CLOCK: 5, **dict.fromkeys(STATES, 4)}
 ENDING = {"kill -9 of the driver": 5, "SIGTERM": 2, "SIGINT": 2, "disk full": 3}
 DOWN = {"journal cut at a random byte": 5, "journal with a flipped bit": 4, "winner's checkpoint damaged": 2}
 DOWN |= dict.fromkeys(STATES, 2)
@@ -54,15 +55,19 @@ class Campaign:
     world: what faults reach.
     seed: everything random follows from it.
     num_faults: about how many.
-    num_workers: trials at once.
+    num_workers: trials at once, or trainers.
+    has_trainers: whether trials go to trainers.
     whole: the folder of an undisturbed run with one worker, to compare with; None for the undisturbed run itself.
     """
 
-    def __init__(self, world: World, seed: str, num_faults: int, num_workers: int, whole: Path | None):
+    def __init__(
+        self, world: World, seed: str, num_faults: int, num_workers: int, has_trainers: bool, whole: Path | None
+    ):
         self._world = world
         self._random = random.Random(seed)
         self._num_faults = num_faults
         self._num_workers = num_workers
+        self._study = {**STUDY, "resources": TRAINERS} if has_trainers else STUDY
         self._whole = whole
         self._folder = world.runs / seed.replace("/", "-")
         self._folder.mkdir()
@@ -74,7 +79,7 @@ class Campaign:
 
     def execute(self) -> Result:
         study = self._folder / "study.yaml"
-        study.write_text(yaml.safe_dump(STUDY))
+        study.write_text(yaml.safe_dump(self._study))
         arguments = ["run", str(study), "--runs", str(self._folder / "runs"), *COMMON]
         for _ in range(10 + self._num_faults):
             code, ending = self._live(arguments)
@@ -141,8 +146,8 @@ class Campaign:
 
     def _disturb(self, driver: Driver, fault: str) -> bool:
         """Lets a fault happen that the driver should survive; False where there was nothing to disturb."""
-        if fault in (WORKER, KEEPER):
-            workers = self._world.workers(keeper=fault == KEEPER)
+        if fault in (WORKER, TRAINER, KEEPER):
+            workers = self._world.workers({TRAINER: "Trainer", KEEPER: "FileKeeper"}.get(fault, "ImplicitFunc"))
             if not workers:
                 return False
             try:

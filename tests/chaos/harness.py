@@ -1,8 +1,9 @@
 """Disturbs runs at random and checks that each comes to what it would have come to: `make chaos N=500 SEED=1`.
 
-Runs of the toy study are killed, cut, damaged and interrupted again and again until they end; half of them with one
-worker, compared with an undisturbed run to the byte, half with two, whose order may differ: every decision is derived
-again, and every row trained again. Prints a table by fault, and exits 1 where anything was wrong.
+Runs of the toy study are killed, cut, damaged and interrupted again and again until they end; a third of them with one
+worker, compared with an undisturbed run to the byte, the others with two, or with two trainers, whose order may differ:
+every decision is derived again, and every row trained again. Prints a table by fault, and exits 1 where anything was
+wrong.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ import time
 from collections import Counter
 
 from tabulate import tabulate
+
+# Of runs, in turn: trials at once, or trainers, and whether they are trainers.
+KINDS = ((2, False), (1, False), (2, True))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,15 +52,15 @@ def disturb(num_faults: int, seed: int, minutes: float = 1e9, result_file: str |
     number = 0
     with World() as world:
         print(f"seed {seed}; {'a' if world.has_disk else 'NO'} small disk", flush=True)
-        undisturbed = Campaign(world, f"{seed}/whole", 0, 1, None)
+        undisturbed = Campaign(world, f"{seed}/whole", 0, 1, False, None)
         found += [f"undisturbed: {line}" for line in undisturbed.execute().found]
         while faults.total() < num_faults and time.monotonic() - started < 60 * minutes:
             number += 1
-            workers = 1 + number % 2
+            workers, has_trainers = KINDS[(number - 1) % len(KINDS)]
             name = f"{seed}/{number}"
-            campaign = Campaign(
-                world, name, min(60, num_faults - faults.total()), workers, undisturbed.run if workers == 1 else None
-            )
+            whole = undisturbed.run if workers == 1 else None
+            who = "trainers" if has_trainers else "workers"
+            campaign = Campaign(world, name, min(60, num_faults - faults.total()), workers, has_trainers, whole)
             result = campaign.execute()
             faults += result.faults
             refused += result.refused
@@ -65,7 +69,7 @@ def disturb(num_faults: int, seed: int, minutes: float = 1e9, result_file: str |
             found += [f"{name}: {line}" for line in result.found]
             passed = time.monotonic() - started
             print(
-                f"{name}: {workers} workers, {result.faults.total()} faults ({faults.total()} in {passed:.0f} s), "
+                f"{name}: {workers} {who}, {result.faults.total()} faults ({faults.total()} in {passed:.0f} s), "
                 f"{len(result.found)} violations",
                 flush=True,
             )

@@ -47,6 +47,9 @@ STUDY: dict[str, Any] = {
     "report": {"num_pictures": 2},
 }
 
+# Of a run whose trials go to trainers; each trains on its own node.
+TRAINERS = {"trainers": 2, "gpus_per_trainer": 0, "trials_per_trainer": 2}
+
 MEASURED = ("loss", "training_mse", "validation_mse", "validation_psnr_db", "learning_rate", "per_seed")
 
 

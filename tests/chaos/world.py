@@ -171,16 +171,11 @@ class World:
     def free_disk(self) -> None:
         (self.runs / "filler").unlink(missing_ok=True)
 
-    def workers(self, keeper: bool) -> list[int]:
-        """Processes that train, wherever they run, or those that keep files for them."""
+    def workers(self, actor: str) -> list[int]:
+        """Ray's processes that are such an actor, wherever they run: Tune's trials are "ImplicitFunc"."""
         from tests.test_resume_ray import descendants
 
-        titles = {pid: _title(pid) for pid in descendants(os.getpid())}
-        return [pid for pid, title in titles.items() if _works(title) and ("FileKeeper" in title) == keeper]
-
-
-def _works(title: str) -> bool:
-    return title.startswith("ray::") and not any(name in title for name in ("IDLE", "Agent", "Dashboard", "Monitor"))
+        return [pid for pid in descendants(os.getpid()) if _title(pid).startswith(f"ray::{actor}")]
 
 
 def _title(pid: int) -> str:
