@@ -7,6 +7,7 @@
 #   make chaos        kills and damages real runs: N faults (20), drawn from SEED (1)
 #   make audit        known vulnerabilities of what is installed; needs the network
 #   make benchmark-many   what 100 and 1,000 small trials cost
+#   make benchmark-scaling  what the driver costs at 16, 128 and 1,024 GPUs
 #   make benchmark-gpu    packs on a GPU against single models and processes; says so where there is none
 #   make test-cluster `ray up`, submit, fetch and down on machines made of namespaces, also as moto's AWS; nodes killed and frozen
 #   make lint         style and security rules
@@ -20,7 +21,7 @@ N ?= 20
 SEED ?= 1
 EXTRAS ?= test
 
-.PHONY: quickstart test test-mnist test-cluster benchmark benchmark-many benchmark-gpu fuzz chaos audit lint pins install
+.PHONY: quickstart test test-mnist test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos audit lint pins install
 
 # Workers start four seconds faster with compiled bytecode, which some environments tell Python not to write.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt
@@ -50,6 +51,9 @@ benchmark: install
 
 benchmark-many: install
 	$(BIN)/python tests/benchmarks/bench_many_trials.py
+
+benchmark-scaling: install
+	$(BIN)/python tests/benchmarks/bench_scaling.py
 
 benchmark-gpu: install
 	$(BIN)/python tests/benchmarks/bench_gpu.py
