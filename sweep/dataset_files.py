@@ -72,6 +72,14 @@ def pull_dataset(name: str, storage: Storage, data_dir: str | None = None) -> li
     return brought
 
 
+def check_pushed(name: str, storage: Storage) -> None:
+    """Whether a data set lies in a storage as it was pushed, by its manifest and the names there. Raises DataError."""
+    there = storage.names(IDX_FOLDERS[name])
+    for file in _read_manifest(name, storage):
+        if f"raw/{file}" not in there:
+            raise _fault(name, storage, f"raw/{file}", "not found")
+
+
 def _read_manifest(name: str, storage: Storage) -> dict[str, str]:
     """Each file of the data set with its SHA-256."""
     try:

@@ -13,10 +13,12 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from data.image_data import DataError
 from sweep.cluster_file import TOKEN_PATH, cluster_faults, read_cluster_file
+from sweep.dataset_files import check_pushed
 from sweep.environment import describe_gpus
 from sweep.errors import AesweepError
-from sweep.storage import try_storage
+from sweep.storage import Storage, try_storage
 
 PARTS = ("sweep", "models", "data")
 TOKEN_REMEDY = "`(umask 077; ray get-auth-token --generate > /dev/null)` makes one"  # noqa: S105 - a sentence
@@ -80,6 +82,17 @@ def examine_storage(url: str) -> Iterator[Finding]:
         yield Finding("storage", f"{url}: expected one that is reached and can be written: {error}", is_fault=True)
         return
     yield Finding("storage", f"{url} keeps what is written, and keeps two writers apart")
+
+
+def examine_data(names: Iterable[str], url: str) -> Iterator[Finding]:
+    """MNIST and Fashion-MNIST in a storage, from where nodes are to bring them."""
+    for name in names:
+        try:
+            check_pushed(name, Storage(url.rstrip("/")))
+        except (AesweepError, DataError, OSError) as error:
+            yield Finding(name, str(error), is_fault=True)
+        else:
+            yield Finding(name, f"is in {url} as it was pushed")
 
 
 def examine_gpus(least: float, counts: dict[str, Callable[[], float]]) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from data.datasets import IDX_FILES, load_dataset
 from sweep.cli import commands
+from sweep.dataset_files import push_dataset
 from sweep.storage import Storage
 
 TRAINING, TEST = IDX_FILES
@@ -183,3 +184,18 @@ def test_unknown_data_set_is_a_usage_error_that_lists_the_known(tmp_path, name):
     done = call("pull", name, "--from", tmp_path, "--data-dir", tmp_path)
     assert done.exit_code == 2
     assert "mnist" in done.stderr and "fashion_mnist" in done.stderr
+
+
+def test_doctor_says_which_of_a_studys_data_sets_are_in_the_storage(home, url, tmp_path, small_study, write_study):
+    path = write_study({**small_study, "datasets": ["digits", "mnist", "fashion_mnist"]})
+
+    def examined() -> dict[str, bool]:
+        done = CliRunner().invoke(commands, ["doctor", "--study", str(path), "--data", url, "--json"])
+        return {row["subject"]: row["fault"] for row in json.loads(done.stdout) if "mnist" in row["subject"]}
+
+    assert examined() == {"mnist": True, "fashion_mnist": True}
+    push_dataset("mnist", Storage(url), str(home))
+    push_dataset("fashion_mnist", Storage(url), str(home))
+    assert examined() == {"mnist": False, "fashion_mnist": False}
+    Storage(url).remove(f"FashionMNIST/raw/{TEST}")
+    assert examined() == {"mnist": False, "fashion_mnist": True}

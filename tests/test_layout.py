@@ -32,7 +32,14 @@ ALLOWED = {
     "sweep.storage": {"sweep.errors", "sweep.files", "sweep.run_folder"},
     "sweep.dataset_files": {"data", "sweep.run_folder", "sweep.storage"},
     "sweep.cluster_file": {"sweep.errors", "sweep.study_file"},
-    "sweep.doctor": {"sweep.cluster_file", "sweep.environment", "sweep.errors", "sweep.storage"},
+    "sweep.doctor": {
+        "data",
+        "sweep.cluster_file",
+        "sweep.dataset_files",
+        "sweep.environment",
+        "sweep.errors",
+        "sweep.storage",
+    },
     "sweep.parcel": {"sweep.errors", "sweep.study"},
     "sweep.fetching": {"sweep.errors", "sweep.journal", "sweep.run_folder"},
     "sweep.report": {

@@ -139,11 +139,20 @@ def leave_on_notice() -> None:
 )
 @click.option("--study", "study_file", metavar="STUDY", type=click.Path(path_type=Path), help="Are its GPUs there?")
 @click.option("--address", help="Of a running cluster's dashboard: count the GPUs there.")
+@click.option("--data", "data_url", metavar="URL", help="Are STUDY's data sets there, as `data push` puts them?")
 @json_option
 def doctor(
-    cluster_file: Path | None, storage: str | None, study_file: Path | None, address: str | None, as_json: bool
+    cluster_file: Path | None,
+    storage: str | None,
+    study_file: Path | None,
+    address: str | None,
+    data_url: str | None,
+    as_json: bool,
 ) -> None:
     """Look for what stands in the way of a run: on this machine, in a cluster's file, and in a storage."""
+    if data_url and not study_file:
+        raise click.UsageError("--data looks for the data sets of a study: give --study as well")
+    from data.datasets import IDX_FOLDERS
     from sweep import doctor as examination
     from sweep.cluster.gpus import count_gpus
     from sweep.cluster_file import most_gpus, named_storage, read_cluster_file
@@ -162,8 +171,12 @@ def doctor(
     if storage:
         findings += examination.examine_storage(storage)
     if study_file is not None:
+        study = load_study(study_file)
         counts = counts or {"on this machine": examination.usable_gpus}
-        findings += examination.examine_gpus(load_study(study_file).resources.least_gpus, counts)
+        findings += examination.examine_gpus(study.resources.least_gpus, counts)
+        if data_url:
+            names = [dataset.name for dataset in study.datasets if dataset.name in IDX_FOLDERS]
+            findings += examination.examine_data(names, data_url)
     faults = [finding for finding in findings if finding.is_fault]
     if as_json:
         rows = [{"subject": f.subject, "text": f.text, "fault": f.is_fault} for f in findings]
