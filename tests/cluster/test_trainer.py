@@ -267,7 +267,7 @@ def test_what_a_training_breaks_at_is_told_to_its_trial_alone(tmp_path, images, 
     trainer = start()
     (tmp_path / "checkpoints").write_text("not a folder")
     broken = a_job(500, purpose="retraining", seeds=(7,), states=None)
-    whole = a_job(10)
+    whole = a_job(10, checkpoint=None)
     with ThreadPoolExecutor(2) as threads:
         rows = threads.submit(follow, whole, reference, tmp_path, trainer)
         with pytest.raises(OSError, match=r"Not a directory|File exists"):
