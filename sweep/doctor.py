@@ -14,7 +14,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from data.image_data import DataError
-from sweep.cluster_file import TOKEN_PATH, cluster_faults, read_cluster_file
+from sweep.cluster_file import TOKEN_PATH, cluster_faults
 from sweep.dataset_files import check_pushed
 from sweep.environment import describe_gpus
 from sweep.errors import AesweepError
@@ -55,14 +55,16 @@ def examine_token(path: Path | None = None) -> Iterator[Finding]:
     yield Finding("token", f"{path} has mode {mode:04o}{remedy}", is_fault=wide)
 
 
-def examine_cluster_file(path: Path, validate: Callable[[dict[str, Any]], None]) -> Iterator[Finding]:
+def examine_cluster_file(
+    path: Path, values: dict[str, Any], validate: Callable[[dict[str, Any]], None]
+) -> Iterator[Finding]:
     """A cluster file: our own rules first, then Ray's.
 
     Args:
         path: the file; `ray up` is expected to be called from this process's folder.
+        values: what `read_cluster_file` read in it.
         validate: raises AesweepError where Ray would refuse the values.
     """
-    values = read_cluster_file(path)
     faults = cluster_faults(values, Path.cwd())
     yield from (Finding(str(path), fault, is_fault=True) for fault in faults)
     try:

@@ -7,9 +7,7 @@ from typing import Any
 
 from sweep.files import Files
 from sweep.job import cell_key
-from sweep.run_folder import states_among
-
-CHECKPOINTS, STATES = "checkpoints", "states"
+from sweep.run_folder import CHECKPOINTS, STATES, states_among
 
 
 class Housekeeping:

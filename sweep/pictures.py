@@ -13,7 +13,7 @@ import torch
 from data.datasets import ImageData
 from models.baselines import LinearMmseDenoiser, Pca
 from sweep.retrain import Retraining
-from sweep.run_folder import RunFolder, write_whole
+from sweep.run_folder import RunFolder, checkpoint_name, write_whole
 from sweep.training.checkpoint import read_checkpoint
 from sweep.training.images import evaluation_input, to_float
 
@@ -74,7 +74,7 @@ def take_pictures(
 
 
 def _outputs(folder: RunFolder, retraining: Retraining, inputs: np.ndarray) -> np.ndarray:
-    model, _ = read_checkpoint(folder.checkpoints / f"{retraining.job.trial}.safetensors")
+    model, _ = read_checkpoint(folder.checkpoints / checkpoint_name(retraining.job.trial))
     with torch.inference_mode():
         return model(torch.from_numpy(inputs.astype(np.float32))).numpy()
 

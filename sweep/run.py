@@ -21,7 +21,7 @@ from sweep.environment import describe_environment
 from sweep.errors import JournalError
 from sweep.extension import has_ended, opening_events, segments, since_extended
 from sweep.files import FolderFiles
-from sweep.housekeeping import CHECKPOINTS, STATES, Housekeeping
+from sweep.housekeeping import Housekeeping
 from sweep.inputs import describe_images, read_reference
 from sweep.interruption import Interruption
 from sweep.job import Job
@@ -42,7 +42,7 @@ from sweep.resume import (
     unrecorded_seconds,
 )
 from sweep.retrain import Retraining, retrainings
-from sweep.run_folder import RunFolder, write_whole
+from sweep.run_folder import CHECKPOINTS, STATES, RunFolder, checkpoint_name, write_whole
 from sweep.storage import Replica
 from sweep.study import Study
 from sweep.winners import winner_events
@@ -306,7 +306,7 @@ class Run:
         jobs = [
             dataclasses.replace(
                 job,
-                checkpoint=f"{CHECKPOINTS}/{job.trial}.safetensors",
+                checkpoint=f"{CHECKPOINTS}/{checkpoint_name(job.trial)}",
                 states=STATES,
                 state_interval_s=self._state_interval_s,
                 recorded=standing[job.trial].epochs,

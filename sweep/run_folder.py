@@ -20,6 +20,7 @@ import filelock
 from sweep.errors import RunFolderError
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+CHECKPOINTS, STATES = "checkpoints", "states"
 _STATE = re.compile(r"(?P<trial>[^.].*)\.(?P<epoch>\d+)\.safetensors")
 
 
@@ -37,9 +38,9 @@ class RunFolder:
         self.lock = self.root / ".lock"
         self.holder = self.root / ".lock.holder"
         self.scratch = self.root / ".scratch"  # names a driver's folder outside the run, while there is one
-        self.checkpoints = self.root / "checkpoints"
+        self.checkpoints = self.root / CHECKPOINTS
         self.pictures = self.root / "pictures"
-        self.states = self.root / "states"
+        self.states = self.root / STATES
         self.report = self.root / "report.md"
         self.tables = self.root / "tables"
         self.figures = self.root / "figures"
@@ -135,6 +136,11 @@ class RunFolder:
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+
+def checkpoint_name(trial: str) -> str:
+    """The name of the file with a trial's trained model."""
+    return f"{trial}.safetensors"
 
 
 def state_name(trial: str, epoch: int) -> str:

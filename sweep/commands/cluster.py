@@ -163,7 +163,7 @@ def doctor(
         from sweep.cluster.launcher import validate_cluster
 
         values = read_cluster_file(cluster_file)
-        about_file = list(examination.examine_cluster_file(cluster_file, validate_cluster))
+        about_file = list(examination.examine_cluster_file(cluster_file, values, validate_cluster))
         findings += [*examination.examine_token(), *about_file]
         storage = storage or named_storage(values)
         if not any(finding.is_fault for finding in about_file) and most_gpus(values):

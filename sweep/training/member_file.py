@@ -71,8 +71,9 @@ def write_members(
 
 def is_due(job: Job, epoch: int, seconds: float) -> bool:
     """Whether a state is to be kept after an epoch that is not the last, so long after the one before."""
-    asked_for = epoch in job.rungs or seconds >= job.state_interval_s or leaving_note().exists()
-    return bool(job.states) and epoch < job.epochs and asked_for
+    if not job.states or epoch >= job.epochs:
+        return False
+    return epoch in job.rungs or seconds >= job.state_interval_s or leaving_note().exists()
 
 
 def newest_members(job: Job, images_sha256: str, files: Files = FOLDER) -> Continuation:

@@ -56,13 +56,13 @@ HANDLE = SimpleNamespace(get_auto_filled_metrics=SimpleNamespace(remote=lambda *
 class SimulatedActors:
     """Stands in for `RayActorManager`: an actor starts at once, and each of its tasks is done when it is looked at."""
 
-    def __init__(self, resource_manager: Any):
+    def __init__(self, watch: Watch):
         self._pending: dict[Any, None] = {}
         self._live_actors_to_ray_actors_resources: dict[Any, tuple[Any, None]] = {}
         self._jobs: dict[Any, Any] = {}
         self._tasks: collections.deque = collections.deque()
         self._epochs: collections.Counter = collections.Counter()
-        self.watch = Watch()
+        self._watch = watch
 
     num_pending_actors = property(lambda self: len(self._pending))
     num_live_actors = property(lambda self: len(self._live_actors_to_ray_actors_resources))
@@ -102,7 +102,7 @@ class SimulatedActors:
         job = self._jobs[actor]
         self._epochs[actor] += 1
         epoch = self._epochs[actor]
-        self.watch.see(self.num_live_actors)
+        self._watch.see(self.num_live_actors)
         own = {
             "done": False, "training_iteration": epoch, "time_total_s": 0.02 * epoch, "time_this_iter_s": 0.02,
             "timestamp": int(time.time()), "pid": 1, "hostname": "node", "node_ip": "127.0.0.1",
@@ -221,14 +221,7 @@ def measure(kind: str, num_trials: int) -> Cost:
     is_simulated = kind == "simulated"
     watch = Watch()
     if is_simulated:
-        managers = []
-
-        def manager(resource_manager: Any) -> SimulatedActors:
-            managers.append(SimulatedActors(resource_manager))
-            managers[-1].watch = watch
-            return managers[-1]
-
-        tune_controller.RayActorManager = manager
+        tune_controller.RayActorManager = lambda resource_manager: SimulatedActors(watch)
         Cluster._started_trainers = lambda self, resources: []
         Cluster._check_room = lambda self, resources: None
         num_trainers, per_trainer, epochs, rung = num_trials // TRIALS_PER_GPU, TRIALS_PER_GPU, EPOCHS, RUNG

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +11,8 @@ import pytest
 pytest.importorskip("moto.server", reason="NOT RUN: pip install 'aesweep[test]'")
 
 from tests.cluster import cloud as aws
-from tests.cluster.machines import HERE, NETWORK, enclosed, missing_tools
-from tests.cluster.test_ray_up import install
+from tests.cluster.laptop import machine_home, make_laptop, run_script
+from tests.cluster.machines import HERE, NETWORK
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = f"http://{HERE}:{aws.PORT}"
@@ -77,37 +73,15 @@ SCRIPT = f"""
 @pytest.fixture(scope="module")
 def out(tmp_path_factory) -> Path:
     """What the commands left behind."""
-    missing = missing_tools()
-    if missing:
-        pytest.skip(f"NOT RUN: `ray up` needs {', '.join(missing)} on this machine")
     out = tmp_path_factory.mktemp("aws")
-    left_out = shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
-    shutil.copytree(ROOT, out / "checkout", ignore=left_out)
-    (out / "checkout" / "study.yaml").write_text(STUDY)
-    for number in (HEAD, *WORKERS):
-        home = out / "machines" / f"machine{number}" / "home"
-        install(home)
-        (home / ".bashrc").write_text(
+    numbers = range(HEAD, WORKERS[-1] + 1)
+    (make_laptop(out, numbers, key="key.pem") / "study.yaml").write_text(STUDY)
+    for number in numbers:
+        (machine_home(out, number) / ".bashrc").write_text(
             f"export AWS_ENDPOINT_URL={URL} AWS_EC2_METADATA_SERVICE_ENDPOINT={URL} NO_PROXY={HERE}\n"
         )
-    (out / "home" / ".ssh").mkdir(parents=True)
-    (out / "home" / ".ssh" / "key.pem").write_text("the stand-in for ssh looks at no key\n")
-    (out / "script").write_text(SCRIPT)
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "AESWEEP_", "AWS_"))
-    }
-    environment |= aws.LAPTOP | {
-        "AWS_ENDPOINT_URL": URL,
-        "HOME": str(out / "home"),
-        "NO_PROXY": f"{HERE},127.0.0.1",
-        "OUT": str(out),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "TMPDIR": str(out),
-    }
-    command = enclosed(out / "machines", range(HEAD, WORKERS[-1] + 1), ["bash", str(out / "script")])
-    with open(out / "log", "w") as log:
-        done = subprocess.run(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=1100)
-    assert done.returncode == 0, (out / "log").read_text()[-5000:]
+    variables = aws.LAPTOP | {"AWS_ENDPOINT_URL": URL, "NO_PROXY": f"{HERE},127.0.0.1"}
+    run_script(out, numbers, SCRIPT, variables)
     return out
 
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from sweep.journal import read_journal
-from tests.cluster.machines import HOME, NETWORK, enclosed, missing_tools
+from tests.cluster.laptop import ROOT, make_laptop, run_script
+from tests.cluster.machines import HOME, NETWORK
 
-ROOT = Path(__file__).resolve().parents[2]
 NUM_MACHINES = 3
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -65,32 +61,14 @@ AFTER = {
 @pytest.fixture(scope="module")
 def out(tmp_path_factory) -> Path:
     """What the section's commands left behind."""
-    missing = missing_tools()
-    if missing:
-        pytest.skip(f"NOT RUN: `ray up` needs {', '.join(missing)} on this machine")
     out = tmp_path_factory.mktemp("out")
-    left_out = shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
-    shutil.copytree(ROOT, out / "checkout", ignore=left_out)
-    fill_in(out / "checkout" / "jobs" / "cluster_local.yaml")
-    for number in range(1, NUM_MACHINES + 1):
-        install(out / "machines" / f"machine{number}" / "home")
-    (out / "home" / ".ssh").mkdir(parents=True)
-    (out / "home" / ".ssh" / "key").write_text("the stand-in for ssh looks at no key\n")
-    script = ["set -ex", f"cd {out}/checkout"]
+    numbers = range(1, NUM_MACHINES + 1)
+    checkout = make_laptop(out, numbers, key="key")
+    fill_in(checkout / "jobs" / "cluster_local.yaml")
+    script = ["set -ex", f"cd {checkout}"]
     for line in readme_commands():
         script += [line, *(text for start, text in AFTER.items() if line.startswith(start))]
-    (out / "script").write_text("\n".join(script))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "AESWEEP_"))}
-    environment |= {
-        "HOME": str(out / "home"),
-        "OUT": str(out),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "TMPDIR": str(out),
-    }
-    command = enclosed(out / "machines", range(1, NUM_MACHINES + 1), ["bash", str(out / "script")])
-    with open(out / "log", "w") as log:
-        done = subprocess.run(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=1100)
-    assert done.returncode == 0, (out / "log").read_text()[-5000:]
+    run_script(out, numbers, "\n".join(script))
     return out
 
 
@@ -102,15 +80,6 @@ def fill_in(path: Path) -> None:
     for number in range(2, NUM_MACHINES + 1):
         text = text.replace("<WORKER_IP>", f"{NETWORK}.{number}", 1)
     path.write_text(text)
-
-
-def install(home: Path) -> None:
-    """A machine where the packages are installed already, since it cannot reach the place that they come from."""
-    environment = home / "aesweep" / ".venv"
-    environment.mkdir(parents=True)
-    for part in ("bin", "lib", "pyvenv.cfg"):
-        (environment / part).symlink_to(Path(sys.prefix) / part)
-    (environment / "installed").touch()
 
 
 def test_run_comes_home_whole(out):
