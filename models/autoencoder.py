@@ -117,19 +117,22 @@ class Layout:
 
 
 def encode(architecture: Architecture, layers: list[Layer], inputs: Tensor) -> Tensor:
-    """Images [N, D] to codes [N, Z]."""
+    """Images [N, D] to codes [N, Z]; with the layers of a stack, images [N, D] or [K, N, D] to codes [K, N, Z]."""
     return _forward(architecture, layers, inputs, range(architecture.code_layer + 1))
 
 
 def reconstruct(architecture: Architecture, layers: list[Layer], inputs: Tensor) -> Tensor:
-    """Images [N, D] through the code and back to images [N, D]; no dropout."""
+    """Images [N, D] through the code and back to images [N, D]; no dropout. Stacks as in `encode`."""
     return _forward(architecture, layers, inputs, range(architecture.num_layers))
 
 
 def _forward(architecture: Architecture, layers: list[Layer], inputs: Tensor, which: range) -> Tensor:
-    vectors = inputs
+    vectors, is_stack = inputs, layers[0].weight.ndim == 3
+    if is_stack:
+        vectors = inputs.expand(len(layers[0].weight), -1, -1)
     for index in which:
-        vectors = torch.addmm(layers[index].bias, vectors, layers[index].weight)
+        weight, bias = layers[index]
+        vectors = torch.baddbmm(bias.unsqueeze(1), vectors, weight) if is_stack else torch.addmm(bias, vectors, weight)
         function = FUNCTIONS[architecture.activation_after(index)]
         vectors = vectors if function is None else function(vectors)
     return vectors

@@ -32,7 +32,12 @@ def psnr_db(outputs: np.ndarray, targets: np.ndarray) -> float:
     MSE_i counts as `MIN_MSE` where it is less: an image that is met exactly, as an all-black one may be, would
     otherwise make the mean infinite and decide every comparison alone.
     """
-    return float(np.mean(-10.0 * np.log10(np.maximum(per_image_mse(outputs, targets), MIN_MSE))))
+    return mean_psnr_db(per_image_mse(outputs, targets))
+
+
+def mean_psnr_db(mse_of_images: np.ndarray) -> float:
+    """`psnr_db` from what `per_image_mse` gives, [N]."""
+    return float(np.mean(-10.0 * np.log10(np.maximum(mse_of_images, MIN_MSE))))
 
 
 def ssim(outputs: np.ndarray, targets: np.ndarray, shape: tuple[int, int, int]) -> float:

@@ -40,8 +40,10 @@ def plan_packs(jobs: list[Job], resources: Resources, sizes: dict[str, tuple[int
     Args:
         jobs: the stage's.
         resources: the study's.
-        sizes: data set name to (number of images that a trial trains on, pixels of an image).
+        sizes: data set name to (number of training images, validation images included; pixels of an image).
     """
+    from sweep.training.images import num_images
+    from sweep.training.judging import pairs_at_once
     from sweep.training.member import architecture_of
     from sweep.training.memory import pack_memory
 
@@ -50,12 +52,14 @@ def plan_packs(jobs: list[Job], resources: Resources, sizes: dict[str, tuple[int
     plans = []
     for key, num_trials in Counter(map(pack_key, jobs)).items():
         job = next(job for job in jobs if pack_key(job) == key)
-        num_images, num_pixels = sizes[job.dataset]
+        num_training, num_pixels = sizes[job.dataset]
+        num_trained, num_judging = num_images(job, num_training)
         trials = min(num_trials, share, resources.trials_per_trainer) if resources.trainers else 1
         members = trials * len(job.seeds)
         per_step = members if on_gpu else 1
         architecture = architecture_of(job.configuration, num_pixels)
-        memory = pack_memory(architecture, num_images, job.configuration.batch_size)
+        at_once = pairs_at_once("cuda" if on_gpu else "cpu")
+        memory = pack_memory(architecture, num_trained, job.configuration.batch_size, num_judging, at_once)
         plans.append(
             PackPlan(
                 job.dataset,

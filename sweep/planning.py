@@ -94,7 +94,7 @@ def plan_study(
                 seconds=round(seconds / num_workers, 1),
                 state_bytes=num_workers * stage.seeds * _STATE_MODELS * max(models.values()),
                 checkpoint_bytes=sum(models.values()),
-                packs=plan_packs(jobs, study.resources, _training_sizes(study, stage, sizes)),
+                packs=plan_packs(jobs, study.resources, sizes),
             )
         )
         if stage.retraining.of == "none":

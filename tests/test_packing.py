@@ -11,6 +11,7 @@ from sweep.cluster.placement import Placement
 from sweep.job import pack_key, stage_jobs
 from sweep.packing import plan_packs
 from sweep.study_file import check_study
+from sweep.training.judging import CPU_PAIRS, GPU_PAIRS
 from sweep.training.memory import pack_memory
 
 
@@ -36,11 +37,16 @@ def test_memory_is_that_of_all_members_with_those_in_lock_step(small_study):
     sizes = {"digits": (1293, 64)}
     jobs, resources = jobs_of(small_study, trainers=1, trials_per_trainer=3)
     plan = plan_packs(jobs, resources, sizes)[0]
-    memory = pack_memory(Architecture(64, plan.widths[1:-1], plan.widths[-1]), 1293, plan.batch_size)
+    architecture = Architecture(64, plan.widths[1:-1], plan.widths[-1])
+
+    def memory(judged_at_once):
+        # A tenth is for validation, and all others are probed as well.
+        return pack_memory(architecture, 1293 - 129, plan.batch_size, 129 + 1164, judged_at_once)
+
     assert (plan.trials_at_once, plan.members_at_once, plan.members_per_step) == (3, 6, 6)
-    assert plan.memory_bytes == memory.needed(6, 6)
+    assert plan.memory_bytes == memory(GPU_PAIRS).needed(6, 6)
     for own in ({"trainers": 1, "gpus_per_trainer": 0}, {}):
         plan = plan_packs(*jobs_of(small_study, **own), sizes)[0]
         assert plan.members_per_step == 1
-        assert plan.memory_bytes == memory.needed(plan.members_at_once, 1)
+        assert plan.memory_bytes == memory(CPU_PAIRS).needed(plan.members_at_once, 1)
     assert plan.members_at_once == 2  # a trial's own seeds

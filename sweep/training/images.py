@@ -40,6 +40,22 @@ def prepare(images: ImageData, job: Job) -> Prepared:
     )
 
 
+def num_images(job: Job, num_training: int) -> tuple[int, int]:
+    """How many images the job trains on, and how many judge it, both splits together.
+
+    Args:
+        job: the job.
+        num_training: images in the data set's training part.
+    """
+    trained = num_training
+    judging = 0
+    if job.purpose == "search":
+        num_validation = num_validation_images(num_training, job.validation_fraction)
+        trained = min(num_training - num_validation, job.training_images or num_training)
+        judging = min(num_validation, job.validation_images or num_validation)
+    return trained, judging + min(MAX_TRAINING_PROBE, trained)
+
+
 class _Identity:
     """Images as a key of a cache: the same object, or another."""
 
@@ -78,3 +94,9 @@ def evaluation_input(clean: np.ndarray, noise_variance: float, seed: int, split:
     if noise_variance == 0:
         return clean
     return clean + fixed_noise(clean.shape, noise_variance, seed, split)
+
+
+@functools.lru_cache(maxsize=4)
+def unit_noise(shape: tuple[int, int], seed: int, split: str) -> np.ndarray:
+    """The noise of `evaluation_input` at variance 1, float32 [n, D]: the same object every time."""
+    return fixed_noise(shape, 1.0, seed, split)

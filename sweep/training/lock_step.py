@@ -134,12 +134,12 @@ class LockStepStack(Stack):
         if self._has_dropout:
             for layer, mask in workspace.masks.items():
                 streams.draw_masks(mask.view(num_models, -1), keys["dropout"], self._kept, self._step, layer)
-        workspace.forward(self._layers, inputs, self._has_dropout)
+        workspace.forward(self.layers, inputs, self._has_dropout)
         squared_errors = torch.empty(num_models, **self._options)
         workspace.differ(squared_errors)
         errors.index_copy_(0, self._step, squared_errors.unsqueeze(0))
         sparse_code = self._sparse if self._has_sparse_code else None
-        workspace.backward(self._layers, self._gradients, inputs, self._has_dropout, sparse_code)
+        workspace.backward(self.layers, self._gradients, inputs, self._has_dropout, sparse_code)
         if self._has_penalty:
             penalties.index_copy_(0, self._step, self._penalties(workspace).unsqueeze(0))
         update = self._kernels.update if self._kernels else update_plainly

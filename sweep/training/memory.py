@@ -21,7 +21,8 @@ class PackMemory:
     """The needs of one pack, in bytes.
 
     Attributes:
-        images_bytes: the training images, as uint8.
+        images_bytes: the training images, as uint8, and what judging takes: its images and their noise, as float32, and
+            what it computes for so many of them as it looks at in one go.
         member_bytes: each member's parameters and Adam's two moments.
         step_bytes: for each member in lock-step: its gradient, the state that a failed epoch falls back to, and the
             buffers of a batch and of an epoch's last, smaller batch.
@@ -37,7 +38,12 @@ class PackMemory:
 
 
 def pack_memory(
-    architecture: Architecture, num_images: int, batch_size: int, dtype: torch.dtype = torch.float32
+    architecture: Architecture,
+    num_images: int,
+    batch_size: int,
+    num_judging: int = 0,
+    judged_at_once: int = 0,
+    dtype: torch.dtype = torch.float32,
 ) -> PackMemory:
     """Counts, for members with noise and dropout: the most that a pack of this shape can need.
 
@@ -45,6 +51,8 @@ def pack_memory(
         architecture: the members'.
         num_images: N.
         batch_size: B.
+        num_judging: images that members are judged by.
+        judged_at_once: how many pairs of an image and a member are looked at in one go.
         dtype: of parameters.
     """
     item = dtype.itemsize
@@ -59,6 +67,8 @@ def pack_memory(
     floats += sum(width for i, width in enumerate(widths) if architecture.activation_after(i) != "linear")
     step_bytes = sum(batches) * (floats * item + architecture.num_pixels) + 4 * num_parameters * item
     # An epoch's order, as 64-bit indices.
-    return PackMemory(
-        num_images * architecture.num_pixels, 3 * num_parameters * item, step_bytes + num_images * torch.int64.itemsize
-    )
+    step_bytes += num_images * torch.int64.itemsize
+    # Judging: noisy images, outputs as they are, cut, and in float64, and a layer's vectors before and after it acts.
+    judging = 2 * num_judging * architecture.num_pixels * torch.float32.itemsize
+    judging += judged_at_once * (architecture.num_pixels * (3 * item + torch.float64.itemsize) + 3 * max(widths) * item)
+    return PackMemory(num_images * architecture.num_pixels + judging, 3 * num_parameters * item, step_bytes)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from models.autoencoder import Architecture, encode, reconstruct
 from sweep.configuration import SHARED, Configuration
+from sweep.training.judging import Judge, writable
 from sweep.training.lock_step import LockStepStack
 from sweep.training.member import Member, MemberState, architecture_of
 from sweep.training.precision import configure_torch, has_bfloat16_products, matmul_precision
@@ -90,7 +91,7 @@ class Pack:
             like: a pack on the same device with the same images, which are then shared with it.
         """
         self.source = images
-        images = torch.as_tensor(_writable(images) if isinstance(images, np.ndarray) else images)
+        images = torch.as_tensor(writable(images) if isinstance(images, np.ndarray) else images)
         if images.dtype != torch.uint8 or images.ndim != 2 or images.numel() == 0:
             raise ValueError(f"images: expected uint8 [N, D], not empty; got {images.dtype} {list(images.shape)}")
         if members_per_step is not None and members_per_step < 1:
@@ -112,6 +113,7 @@ class Pack:
         self._members: dict[str, Member] = {}
         self._workspaces: Workspaces | None = None
         self._stacks: dict[tuple[str, ...], Stack] = {}
+        self._judge = Judge(device)
 
     def add(
         self, key: str, configuration: Configuration, *, seed: int, epochs: int, state: MemberState | None = None
@@ -244,6 +246,40 @@ class Pack:
             )
         return results
 
+    def per_image_mse(
+        self, keys: Container[str], clean: np.ndarray, noise: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """How far members' outputs are from clean images, without dropout; those of a stack in lock-step at once.
+
+        Args:
+            keys: of the members to judge.
+            clean: float32 [N, D], pixels in [0, 1]. Stays on the device, as does the noise: hand in the same objects.
+            noise: float32 [N, D] of variance 1: each member is shown the clean images and this, scaled to its noise
+                variance, and its outputs are cut to [0, 1]. None where no member has one.
+
+        Returns:
+            By key, the mean squared error per pixel of each image, float64 [N].
+        """
+        together = {
+            names: stack
+            for names, stack in self._stacks.items()
+            if isinstance(stack, LockStepStack) and any(key in keys for key in names)
+        }
+        grouped = {key for names in together for key in names}
+        groups = [(names, stack.layers) for names, stack in together.items()]
+        groups += [
+            ((key,), self._workspaces.layout.views(member.parameters))
+            for key, member in self._members.items()
+            if key in keys and key not in grouped
+        ]
+        found: dict[str, np.ndarray] = {}
+        for names, layers in groups:
+            deviations = [self._members[key].configuration.noise_variance ** 0.5 for key in names]
+            with matmul_precision(self._torch_precision):
+                errors = self._judge.per_image_mse(self._workspaces.architecture, layers, deviations, clean, noise)
+            found |= {key: row for key, row in zip(names, errors, strict=True) if key in keys}
+        return found
+
     def reconstruct(self, key: str, inputs: np.ndarray | Tensor) -> Tensor:
         """A member's outputs [N, D] for inputs [N, D] (float, pixels in [0, 1]), without dropout, on the device."""
         return self._evaluate(key, inputs, reconstruct)
@@ -257,13 +293,8 @@ class Pack:
         self, key: str, inputs: np.ndarray | Tensor, function: Callable[[Architecture, list, Tensor], Tensor]
     ) -> Tensor:
         layers = self._workspaces.layout.views(self._members[key].parameters)
-        inputs = torch.as_tensor(_writable(inputs) if isinstance(inputs, np.ndarray) else inputs)
+        inputs = torch.as_tensor(writable(inputs) if isinstance(inputs, np.ndarray) else inputs)
         inputs = inputs.to(self.device, self.dtype)
         with matmul_precision(self._torch_precision):
             chunks = [function(self._workspaces.architecture, layers, part) for part in inputs.split(EVALUATION_CHUNK)]
         return torch.cat(chunks)
-
-
-def _writable(array: np.ndarray) -> np.ndarray:
-    """The array, or a copy if it is read-only (as out of Ray's object store), which torch cannot hold."""
-    return array if array.flags.writeable else array.copy()

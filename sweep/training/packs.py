@@ -14,12 +14,13 @@ import torch
 from data.image_data import ImageData
 from sweep.files import Files
 from sweep.job import Job, pack_key
-from sweep.training.images import prepare
+from sweep.training.images import num_images, prepare
+from sweep.training.judging import pairs_at_once
 from sweep.training.member import architecture_of
 from sweep.training.member_file import FOLDER
 from sweep.training.memory import HEADROOM, PackMemory, pack_memory
 from sweep.training.pack import Pack
-from sweep.training.trainee import Trainee
+from sweep.training.trainee import Trainee, judge
 
 
 @dataclasses.dataclass
@@ -60,7 +61,10 @@ class Packs:
         if shared is None:
             training = prepare(images, job).training
             architecture = architecture_of(job.configuration, training.shape[1])
-            memory = pack_memory(architecture, len(training), job.configuration.batch_size)
+            _, num_judging = num_images(job, len(images.training))
+            memory = pack_memory(
+                architecture, len(training), job.configuration.batch_size, num_judging, pairs_at_once(self.device)
+            )
             # Packs of other shapes that train on the same images have them on the device already.
             known = {id(other.pack.source): other.pack for other in self._packs.values()}
             pack = Pack(training, device=self.device, precision=job.precision, like=known.get(id(training)))
@@ -119,6 +123,7 @@ class Packs:
     def _train(self, shared: _Shared, chosen: list[Trainee]) -> list[tuple[Trainee, dict[str, Any] | Exception]]:
         try:
             results = shared.pack.train_epoch({key for trainee in chosen for key in trainee.keys})
+            judgements = judge(chosen)
         except Exception as error:
             for trainee in chosen:
                 self.leave(trainee)
@@ -126,7 +131,7 @@ class Packs:
         found: list[tuple[Trainee, dict[str, Any] | Exception]] = []
         for trainee in chosen:
             try:
-                row = trainee.row(results)
+                row = trainee.row(results, judgements[trainee])
                 if not found and shared.pack.shortage is not None:
                     row["memory_short"], shared.pack.shortage = shared.pack.shortage, None
                 found.append((trainee, row))

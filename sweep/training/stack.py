@@ -19,6 +19,10 @@ class Stack:
 
     The members' own tensors become rows of the stack's, so nothing needs to be copied back. A member that goes on in
     another stack is copied out of this one by that one.
+
+    Attributes:
+        members: the members.
+        layers: their parameters, views [K, ...], or without K where there is one member.
     """
 
     def __init__(self, members: list[Member], workspaces: Workspaces):
@@ -44,7 +48,7 @@ class Stack:
                     setattr(member, name, row)
                 setattr(self, f"_{name}", stacked)
             self._gradient = workspaces.gradient(len(members))
-        self._layers = layout.views(self._parameters)
+        self.layers = layout.views(self._parameters)
         self._gradients = layout.views(self._gradient)
         self._gradient_rows = list(self._gradient.view(len(members), -1))
         self._num_weights = layout.num_weights
@@ -103,9 +107,9 @@ class Stack:
             inputs = self._add_noise(workspace, noise) if self._has_noise else workspace.clean
             if self._has_dropout:
                 self._draw_masks(workspace, dropout)
-            workspace.forward(self._layers, inputs, self._has_dropout)
+            workspace.forward(self.layers, inputs, self._has_dropout)
             workspace.differ(errors[step])
-            workspace.backward(self._layers, self._gradients, inputs, self._has_dropout, self._sparse_code)
+            workspace.backward(self.layers, self._gradients, inputs, self._has_dropout, self._sparse_code)
             if self._has_penalty:
                 self._penalize(workspace, penalties[step])
             self._update(steps_per_epoch)

@@ -7,6 +7,7 @@ trainer's device, a job gives the same rows.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import math
 import time
@@ -16,14 +17,29 @@ from typing import Any
 import numpy as np
 
 from data.image_data import ImageData
-from models.metrics import mse, psnr_db, ssim
+from models.metrics import mean_psnr_db, mse, psnr_db, ssim
 from sweep.files import Files
 from sweep.job import Job
 from sweep.training.checkpoint import checkpoint_content
-from sweep.training.images import evaluation_input, prepare, to_float
+from sweep.training.images import evaluation_input, prepare, to_float, unit_noise
 from sweep.training.member import MemberState
 from sweep.training.member_file import FOLDER, is_due, newest_members, write_members
 from sweep.training.pack import EpochResult, Pack
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """How far a job's members are from the images that judge them, after an epoch.
+
+    Attributes:
+        training: for each seed, the MSE of each image of the training probe.
+        validation: the same of the validation images; None where there are none.
+        seconds: that it took, its share where members of several jobs were judged at once.
+    """
+
+    training: list[np.ndarray]
+    validation: list[np.ndarray] | None
+    seconds: float
 
 
 class Trainee:
@@ -41,6 +57,7 @@ class Trainee:
         job: the same.
         pack: the same.
         keys: its members in the pack.
+        prepared: its images.
         epoch: epochs done.
         done: whether its last row is out.
     """
@@ -50,6 +67,7 @@ class Trainee:
         self.pack = pack
         self.keys = [f"{job.trial}/{seed}" for seed in job.seeds]
         self.done = False
+        self.prepared = prepare(images, job)
         self._images = images
         self._files = files
         self._begin = newest_members(job, images.sha256, files)
@@ -72,11 +90,12 @@ class Trainee:
         for key in set(self.keys) & set(self.pack.keys()):
             self.pack.remove(key)
 
-    def row(self, results: dict[str, EpochResult]) -> dict[str, Any]:
+    def row(self, results: dict[str, EpochResult], judgement: Judgement) -> dict[str, Any]:
         """The row of an epoch that the pack has just trained.
 
         Args:
             results: the pack's, by key; those of this job's members are looked at.
+            judgement: of this job, from `judge`.
 
         Returns:
             epoch (1-based), loss (the objective), training_mse, learning_rate, seconds (of training), held_seconds
@@ -96,21 +115,19 @@ class Trainee:
             "diverged": any(result.diverged for result in mine),
             "seconds": sum(result.seconds for result in mine),
         }
-        prepared = prepare(self._images, job)
-        errors = [self._errors(key, prepared.training_probe, "training") for key in self.keys]
-        row["training_mse"] = _mean(error["mse"] for error in errors)
-        if prepared.validation is not None:
-            errors = [self._errors(key, prepared.validation, "validation") for key in self.keys]
-            row["validation_mse"] = _mean(error["mse"] for error in errors)
-            row["validation_psnr_db"] = _mean(error["psnr_db"] for error in errors)
-            row["per_seed"] = [error["mse"] for error in errors]
+        row["training_mse"] = _mean(_mse_and_psnr_db(found)[0] for found in judgement.training)
+        if judgement.validation is not None:
+            errors = [_mse_and_psnr_db(found) for found in judgement.validation]
+            row["validation_mse"] = _mean(mse for mse, _ in errors)
+            row["validation_psnr_db"] = _mean(psnr_db for _, psnr_db in errors)
+            row["per_seed"] = [mse for mse, _ in errors]
         judged = (row[name] for name in ("loss", "training_mse", "validation_mse") if name in row)
         row["diverged"] = row["diverged"] or not all(math.isfinite(value) for value in judged)
         self.done = row["diverged"] or self.epoch == job.epochs
         if self.epoch == job.epochs and not row["diverged"]:
             if job.purpose == "retraining":
                 test = self._images.test
-                row["test"] = self._errors(self.keys[0], to_float(test.reshape(len(test), -1)), "test", test.shape[1:])
+                row["test"] = self._test_errors(to_float(test.reshape(len(test), -1)), test.shape[1:])
                 row["checkpoint"] = self._checkpoint()
             elif job.checkpoint:
                 # A search goes on without it, also where the disk is full.
@@ -122,7 +139,7 @@ class Trainee:
         if due and not self.done and self._kept is None:
             states = {seed: self.pack.export(key) for key, seed in zip(self.keys, job.seeds, strict=True)}
             self._kept, self._kept_at = (self.epoch, states), time.monotonic()
-        row["held_seconds"] = row["seconds"] + time.perf_counter() - started
+        row["held_seconds"] = row["seconds"] + judgement.seconds + time.perf_counter() - started
         return row
 
     def taken(self, epoch: int) -> None:
@@ -133,20 +150,16 @@ class Trainee:
                 write_members(self.job, self._images.sha256, *self._kept, self._files)
             self._kept = None
 
-    def _errors(
-        self, key: str, clean: np.ndarray, split: str, shape: tuple[int, int, int] | None = None
-    ) -> dict[str, float]:
+    def _test_errors(self, clean: np.ndarray, shape: tuple[int, int, int]) -> dict[str, float]:
+        """Of the first seed's model."""
         variance = self.job.configuration.noise_variance
-        shown = evaluation_input(clean, variance, self.job.split_seed, split)
-        outputs = self.pack.reconstruct(key, shown).cpu().numpy()
+        shown = evaluation_input(clean, variance, self.job.split_seed, "test")
+        outputs = self.pack.reconstruct(self.keys[0], shown).cpu().numpy()
         if variance:
             outputs = outputs.clip(0, 1)
         if not np.isfinite(outputs).all():
             return {"mse": math.nan, "psnr_db": math.nan}
-        errors = {"mse": mse(outputs, clean), "psnr_db": psnr_db(outputs, clean)}
-        if shape is not None:
-            errors["ssim"] = ssim(outputs, clean, shape)
-        return errors
+        return {"mse": mse(outputs, clean), "psnr_db": psnr_db(outputs, clean), "ssim": ssim(outputs, clean, shape)}
 
     def _checkpoint(self) -> dict[str, Any]:
         content = checkpoint_content(
@@ -159,6 +172,51 @@ class Trainee:
         self._files.write(self.job.checkpoint, content)
         digest = hashlib.sha256(content).hexdigest()
         return {"file": self.job.checkpoint, "sha256": digest, "num_bytes": len(content)}
+
+
+def judge(trainees: list[Trainee]) -> dict[Trainee, Judgement]:
+    """Judges jobs of one pack by their images, as many members at a time as its device wants.
+
+    Args:
+        trainees: jobs of one pack and data set.
+    """
+    started = time.perf_counter()
+    found: dict[tuple[str, int], dict[str, np.ndarray]] = {}
+    for split, images, alike in _judging_sets(trainees):
+        keys = {key for trainee in alike for key in trainee.keys}
+        noise = None
+        if any(trainee.job.configuration.noise_variance for trainee in alike):
+            noise = unit_noise(images.shape, trainees[0].job.split_seed, split)
+        found[split, id(images)] = trainees[0].pack.per_image_mse(keys, images, noise)
+    seconds = (time.perf_counter() - started) / len(trainees)
+
+    def of(trainee: Trainee) -> Judgement:
+        probe, validation = trainee.prepared.training_probe, trainee.prepared.validation
+        return Judgement(
+            [found["training", id(probe)][key] for key in trainee.keys],
+            None if validation is None else [found["validation", id(validation)][key] for key in trainee.keys],
+            seconds,
+        )
+
+    return {trainee: of(trainee) for trainee in trainees}
+
+
+def _judging_sets(trainees: list[Trainee]) -> list[tuple[str, np.ndarray, list[Trainee]]]:
+    """Each set of images that judges, its split and the jobs that it judges: nearly always the same for all."""
+    found: dict[tuple[str, int], tuple[str, np.ndarray, list[Trainee]]] = {}
+    for trainee in trainees:
+        sets = {"training": trainee.prepared.training_probe, "validation": trainee.prepared.validation}
+        for split, images in sets.items():
+            if images is not None:
+                found.setdefault((split, id(images)), (split, images, []))[2].append(trainee)
+    return list(found.values())
+
+
+def _mse_and_psnr_db(mse_of_images: np.ndarray) -> tuple[float, float]:
+    """Not a number where any image's error is not finite."""
+    if not np.isfinite(mse_of_images).all():
+        return math.nan, math.nan
+    return float(mse_of_images.mean()), mean_psnr_db(mse_of_images)
 
 
 def _mean(values: Iterable[float]) -> float:

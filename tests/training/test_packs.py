@@ -12,6 +12,7 @@ from models.autoencoder import Architecture
 from sweep.configuration import Configuration
 from sweep.job import Job
 from sweep.training import stack as stack_module
+from sweep.training.judging import CPU_PAIRS
 from sweep.training.memory import pack_memory
 from sweep.training.pack import Pack
 from sweep.training.packs import Packs
@@ -130,6 +131,11 @@ def test_memory_that_is_counted_is_memory_that_is_held(num_images, hidden_layers
     # Beside the buffers: the copy of a state that a failed epoch goes back to, and the order of the images.
     expected = buffers(pack._workspaces, pack.images) + num_members * (state + 8 * num_images)
     assert num_members * memory.step_bytes == expected
+    judged = [np.zeros((number, 40), dtype=np.float32) for number in (7, 5)]
+    for clean in judged:
+        pack.per_image_mse(pack.keys(), clean, np.zeros_like(clean))
+    held = pack._judge.num_bytes
+    assert pack_memory(Architecture(40, hidden_layers, 3), num_images, 16, 12).images_bytes == pack.images.nbytes + held
 
 
 @pytest.mark.parametrize("members_that_fit", [1, 2, 3])
@@ -141,7 +147,7 @@ def test_pack_that_would_not_fit_is_split_and_gives_the_same_rows(images, monkey
     sizes = []
     original = Stack.train_epoch
     monkeypatch.setattr(Stack, "train_epoch", lambda s, *a: sizes.append(len(s.members)) or original(s, *a))
-    memory = pack_memory(Architecture(16, BASE.hidden_layers, BASE.latent_dim), 48, 16)
+    memory = pack_memory(Architecture(16, BASE.hidden_layers, BASE.latent_dim), 48, 16, 60, CPU_PAIRS)
     packs = Packs(memory_bytes=memory.needed(5, members_that_fit))
     found = train(packs, [packs.join(found, images) for found in jobs])
     assert max(sizes) == members_that_fit
@@ -151,7 +157,7 @@ def test_pack_that_would_not_fit_is_split_and_gives_the_same_rows(images, monkey
 
 
 def test_job_that_has_no_room_even_alone_is_refused_and_the_others_stay(images):
-    memory = pack_memory(Architecture(16, BASE.hidden_layers, BASE.latent_dim), 48, 16)
+    memory = pack_memory(Architecture(16, BASE.hidden_layers, BASE.latent_dim), 48, 16, 60, CPU_PAIRS)
     packs = Packs(memory_bytes=memory.needed(1, 1))
     trainee = packs.join(job(0), images)
     with pytest.raises(MemoryError, match=r"stage-tiny-0001: the device has .* set a smaller resources"):
