@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import weakref
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from sweep.training import lock_step
 from sweep.training.lock_step import LockStepStack
 from sweep.training.optimizer import adam_step, decay_weights
 from sweep.training.pack import Pack
+from sweep.training.repeated_step import RepeatedStep
 from tests.training.plain_training import some_images
+from tests.training.replay import Recorded, Replay
 from tests.training.test_pack_exactness import PLAIN, VARIANTS
 
 IMAGES = some_images(203, 40)  # the last batch is smaller
@@ -106,52 +110,100 @@ def test_update_is_that_of_the_members_own_optimizers(dtype):
         torch.testing.assert_close(got, wanted, **tolerance)
 
 
-class Recorded(TorchDispatchMode):
-    """The operations of a step: their names, numbers, and where tensors lie that are older than the step."""
+@pytest.fixture
+def captured(monkeypatch) -> list[Replay]:
+    """Steps on the CPU are captured as they are on a GPU, by `tests.training.replay`."""
+    replays = []
 
-    def __init__(self):
-        super().__init__()
-        self.operations: list[tuple] = []
-        self._made: set[int] = set()
+    def capture(step):
+        replays.append(Replay(step))
+        return replays[-1]
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        flat = torch.utils._pytree.tree_leaves((args, kwargs or {}))
-        self.operations.append((str(function), *(self._seen(item) for item in flat)))
-        for item in torch.utils._pytree.tree_leaves(out):
-            old = isinstance(item, torch.Tensor) and any(item is given for given in flat)
-            if isinstance(item, torch.Tensor) and not old:
-                self._made.add(id(item))
-                self.keep = [*getattr(self, "keep", []), item]
-        return out
-
-    def _seen(self, item):
-        if not isinstance(item, torch.Tensor):
-            return item
-        place = "made here" if id(item) in self._made else item.data_ptr()
-        return (place, tuple(item.shape), item.dtype)
+    monkeypatch.setattr(LockStepStack, "capture", {"cpu": capture})
+    return replays
 
 
-def test_every_step_is_the_same_operations_on_the_same_memory_and_asks_the_host_nothing(monkeypatch):
-    """What a CUDA graph of a step repeats is right only if this holds."""
-    steps = []
-    original = LockStepStack._train_step
+@pytest.mark.parametrize("names", [["none"], ["all"], list(VARIANTS)])
+def test_captured_steps_are_to_the_bit_those_that_are_called(names, captured, monkeypatch):
+    """As CUDA graphs are: whatever a step would do anew on the host is done once, and then only its operations."""
+    together = pack_of(names, torch.float32, lock_step=True)
+    losses = trained(together)
+    whole, rest = divmod(len(IMAGES), PLAIN.batch_size)
+    assert rest and [replay.calls for replay in captured] == [3 * whole - 1]  # all but the first and the smaller ones
+    monkeypatch.setattr(LockStepStack, "capture", {})
+    called = pack_of(names, torch.float32, lock_step=True)
+    expected = trained(called)
+    for name in names:
+        assert torch.equal(losses[name], expected[name])
+        for mine, other in zip(*(dataclasses.astuple(pack.export(name)) for pack in (together, called)), strict=True):
+            assert torch.equal(torch.as_tensor(mine), torch.as_tensor(other))
 
-    def recorded(stack, images, indices, *arguments):
-        indices = row.copy_(indices) if indices.shape == row.shape else indices
-        with Recorded() as mode:
-            original(stack, images, indices, *arguments)
-        steps.append(mode.operations)
 
+def test_step_is_captured_anew_when_members_come_and_go_and_the_old_one_lets_go_of_its_memory(captured):
+    names = list(VARIANTS)
+    alone = {name: trained(pack_of([name], lock_step=True))[name] for name in names[:3]}
+    captured.clear()
+    pack = pack_of(names[:2], lock_step=True)
+    losses = {name: [] for name in names[:3]}
+    stacks = []
+    gc.disable()  # a stack's memory shall not wait for the collector
+    try:
+        for leaving, coming in ((None, names[2]), (names[0], None), (None, None)):
+            for name, result in pack.train_epoch().items():
+                losses[name].append(result.step_losses)
+            stacks += [weakref.ref(stack) for stack in pack._stacks.values()]
+            if leaving:
+                pack.remove(leaving)
+            if coming:
+                pack.add(coming, CONFIGURATIONS[coming], seed=names.index(coming), epochs=3)
+        assert len(captured) == 3
+        captured.clear()
+        assert [stack() is None for stack in stacks] == [True, True, False]
+    finally:
+        gc.enable()
+    for name, epochs in losses.items():
+        got = torch.cat(epochs)
+        torch.testing.assert_close(got, alone[name][: len(got)], rtol=1e-10, atol=0)
+
+
+def test_first_call_and_each_without_capture_runs_the_step_itself():
+    calls = []
+    repeat = RepeatedStep(lambda step: calls.append("captured") or (lambda: calls.append("replayed")))
+    plain = RepeatedStep(None)
+    for repeated in (repeat, plain):
+        for _ in range(3):
+            repeated(lambda: calls.append("called"))
+    assert calls == ["called", "captured", "replayed", "replayed", "called", "called", "called"]
+
+
+def test_next_epoch_is_drawn_up_before_it_is_asked_for_and_only_where_there_is_one(monkeypatch):
+    """And what was drawn up for members who have moved meanwhile is not used."""
+    drawn = []
+    original = lock_step.epoch_order
+
+    def order(seed, epoch, num_images):
+        drawn.append((seed, epoch))
+        return original(seed, epoch, num_images)
+
+    monkeypatch.setattr(lock_step, "epoch_order", order)
+    pack = pack_of(["none"], lock_step=True)
+    for _ in range(3):
+        pack.train_epoch()
+    assert drawn == [(0, 1), (0, 2), (0, 3)]
+
+
+def test_every_step_is_the_same_operations_on_the_same_memory_and_asks_the_host_nothing(captured):
+    """What a captured step repeats is right only if this holds."""
     pack = pack_of(list(VARIANTS), torch.float32, lock_step=True)
-    # Where the step's row of the order lies is up to whoever calls the step.
-    row = torch.empty(1, len(VARIANTS) * PLAIN.batch_size, dtype=torch.int64)
-    pack.train_epoch()  # buffers are made when they are first asked for
-    monkeypatch.setattr(LockStepStack, "_train_step", recorded)
     pack.train_epoch()
-    whole = len(IMAGES) // PLAIN.batch_size
-    assert len(steps) == whole + 1 and len(steps[0]) > 50
-    for step in steps[1:whole]:
-        assert [pair for pair in zip(step, steps[0], strict=True) if pair[0] != pair[1]] == []
-    names = {operation[0] for step in steps for operation in step}
+    (replay,) = captured
+    (stack,) = pack._stacks.values()
+    desk = stack._current
+    stack._step.zero_()
+    with Recorded() as again:
+        stack._train_step(desk, desk.agenda.order.index_select(0, stack._step))
+    assert len(again.operations) > 50
+    first, then = (recorded.told() for recorded in (replay.recorded, again))
+    assert [pair for pair in zip(first, then, strict=True) if pair[0] != pair[1]] == []
+    names = {operation[0] for operation in then}
     assert not {name for name in names if "_local_scalar_dense" in name or "nonzero" in name or "is_all_true" in name}
