@@ -8,7 +8,9 @@
 #   make audit        known vulnerabilities of what is installed; needs the network
 #   make benchmark-many   what 100 and 1,000 small trials cost
 #   make benchmark-scaling  what the driver costs at 16, 128 and 1,024 GPUs
-#   make benchmark-gpu    packs on a GPU against single models and processes; says so where there is none
+#   make test-gpu         the tests that need a GPU; they are skipped where there is none
+#   make benchmark-gpu    packs on a GPU against single models and processes, and MNIST's whole search; DATA=folder;
+#                         says so where there is none
 #   make test-cluster `ray up`, submit, fetch and down on machines made of namespaces, also as moto's AWS; nodes killed and frozen
 #   make lint         style and security rules
 #   make pins         write .ci/constraints.txt anew from what is installed
@@ -21,7 +23,7 @@ N ?= 20
 SEED ?= 1
 EXTRAS ?= test
 
-.PHONY: quickstart test test-mnist test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos audit lint pins install
+.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos audit lint pins install
 
 # Workers start four seconds faster with compiled bytecode, which some environments tell Python not to write.
 $(VENV)/installed: pyproject.toml .ci/constraints.txt
@@ -43,6 +45,9 @@ test: install
 test-mnist: install
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest -m mnist
 
+test-gpu: install
+	$(BIN)/python -m pytest -m gpu
+
 test-cluster: install
 	$(BIN)/python -m pytest -m cluster
 
@@ -57,6 +62,7 @@ benchmark-scaling: install
 
 benchmark-gpu: install
 	$(BIN)/python tests/benchmarks/bench_gpu.py
+	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python tests/benchmarks/bench_search.py jobs/mnist.yaml
 
 fuzz: install
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz --timeout=3600

@@ -112,7 +112,7 @@ class Progress:
             self.say(f"{event['trial']} goes on after epoch {event['epoch']}")
         elif kind == "memory_short":
             self.say(f"memory was short: {event['members_per_step']} members in lock-step ({event['reason']})")
-        elif kind == "stage_ended":
+        elif kind == "stage_ended" and (event["stage"] != "retraining" or self._title == "retraining"):
             self.say(f"{self._title}: done in {event['seconds']:.0f} s ({self._counts()})")
         is_due = self._live is None and time.monotonic() - self._spoke_at >= LINE_INTERVAL_S
         if kind in ("row", "trial_ended") and is_due:

@@ -40,6 +40,7 @@ def follow(monkeypatch, *, terminal: bool, quiet: bool = False) -> str:
         for event in events():
             shown.follow(event)
         shown.follow({"kind": "stage_ended", "stage": "architecture", "seconds": 7.2})
+        shown.follow({"kind": "stage_ended", "stage": "retraining", "seconds": 0.1})  # nothing was to be retrained
     return file.getvalue()
 
 

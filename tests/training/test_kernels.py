@@ -14,6 +14,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+PREAMBLE = """
+import torch
+from sweep.training import counter_streams, kernels
+from sweep.training.lock_step import update_plainly
+from sweep.training.randomness import stream_key
+generator = torch.Generator().manual_seed(0)
+draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
+"""
 CHECKS = {
     "update": """
 for dtype, tolerance in ((torch.float32, 2e-6), (torch.float64, 1e-14)):
@@ -52,16 +60,10 @@ for dtype in (torch.float32, torch.float64):
 @pytest.mark.parametrize("check", CHECKS)
 def test_kernel_computes_what_its_reference_computes(check):
     pytest.importorskip("triton")
-    code = (
-        "import torch\n"
-        "from sweep.training import counter_streams, kernels\n"
-        "from sweep.training.lock_step import update_plainly\n"
-        "from sweep.training.randomness import stream_key\n"
-        "generator = torch.Generator().manual_seed(0)\n"
-        "draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)\n" + CHECKS[check]
-    )
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PREAMBLE + CHECKS[check]], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -73,11 +75,22 @@ def test_members_on_a_gpu_learn_what_they_learn_in_lock_step_on_a_cpu():
         pytest.skip("no GPU")
     from tests.training.test_lock_step import VARIANTS, pack_of, trained
 
-    for dtype, tolerance in (
-        (torch.float32, 1e-4),
-        (torch.float64, 1e-5),
-    ):  # normal numbers differ in float32's last bits
+    # Normal numbers differ in the last bits that float32 has.
+    for dtype, tolerance in ((torch.float32, 1e-4), (torch.float64, 1e-5)):
         on_cpu = trained(pack_of(list(VARIANTS), dtype, lock_step=True))
         on_gpu = trained(pack_of(list(VARIANTS), dtype, device="cuda"))
         for name in VARIANTS:
             torch.testing.assert_close(on_gpu[name], on_cpu[name], rtol=tolerance, atol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("check", CHECKS)
+def test_kernel_on_a_gpu_computes_what_its_reference_computes(check):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    preamble = PREAMBLE.replace("torch.Generator()", "torch.Generator('cuda')")
+    code = f"import torch\ntorch.set_default_device('cuda')\n{preamble}{CHECKS[check]}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -24,6 +24,15 @@ CONFIGURATIONS = {
     for name, values in VARIANTS.items()
 }
 DRAWING = ("dropout", "noise", "all")
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+PRECISIONS = [(torch.float32, 1e-5), (torch.float64, 1e-10)]
+
+
+@pytest.fixture(params=DEVICES)
+def device(request) -> str:
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    return request.param
 
 
 def pack_of(names, dtype=torch.float64, epochs=3, **arguments) -> Pack:
@@ -39,21 +48,21 @@ def trained(pack: Pack, epochs: int = 3) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("names", [["none"], [name for name in VARIANTS if name not in DRAWING]])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
-def test_members_learn_what_they_learn_one_by_one(names, dtype, tolerance):
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_members_learn_what_they_learn_one_by_one(names, dtype, tolerance, device):
     """But for noise and dropout, whose numbers are others."""
     one_by_one = trained(pack_of(names, dtype, lock_step=False))
-    together = trained(pack_of(names, dtype, lock_step=True))
+    together = trained(pack_of(names, dtype, lock_step=True, device=device))
     for name in names:
         torch.testing.assert_close(together[name], one_by_one[name], rtol=tolerance, atol=0)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
-def test_members_learn_what_they_learn_alone_whoever_joins_and_leaves(dtype, tolerance):
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_members_learn_what_they_learn_alone_whoever_joins_and_leaves(dtype, tolerance, device):
     names = list(VARIANTS)
-    alone = {name: trained(pack_of([name], dtype, lock_step=True))[name] for name in names}
+    alone = {name: trained(pack_of([name], dtype, lock_step=True, device=device))[name] for name in names}
     steps = -(-len(IMAGES) // PLAIN.batch_size)
-    pack = pack_of(names[:5], dtype, lock_step=True)
+    pack = pack_of(names[:5], dtype, lock_step=True, device=device)
     losses = {name: [] for name in names}
 
     def train():
@@ -66,7 +75,7 @@ def test_members_learn_what_they_learn_alone_whoever_joins_and_leaves(dtype, tol
         pack.add(name, CONFIGURATIONS[name], seed=names.index(name), epochs=3)
     train()
     pack.remove(names[0])
-    moved = Pack(IMAGES, dtype=dtype, members_per_step=2, lock_step=True)
+    moved = Pack(IMAGES, dtype=dtype, members_per_step=2, lock_step=True, device=device)
     moved.add(names[7], CONFIGURATIONS[names[7]], seed=7, epochs=3, state=pack.export(names[7]))
     pack.remove(names[7])
     train()

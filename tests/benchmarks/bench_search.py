@@ -1,0 +1,181 @@
+"""A study's whole search on one GPU, packs and all, without Ray: how long is it when nothing else costs anything?
+
+    python tests/benchmarks/bench_search.py STUDY [--data-dir DATA] [--device cuda] [--at-once 64] [--retrain]
+
+All trials train in this process; the rest is what `aesweep run` does: ASHA, journal, states, baselines, winners. Told
+for each stage are its trials and epochs, its seconds (baselines included), those of training alone, and model-steps a
+second of training. `--retrain` goes on to the winners' retraining and the report.
+
+Prints 'no GPU' and exits with 0 where there is none, unless it is told to use a CPU. It has not run on a GPU yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+import sweep.run
+from data.datasets import ImageData
+from sweep.files import Files
+from sweep.inputs import load_images
+from sweep.interruption import Interruption
+from sweep.job import Job
+from sweep.progress import Progress
+from sweep.recorder import Recorder
+from sweep.run_folder import RunFolder
+from sweep.study import Study
+from sweep.study_file import load_study
+from sweep.training.images import num_images
+from sweep.training.packs import Packs
+from sweep.training.precision import configure_torch
+from sweep.training.trainee import Trainee
+
+
+def flat(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """A row as Ray Tune hands it on: "test/mse" for what lies in `test`."""
+    for name, value in row.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}/{inner}", found) for inner, found in value.items())
+        else:
+            yield name, value
+
+
+class OneDevice:
+    """Takes the place of `sweep.cluster.runner.Cluster`: trains in this process.
+
+    Args:
+        device: to train on.
+        at_once: trials.
+
+    Attributes:
+        steps: for each trial that was trained, the model-steps of an epoch.
+    """
+
+    def __init__(self, device: str, at_once: int):
+        self._device = device
+        self._at_once = at_once
+        self.steps: dict[str, int] = {}
+
+    def __call__(self, images: dict[str, ImageData], files: Files, *_: Any, **__: Any) -> OneDevice:
+        self._images, self._files = images, files
+        return self
+
+    def __enter__(self) -> OneDevice:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def train(self, jobs: list[Job], *, recorder: Recorder, resources: Any, stop_requested: Callable[[], bool]) -> None:
+        """As `Cluster.train`, but that a trial that breaks ends it all."""
+        configure_torch(1, jobs[0].precision)
+        packs = Packs(self._device)
+        waiting, held = collections.deque(jobs), dict[Trainee, float]()
+        while waiting or held:
+            if stop_requested():
+                return
+            while waiting and len(held) < self._at_once:
+                job = waiting.popleft()
+                trained, _ = num_images(job, len(self._images[job.dataset].training))
+                self.steps[job.trial] = len(job.seeds) * math.ceil(trained / job.configuration.batch_size)
+                held[packs.join(job, self._images[job.dataset], self._files)] = 0.0
+            for trainee, row in packs.train_epoch():
+                if isinstance(row, Exception):
+                    raise row
+                held[trainee] += row["held_seconds"]
+                if recorder.take(trainee.job, dict(flat(row)), round(held[trainee], 3)):
+                    trainee.taken(row["epoch"])
+                else:
+                    packs.leave(trainee)
+                    del held[trainee]
+
+
+def search_alone(study: Study) -> Study:
+    """The study without retraining."""
+    values = study.resolved()
+    for stage in values["stages"].values():
+        stage["retraining"] = {"of": "none"}
+    return Study.model_validate(values)
+
+
+def table(study: Study, events: list[dict[str, Any]], steps: dict[str, int]) -> str:
+    """A line per stage, and one for all of the search.
+
+    Args:
+        study: what ran.
+        events: its journal's.
+        steps: for each trial, the model-steps of one of its epochs.
+    """
+    stages = {event["trial"]: event["stage"] for event in events if event["kind"] == "trial_created"}
+    lines = [
+        "| stage | trials | epochs | seconds | training, s | model-steps | model-steps a second of training |",
+        "|:--|--:|--:|--:|--:|--:|--:|",
+    ]
+    sums = [0, 0, 0.0, 0.0, 0]
+    for name in study.stages:
+        rows = [event for event in events if event["kind"] == "row" and stages.get(event["trial"]) == name]
+        ended = next(event for event in events if event["kind"] == "stage_ended" and event["stage"] == name)
+        found = [
+            list(stages.values()).count(name),
+            len(rows),
+            ended["seconds"],
+            sum(row["seconds"] for row in rows),
+            sum(steps[row["trial"]] for row in rows),
+        ]
+        sums = [total + value for total, value in zip(sums, found, strict=True)]
+        lines.append(_line(name, found))
+    return "\n".join([*lines, _line("all", sums)])
+
+
+def _line(name: str, found: list[float]) -> str:
+    trials, epochs, seconds, training, steps = found
+    return f"| {name} | {trials} | {epochs} | {seconds:.1f} | {training:.1f} | {steps:,} | {steps / training:,.0f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--data-dir", default=os.environ.get("AESWEEP_DATA_DIR"), help="[env: AESWEEP_DATA_DIR]")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--at-once", type=int, default=64, help="trials")
+    parser.add_argument("--retrain", action="store_true", help="go on to the winners and the report")
+    parser.add_argument("--keep", type=Path, help="folder for runs; otherwise nothing is left behind")
+    arguments = parser.parse_args()
+    if arguments.device.startswith("cuda") and not torch.cuda.is_available():
+        print("no GPU")
+        return
+    study = load_study(arguments.study, ())
+    study = study if arguments.retrain else search_alone(study)
+    images = load_images(study, arguments.data_dir, False)
+    sweep.run.Cluster = device = OneDevice(arguments.device, arguments.at_once)
+    with tempfile.TemporaryDirectory(prefix="bench") as scratch:
+        folder = RunFolder.create(arguments.keep or Path(scratch), study.name)
+        with folder.one_writer(), Interruption() as interruption, Progress(Console(stderr=True)) as progress:
+            followed = {"progress": progress, "interruption": interruption}
+            run = sweep.run.Run(study, folder, images, [], num_workers=1, **followed)
+            outcome = run.execute(sys.argv)
+        if outcome.status != "completed":
+            raise SystemExit(f"the search ended as {outcome.status}")
+        from sweep.journal import read_journal
+
+        name = torch.cuda.get_device_name() if arguments.device.startswith("cuda") else arguments.device
+        print(f"{study.name} on {name}, torch {torch.__version__}\n")
+        print(table(study, read_journal(folder.journal), device.steps))
+        if arguments.retrain:
+            from sweep.execution import write_report
+
+            print(f"\n{write_report(folder)}")
+
+
+if __name__ == "__main__":
+    main()
