@@ -20,7 +20,7 @@ from sweep.recorder import Recorder
 from sweep.study import Resources
 
 if TYPE_CHECKING:
-    from sweep.cluster.scheduler import RecordingScheduler
+    from sweep.cluster.tune_session import TuneSession
 
 # Ray reads these when it is imported and when it starts; what the user has set stands.
 _ENVIRONMENT = {
@@ -68,6 +68,7 @@ class Cluster:
         }
         self._is_local = address is None
         self._trainers: list[Any] = []
+        self._session: TuneSession | None = None
         try:
             if address:
                 reach_head(address)
@@ -93,6 +94,8 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         import ray
 
+        if self._session is not None:
+            self._session.close()
         ray.shutdown()
         self._scratch.remove()
 
@@ -125,8 +128,6 @@ class Cluster:
             resources: what each trial, or each trainer, holds.
             stop_requested: asked all the time; once true, trials are ended and recorded as interrupted.
         """
-        from sweep.cluster.scheduler import RecordingScheduler
-
         jobs = list(jobs)
         self._check_room(resources)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are recorded and said by the recorder
@@ -134,51 +135,29 @@ class Cluster:
             placement = None
             if resources.trainers:
                 placement = Placement(resources.trainers, resources.trials_per_trainer, len(jobs))
-            scheduler = RecordingScheduler(jobs, recorder, stop_requested, placement)
-            self._fit(jobs, scheduler, resources, placement)
-            if scheduler.error:
-                raise scheduler.error
+            session = self._session_for(resources)
+            session.train(jobs, recorder, stop_requested, placement)
             jobs = recorder.left()
             # Whatever else Tune should lose is a failure, so that it is tried again, but not for ever.
-            for job in [] if scheduler.begins_anew or stop_requested() else jobs:
+            for job in [] if session.scheduler.begins_anew or stop_requested() else jobs:
                 recorder.fail(job, Cause.CRASHED, "Ray Tune ended without a word on it")
             jobs = [job for job in jobs if job.trial in recorder.unfinished]
         recorder.end_unfinished("the run was interrupted")
 
-    def _fit(
-        self, jobs: list[Job], scheduler: RecordingScheduler, resources: Resources, placement: Placement | None
-    ) -> None:
-        """Hands jobs to Tune until they have ended, or the scheduler is over."""
-        from ray import tune
+    def _session_for(self, resources: Resources) -> TuneSession:
+        """Tune, with the workers of the batch before where they are on this machine.
 
-        class Requested(tune.Stopper):
-            def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-                return False
+        On a cluster workers end with their batch: what nobody trains on may go.
+        """
+        from sweep.cluster.tune_session import TuneSession
 
-            def stop_all(self) -> bool:
-                return scheduler.is_over
-
-            def __getstate__(self) -> dict[str, Any]:
-                return {}
-
-        tune.Tuner(
-            self._trainable(resources),
-            # Tune copies all points of the space for each of them, so these are no more than numbers.
-            param_space={"number": tune.grid_search([*range(len(jobs))])},
-            tune_config=tune.TuneConfig(
-                scheduler=scheduler,
-                reuse_actors=True,
-                max_concurrent_trials=placement.num_places if placement else None,
-            ),
-            run_config=tune.RunConfig(
-                storage_path=str(self._scratch.path / "tune"),
-                verbose=0,
-                stop=Requested(),
-                log_to_file=False,
-                # Without a limit here: the recorder knows which failure is worth another attempt, and how many.
-                failure_config=tune.FailureConfig(max_failures=-1),
-            ),
-        ).fit()
+        if self._session is not None and not (self._is_local and self._session.is_alive):
+            self._session.close()
+            self._session = None
+        if self._session is None:
+            folder = self._scratch.path / "tune"
+            self._session = TuneSession(self._trainable(resources), folder, keeps_workers=self._is_local)
+        return self._session
 
     def _trainable(self, resources: Resources) -> Any:
         """What Tune runs as a trial: the training itself, or the way to a trainer."""

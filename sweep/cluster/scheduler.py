@@ -17,39 +17,53 @@ from sweep.failure import cause_of
 from sweep.job import Job
 from sweep.recorder import Recorder
 
+MOST_KEPT = 1_000  # workers without a trial, where any are kept
+
 
 class RecordingScheduler(FIFOScheduler):
     """Starts trials in their order and hands what they report to the recorder, in the driver alone.
 
     Args:
-        jobs: a trial's configuration has the `number` of its job among them, and gets the `job` itself here.
-        recorder: records, and lets each cell's ASHA stop trials.
-        stop_requested: whether the run is being interrupted.
-        placement: says to which trainer a trial goes; None where trials train in their own processes.
+        keeps_workers: whether workers stay that no trial waits for.
 
     Attributes:
         error: what the recorder raised first; None for nothing.
         begins_anew: Tune has lost sight of a trial, so that all that are left should be handed to it once more.
     """
 
-    def __init__(
-        self,
-        jobs: list[Job],
-        recorder: Recorder,
-        stop_requested: Callable[[], bool],
-        placement: Placement | None = None,
-    ):
+    def __init__(self, keeps_workers: bool = False):
         super().__init__()
-        self._jobs = jobs
-        self._placement = placement
+        self._keeps_workers = keeps_workers
         self._held_seconds: dict[str, float] = {}
-        self._recorder = recorder
-        self._stop_requested = stop_requested
+        self._is_abandoned = False
         self.error: Exception | None = None
         self.begins_anew = False
         self._retried: dict[str, bool] = {}  # trials that failed and were not yet put back, and whether they go on
         self._waiting: list[tuple[int, int, Trial]] = []  # a heap of those that came, and may have begun since
         self._num_added = 0
+
+    def begin(
+        self,
+        jobs: dict[int, Job],
+        recorder: Recorder,
+        stop_requested: Callable[[], bool],
+        placement: Placement | None = None,
+    ) -> None:
+        """Takes up a batch of jobs, where all of the last one have ended.
+
+        Args:
+            jobs: a trial's configuration has the `number` of its job, and gets the `job` itself here. Numbers go on
+                from batch to batch.
+            recorder: records, and lets each cell's ASHA stop trials.
+            stop_requested: whether the run is being interrupted.
+            placement: says to which trainer a trial goes; None where trials train in their own processes.
+        """
+        self._jobs, self._recorder = jobs, recorder
+        self._stop_requested, self._placement = stop_requested, placement
+
+    def abandon(self) -> None:
+        """Nothing is to be trained any more."""
+        self._is_abandoned = True
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray saves schedulers to restore from, and a run is only ever rebuilt from its journal."""
@@ -107,7 +121,7 @@ class RecordingScheduler(FIFOScheduler):
     @property
     def is_over(self) -> bool:
         """Whether Tune should end all trials, whatever is left of them."""
-        return self.error is not None or self.begins_anew or self._stop_requested()
+        return self.error is not None or self.begins_anew or self._is_abandoned or self._stop_requested()
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The first of the trials that wait, as Tune's own has it, which looks at all trials with every row."""
@@ -117,6 +131,9 @@ class RecordingScheduler(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         trial.config.setdefault("job", self._jobs[trial.config["number"]])
+        if self._keeps_workers and not self._num_added:
+            # Tune keeps as many as it has trials waiting for one, and ends the others.
+            tune_controller._tune_controller._actor_cache.increase_max(trial.placement_group_factory, MOST_KEPT)
         self._num_added += 1  # tells a trial that is put back from itself
         heapq.heappush(self._waiting, (trial.config["number"], self._num_added, trial))
         if self._placement:
