@@ -6,7 +6,7 @@ images, as a retrained winner does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from data.datasets import ImageData
 from models.baselines import LinearMmseDenoiser, MeanImage, Pca
 from models.metrics import mse, psnr_db, ssim
+from sweep.configuration import Configuration
 from sweep.job import Job
 from sweep.training.images import evaluation_input, prepare, to_float
 
@@ -30,20 +31,35 @@ def validation_baselines(jobs: list[Job], images: ImageData, stage: str) -> Iter
         The fields of a `baseline` event.
     """
     prepared = prepare(images, jobs[0])
-    for found in _baselines(to_float(prepared.training), prepared.validation, jobs, "validation", None):
+    configurations, seed = [job.configuration for job in jobs], jobs[0].split_seed
+    training, judged = to_float(prepared.training), prepared.validation
+    for found in _baselines(training, judged, configurations, seed, "validation", None):
         yield {"dataset": images.name, "split": "validation", "stage": stage, **found}
 
 
-def test_baselines(jobs: list[Job], images: ImageData) -> Iterator[dict[str, Any]]:
-    """The same on the test set, for the latent dimensions and noise variances of the jobs (of any stage)."""
+def test_baselines(
+    configurations: Collection[Configuration], split_seed: int, images: ImageData
+) -> Iterator[dict[str, Any]]:
+    """The same on the test set, for the latent dimensions and noise variances of configurations (of any stage).
+
+    Args:
+        configurations: what was searched on this data set.
+        split_seed: the study's.
+        images: the data set.
+    """
     training = to_float(images.training.reshape(len(images.training), -1))
     test = to_float(images.test.reshape(len(images.test), -1))
-    for found in _baselines(training, test, jobs, "test", images.test.shape[1:]):
+    for found in _baselines(training, test, configurations, split_seed, "test", images.test.shape[1:]):
         yield {"dataset": images.name, "split": "test", "stage": None, **found}
 
 
 def _baselines(
-    training: np.ndarray, judged: np.ndarray, jobs: list[Job], split: str, shape: tuple[int, ...] | None
+    training: np.ndarray,
+    judged: np.ndarray,
+    configurations: Collection[Configuration],
+    split_seed: int,
+    split: str,
+    shape: tuple[int, ...] | None,
 ) -> Iterator[dict[str, Any]]:
     def judge(outputs: np.ndarray, method: str, latent_dim: int | None, variance: float | None) -> dict[str, Any]:
         if variance is not None:
@@ -59,15 +75,15 @@ def _baselines(
 
     yield judge(MeanImage.fit(training).reconstruct(judged), "mean_image", None, None)
     most = min(training.shape)
-    latent_dims = sorted({job.configuration.latent_dim for job in jobs if job.configuration.latent_dim <= most})
+    latent_dims = sorted({found.latent_dim for found in configurations if found.latent_dim <= most})
     if latent_dims:
         pca = Pca.fit(training, max(latent_dims))
         for latent_dim in latent_dims:
             yield judge(pca.reconstruct(judged, latent_dim), "pca", latent_dim, None)
-    variances = sorted({job.configuration.noise_variance for job in jobs} - {0.0})
+    variances = sorted({found.noise_variance for found in configurations} - {0.0})
     if variances:
         denoiser = LinearMmseDenoiser.fit(training)
         for variance in variances:
-            noisy = evaluation_input(judged, variance, jobs[0].split_seed, split)
+            noisy = evaluation_input(judged, variance, split_seed, split)
             yield judge(noisy, "noisy_input", None, variance)
             yield judge(denoiser.denoise(noisy, variance), "linear_mmse", None, variance)

@@ -8,15 +8,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import yaml
 
 from data.image_data import ImageData
 from sweep.asha import Asha
+from sweep.beside import Beside
 from sweep.cluster.runner import Cluster
-from sweep.configuration import Configuration
 from sweep.environment import describe_environment
 from sweep.errors import JournalError
 from sweep.extension import has_ended, opening_events, segments, since_extended
@@ -232,8 +231,8 @@ class Run:
         replay(ashas, jobs, earlier, self._folder.journal)
         # Winners are recorded once the baselines are.
         compared = any(event["kind"] == "cell_winner" and event["stage"] == name for event in earlier)
-        with ThreadPoolExecutor(1) as beside:
-            baselines = beside.submit(self._validation_baselines, name, [] if compared else jobs)
+        with Beside(self._interruption.requested) as beside:
+            baselines = beside.validation_baselines(name, [] if compared else jobs, self._images)
             self._train(cluster, [job for job in jobs if not _ended(job, standing)], metric, ashas)
         if not self._interruption.requested():
             self._record_missing((("baseline", fields) for fields in baselines.result()), earlier)
@@ -241,15 +240,6 @@ class Run:
             self._record_missing(winner_events(self._events, name, mode, self._images), known)
             seconds = stage_seconds(earlier, name) + time.monotonic() - started
             self._record("stage_ended", stage=name, seconds=round(seconds, 3))
-
-    def _validation_baselines(self, name: str, jobs: list[Job]) -> list[dict[str, Any]]:
-        """What the stage's cells are compared with; takes no longer than the training beside which it runs."""
-        from sweep.comparison import validation_baselines
-
-        here = {dataset: [job for job in jobs if job.dataset == dataset] for dataset in self._images}
-        return [
-            found for d, mine in here.items() if mine for found in validation_baselines(mine, self._images[d], name)
-        ]
 
     def _retrain(self, cluster: Cluster, retry: bool) -> None:
         owed = retrainings(self._study, self._events, self._folder)
@@ -266,7 +256,15 @@ class Run:
                 num_images = len(self._images[retraining.job.dataset].training)
                 self._record("retraining_created", **retraining.created(num_images))
         jobs = [retraining.job for retraining in owed if not _ended(retraining.job, standing, retry)]
-        self._train(cluster, jobs, "training_mse", {})
+        pictured = set() if jobs else {e["dataset"] for e in after_retraining(earlier) if e["kind"] == "pictures"}
+        with Beside(self._interruption.requested) as beside:
+            beside.prepare_pictures()
+            baselines = {
+                dataset: beside.test_baselines(earlier, self._study.seed, self._images[dataset])
+                for dataset in dict.fromkeys(retraining.job.dataset for retraining in owed)
+                if dataset not in pictured
+            }
+            self._train(cluster, jobs, "training_mse", {})
         if self._interruption.requested():
             return
         known = after_retraining(self._events)
@@ -275,27 +273,26 @@ class Run:
         for dataset, images in self._images.items():
             here = [retraining for retraining in done if retraining.job.dataset == dataset]
             if here:
-                self._record_test(dataset, images, here, known)
+                found = baselines[dataset].result() if dataset in baselines else []
+                self._record_test(dataset, images, here, found, known)
         if not any(event["kind"] == "stage_ended" and event["stage"] == "retraining" for event in known):
             seconds = stage_seconds(earlier, "retraining") + time.monotonic() - started
             self._record("stage_ended", stage="retraining", seconds=round(seconds, 3))
 
     def _record_test(
-        self, dataset: str, images: ImageData, done: list[Retraining], known: list[dict[str, Any]]
+        self,
+        dataset: str,
+        images: ImageData,
+        done: list[Retraining],
+        baselines: list[dict[str, Any]],
+        known: list[dict[str, Any]],
     ) -> None:
         """Records baselines and pictures of the test set, but for those that are known."""
-        from sweep.comparison import test_baselines
         from sweep.pictures import take_pictures
 
-        searched = dict.fromkeys(
-            Configuration.from_dict(event["configuration"])
-            for event in self._events
-            if event["kind"] == "trial_created" and event["dataset"] == dataset
-        )
-        jobs = [dataclasses.replace(done[0].job, configuration=configuration) for configuration in searched]
         pictured = {event["stage"] for event in known if event["kind"] == "pictures" and event["dataset"] == dataset}
         if not pictured:
-            self._record_missing((("baseline", fields) for fields in test_baselines(jobs, images)), known)
+            self._record_missing((("baseline", fields) for fields in baselines), known)
         num_pictures = self._study.report.num_pictures
         for found in take_pictures(self._folder, images, done, num_pictures, skip=pictured):
             self._record("pictures", **found)
