@@ -1,0 +1,187 @@
+"""Tune in a thread of its own: batch after batch, by the same workers, and to an end whatever happens in between."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from ray.tune.search import Searcher
+
+from sweep.cluster.tune_session import Feed, TuneSession
+from sweep.failure import Cause
+from sweep.recorder import Recorder
+from tests.tiny_jobs import tiny_job
+
+EPOCHS = 3
+
+
+def test_feed_gives_numbers_in_their_order_and_no_more_at_once_than_may_be_live():
+    feed = Feed()
+    feed.hand([4, 5, 6], most_live=2)
+    assert [feed.suggest(name) for name in "abc"] == [{"number": 4}, {"number": 5}, None]
+    assert not feed.wait_until_idle(0)
+    feed.on_trial_complete("a")
+    assert [feed.suggest(name) for name in "cd"] == [{"number": 6}, None]
+
+
+def test_feed_keeps_tune_waiting_between_batches_and_lets_it_go_at_the_end():
+    feed = Feed()
+    feed.hand([0], most_live=None)
+    given = [feed.suggest("a")]
+    asking = threading.Thread(target=lambda: given.extend(feed.suggest(name) for name in "bcd"))
+    assert not feed.wait_until_idle(0)
+    feed.on_trial_complete("a", error=True)
+    asking.start()
+    assert feed.wait_until_idle(10)
+    feed.hand([1], most_live=None)
+    while len(given) < 2:
+        time.sleep(0.01)
+    assert not feed.wait_until_idle(0)
+    assert asking.join(10) is None and given == [{"number": 0}, {"number": 1}, None, None]
+    feed.on_trial_complete("b")
+    feed.close()
+    assert feed.suggest("e") == Searcher.FINISHED
+
+
+def reporting():
+    """A trial that says in which process it is, and takes its time; a worker gets it whole, not by its module."""
+
+    def report_pid(config: dict) -> None:
+        from ray import tune
+
+        for epoch in range(1, EPOCHS + 1):
+            time.sleep(0.2)
+            row = {"loss": 1.0, "training_mse": 1.0, "validation_mse": 1.0, "seconds": float(os.getpid())}
+            tune.report({"epoch": epoch, "diverged": False, "learning_rate": 0.1, **row})
+
+    return report_pid
+
+
+class Kept(Recorder):
+    """A recorder, with what it recorded."""
+
+    def __init__(self, jobs):
+        self.events: list[tuple[str, dict]] = []
+        super().__init__(lambda kind, **fields: self.events.append((kind, fields)), "validation_mse", {}, {})
+        for job in jobs:
+            self.open(job)
+
+    @property
+    def pids(self) -> list[int]:
+        return [int(fields["seconds"]) for kind, fields in self.events if kind == "row"]
+
+
+def batch(first: int, number: int):
+    jobs = [tiny_job(first + offset, epochs=EPOCHS) for offset in range(number)]
+    return jobs, Kept(jobs)
+
+
+@pytest.fixture
+def open_session():
+    """Sessions of a Ray of this test's own."""
+    from sweep.cluster import runner
+
+    for name, value in runner._ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+    from ray import tune
+
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=100_000_000,
+        _temp_dir=folder,
+        _node_ip_address="127.0.0.1",
+    )
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    sessions = []
+
+    def start(keeps_workers: bool = True) -> TuneSession:
+        trainable = tune.with_resources(reporting(), {"CPU": 1})
+        sessions.append(TuneSession(trainable, Path(folder) / "tune", keeps_workers))
+        return sessions[-1]
+
+    yield start
+    for session in sessions:
+        session.close()
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.mark.ray
+def test_batches_are_trained_by_the_same_two_workers_whatever_their_size(open_session):
+    session = open_session()
+    pids = set()
+    for first, number in ((0, 3), (3, 1), (4, 2)):
+        jobs, recorder = batch(first, number)
+        session.train(jobs, recorder, never, None)
+        assert not recorder.unfinished and len(recorder.pids) == number * EPOCHS
+        assert session.is_alive
+        pids |= set(recorder.pids)
+    assert len(pids) == 2
+    session.close()
+    assert not session.is_alive
+
+
+@pytest.mark.ray
+def test_worker_that_dies_between_two_batches_costs_its_trial_one_attempt_at_most(open_session):
+    session = open_session()
+    jobs, recorder = batch(0, 2)
+    session.train(jobs, recorder, never, None)
+    victim = recorder.pids[0]
+    os.kill(victim, signal.SIGKILL)
+    jobs, recorder = batch(2, 2)
+    session.train(jobs, recorder, never, None)
+    if session.scheduler.begins_anew:  # lost while it was handed the trial: what is left goes to another session
+        left = recorder.left()
+        open_session().train(left, recorder, never, None)
+    assert not recorder.unfinished
+    assert {fields["epochs"] for kind, fields in recorder.events if kind == "trial_ended"} == {EPOCHS}
+    failures = [fields for kind, fields in recorder.events if kind == "failure"]
+    assert len(failures) <= 1 and all(fields["cause"] == Cause.CRASHED and fields["retried"] for fields in failures)
+    assert victim not in recorder.pids
+
+
+@pytest.mark.ray
+def test_interruption_and_a_recorder_that_fails_end_the_session_at_once(open_session):
+    session = open_session()
+    jobs, recorder = batch(0, 2)
+    session.train(jobs, recorder, lambda: len(recorder.pids) >= 1, None)
+    assert recorder.unfinished and not session.is_alive
+    broken = open_session()
+    jobs, recorder = batch(2, 2)
+
+    def full(kind, **fields):
+        raise OSError("No space left on device")
+
+    recorder._record = full
+    with pytest.raises(OSError, match="No space left"):
+        broken.train(jobs, recorder, never, None)
+    assert not broken.is_alive
+
+
+@pytest.mark.ray
+def test_what_breaks_tune_itself_is_told_to_who_waits_for_it(open_session, monkeypatch):
+    from ray import tune
+
+    def broken(*arguments, **options):
+        raise RuntimeError("Tune does not start")
+
+    monkeypatch.setattr(tune, "Tuner", broken)
+    session = open_session()
+    jobs, recorder = batch(0, 1)
+    with pytest.raises(RuntimeError, match="Tune does not start"):
+        session.train(jobs, recorder, never, None)
