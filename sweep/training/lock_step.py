@@ -82,7 +82,7 @@ class Agenda:
 
     def empty_on(self, device: torch.device) -> Agenda:
         """Of the same shapes, there."""
-        return Agenda(*(torch.empty_like(tensor, device=device) for tensor in self.tensors()))
+        return Agenda(*(torch.empty(tensor.shape, dtype=tensor.dtype, device=device) for tensor in self.tensors()))
 
     def take(self, other: Agenda) -> None:
         """Writes another one over this one."""

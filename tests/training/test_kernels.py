@@ -6,11 +6,13 @@ The interpreter is chosen when Triton is imported, so all of it runs in a proces
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,10 +69,68 @@ def test_kernel_computes_what_its_reference_computes(check):
     assert done.returncode == 0, done.stderr
 
 
+FLOAT = {torch.float32: "fp32", torch.float64: "fp64"}
+COMPILED = {
+    "update": (
+        "_update",
+        ("parameters", "gradient", "moment1", "moment2", "scalars", "constants"),
+        {"num_elements": "i32", "num_weights": "i32"},
+        {"has_penalty": True},
+    ),
+    "noise": ("_draw", ("out", "clean", "strengths"), {"layer": "i32", "num": "i32"}, {"is_noise": True}),
+    "masks": ("_draw", ("out", "clean", "strengths"), {"layer": "i32", "num": "i32"}, {"is_noise": False}),
+}
+
+
+@pytest.mark.parametrize("architecture", [80, 90])
+@pytest.mark.parametrize("dtype", FLOAT)
+@pytest.mark.parametrize("name", COMPILED)
+def test_kernel_compiles_for_a_gpu_and_reads_and_writes_16_bytes_at_a_time(
+    name, dtype, architecture, tmp_path, monkeypatch
+):
+    """As a launch would compile it, whose vectors start on cache lines and are whole numbers of them long."""
+    triton = pytest.importorskip("triton")
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    from triton.backends.compiler import GPUTarget
+    from triton.backends.nvidia import driver  # noqa: F401  no compiler for NVIDIA's GPUs, no test
+    from triton.compiler import ASTSource, compile
+
+    from sweep.training import kernels
+
+    function, pointers, integers, options = COMPILED[name]
+    kernel = getattr(kernels, function)
+    block = kernels.BLOCK if name == "update" else kernels.DRAWN_BLOCKS
+    constants = {**options, "block": block}
+    signature = dict.fromkeys(pointers, f"*{FLOAT[dtype]}") | integers | dict.fromkeys(constants, "constexpr")
+    if name != "update":
+        signature |= {"keys": "*i64", "step": "*i64"}
+    names = kernel.arg_names
+    aligned = [argument for argument in names if argument not in constants and argument != "layer"]
+    source = ASTSource(
+        fn=kernel,
+        signature={argument: signature[argument] for argument in names},
+        constexprs=constants,
+        attrs={(names.index(argument),): [["tt.divisibility", 16]] for argument in aligned},
+    )
+    built = compile(source, target=GPUTarget("cuda", architecture, 32))
+    at_once = 16 // dtype.itemsize
+    vectors = re.findall(rf"(ld|st)\.global[.\w]*\.v{at_once}\.b{8 * dtype.itemsize}", built.asm["ptx"])
+    # Four vectors in and three out; the clean images in and the noisy ones out; the masks out.
+    reads, writes = {"update": (4, 3), "noise": (1, 1), "masks": (0, 1)}[name]
+    each = block * (1 if name == "update" else 4) // (32 * built.metadata.num_warps) // at_once
+    assert vectors.count("ld") == reads * each and vectors.count("st") == writes * each
+    assert len(re.findall(r"st\.global", built.asm["ptx"])) == writes * each  # and none of another width
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    if tool.exists():
+        (tmp_path / "kernel.cubin").write_bytes(built.asm["cubin"])
+        usage = subprocess.run([tool, "-res-usage", tmp_path / "kernel.cubin"], capture_output=True, text=True).stdout
+        stack, local = re.search(r"STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", usage).groups()
+        # Registers that do not fit would lie there. (Sine keeps some bytes for arguments that are never so large.)
+        assert int(local) == 0 and int(stack) <= (40 if name == "noise" else 0)
+
+
 @pytest.mark.gpu
 def test_members_on_a_gpu_learn_what_they_learn_in_lock_step_on_a_cpu():
-    import torch
-
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
     from tests.training.test_lock_step import VARIANTS, pack_of, trained
@@ -86,8 +146,6 @@ def test_members_on_a_gpu_learn_what_they_learn_in_lock_step_on_a_cpu():
 @pytest.mark.gpu
 @pytest.mark.parametrize("check", CHECKS)
 def test_kernel_on_a_gpu_computes_what_its_reference_computes(check):
-    import torch
-
     if not torch.cuda.is_available():
         pytest.skip("no GPU")
     preamble = PREAMBLE.replace("torch.Generator()", "torch.Generator('cuda')")
