@@ -258,7 +258,8 @@ class Run:
         jobs = [retraining.job for retraining in owed if not _ended(retraining.job, standing, retry)]
         pictured = set() if jobs else {e["dataset"] for e in after_retraining(earlier) if e["kind"] == "pictures"}
         with Beside(self._interruption.requested) as beside:
-            beside.prepare_pictures()
+            if owed:
+                beside.prepare_pictures()
             baselines = {
                 dataset: beside.test_baselines(earlier, self._study.seed, self._images[dataset])
                 for dataset in dict.fromkeys(retraining.job.dataset for retraining in owed)
