@@ -104,9 +104,16 @@ def toy_pictures(folder, images, done, num_pictures, skip=()):
             yield {"dataset": images.name, "stage": stage, "purpose": "reconstruction", "file": "none"}
 
 
-def toy_baselines(jobs, images, stage=None):
-    split = "test" if stage is None else "validation"
-    for latent_dim in sorted({job.configuration.latent_dim for job in jobs}):
+def toy_validation_baselines(jobs, images, stage):
+    return toy_baselines({job.configuration for job in jobs}, images, "validation", stage)
+
+
+def toy_test_baselines(configurations, split_seed, images):
+    return toy_baselines(configurations, images, "test", None)
+
+
+def toy_baselines(configurations, images, split, stage):
+    for latent_dim in sorted({configuration.latent_dim for configuration in configurations}):
         fields = {"dataset": images.name, "split": split, "stage": stage, "method": "pca", "latent_dim": latent_dim}
         yield {**fields, "noise_variance": None, "mse": 0.1, "psnr_db": 10.0, "ssim": None}
 
@@ -116,8 +123,8 @@ def toy(monkeypatch):
     monkeypatch.setattr(sweep.run, "Cluster", ToyCluster)
     monkeypatch.setattr(sweep.run, "describe_environment", dict)
     monkeypatch.setattr(Journal, "sync", lambda journal: None)
-    monkeypatch.setattr(sweep.comparison, "validation_baselines", toy_baselines)
-    monkeypatch.setattr(sweep.comparison, "test_baselines", toy_baselines)
+    monkeypatch.setattr(sweep.comparison, "validation_baselines", toy_validation_baselines)
+    monkeypatch.setattr(sweep.comparison, "test_baselines", toy_test_baselines)
     monkeypatch.setattr(sweep.pictures, "take_pictures", toy_pictures)
     monkeypatch.setattr(interruption, "signal_number", None)
     for name, value in (("trained", []), ("diverging", frozenset()), ("failing", frozenset())):
