@@ -277,3 +277,20 @@ def test_signal_ends_the_run_with_everything_recorded(tmp_path, number):
     started = {e["trial"] for e in of(events, "row")}
     assert started == {e["trial"] for e in of(events, "trial_ended")} & started
     assert (tmp_path / "runs" / "small" / "report.md").exists()
+
+
+def test_second_signal_does_not_wait_for_workers_and_leaves_a_run_that_goes_on(tmp_path):
+    changes = {"retraining": {"epochs": 2, "seeds": 1}}
+    command = [sys.executable, "-m", "sweep.cli", "run", study_file(tmp_path, **changes), "--runs", tmp_path / "runs"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    journal = tmp_path / "runs" / "small" / "journal.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (journal.exists() and of(read_journal(journal), "decision")):
+        time.sleep(0.1)
+    for _ in range(2):
+        os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.05)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in said, said
+    aesweep("resume", tmp_path / "runs" / "small", "--quiet")
+    assert of(read_journal(journal), "run_ended", status="completed")

@@ -91,11 +91,12 @@ class Cluster:
     def __enter__(self) -> Cluster:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         import ray
 
         if self._session is not None:
-            self._session.close()
+            # Who has asked twice does not want to wait.
+            self._session.close(limit_s=1.0 if kind is KeyboardInterrupt else None)
         ray.shutdown()
         self._scratch.remove()
 

@@ -137,11 +137,15 @@ class TuneSession:
         """Whether it takes another batch."""
         return self._thread.is_alive()
 
-    def close(self) -> None:
-        """Ends the workers. Trials that are under training are lost: there are none but where something broke."""
+    def close(self, limit_s: float | None = None) -> None:
+        """Ends the workers. Trials that are under training are lost: there are none but where something broke.
+
+        Args:
+            limit_s: how long to wait for it; None for as long as it takes.
+        """
         self.scheduler.abandon()
         self._feed.close()
-        self._thread.join()
+        self._thread.join(limit_s)
 
     def _run(self, trainable: Any, folder: Path) -> None:
         scheduler = self.scheduler
