@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 import signal
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +17,7 @@ from sweep.failure import Cause, cause_of
 from sweep.files import FolderFiles
 from sweep.job import Job
 from sweep.run_folder import state_files
+from tests.cluster.local_ray import local_ray
 from tests.tiny_jobs import BASE, tiny_job
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
@@ -29,26 +28,11 @@ OTHER = Configuration(hidden_layers=(10,), latent_dim=3, batch_size=16)
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A Ray of this module's own; its two GPUs are told to it and not there, as on a machine for tests."""
-    from sweep.cluster import runner
+    """Its two GPUs are told to it and not there, as on a machine for tests."""
+    with local_ray(num_cpus=4, num_gpus=2):
+        import ray
 
-    for name, value in runner._ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import ray
-
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    ray.init(
-        num_cpus=4,
-        num_gpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=100_000_000,
-        _temp_dir=folder,
-        _node_ip_address="127.0.0.1",
-    )
-    yield ray
-    ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
+        yield ray
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
 import signal
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from ray.tune.search import Searcher
@@ -17,6 +13,7 @@ from ray.tune.search import Searcher
 from sweep.cluster.tune_session import Feed, TuneSession
 from sweep.failure import Cause
 from sweep.recorder import Recorder
+from tests.cluster.local_ray import local_ray
 from tests.tiny_jobs import tiny_job
 
 EPOCHS = 3
@@ -86,35 +83,18 @@ def batch(first: int, number: int):
 @pytest.fixture
 def open_session():
     """Sessions of a Ray of this test's own."""
-    from sweep.cluster import runner
-
-    for name, value in runner._ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import ray
-    from ray import tune
-
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=100_000_000,
-        _temp_dir=folder,
-        _node_ip_address="127.0.0.1",
-    )
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     sessions = []
+    with local_ray(num_cpus=2) as folder:
+        from ray import tune
 
-    def start(keeps_workers: bool = True) -> TuneSession:
-        trainable = tune.with_resources(reporting(), {"CPU": 1})
-        sessions.append(TuneSession(trainable, Path(folder) / "tune", keeps_workers))
-        return sessions[-1]
+        def start(keeps_workers: bool = True) -> TuneSession:
+            trainable = tune.with_resources(reporting(), {"CPU": 1})
+            sessions.append(TuneSession(trainable, folder / "tune", keeps_workers))
+            return sessions[-1]
 
-    yield start
-    for session in sessions:
-        session.close()
-    ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
+        yield start
+        for session in sessions:
+            session.close()
 
 
 def never() -> bool:
