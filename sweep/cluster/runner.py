@@ -138,6 +138,8 @@ class Cluster:
                 placement = Placement(resources.trainers, resources.trials_per_trainer, len(jobs))
             session = self._session_for(resources)
             session.train(jobs, recorder, stop_requested, placement)
+            if not self._is_local:
+                session.close()  # what nobody trains on may go
             jobs = recorder.left()
             # Whatever else Tune should lose is a failure, so that it is tried again, but not for ever.
             for job in [] if session.scheduler.begins_anew or stop_requested() else jobs:
@@ -146,16 +148,10 @@ class Cluster:
         recorder.end_unfinished("the run was interrupted")
 
     def _session_for(self, resources: Resources) -> TuneSession:
-        """Tune, with the workers of the batch before where they are on this machine.
-
-        On a cluster workers end with their batch: what nobody trains on may go.
-        """
+        """Tune; where it has not ended with the batch before, with that one's workers."""
         from sweep.cluster.tune_session import TuneSession
 
-        if self._session is not None and not (self._is_local and self._session.is_alive):
-            self._session.close()
-            self._session = None
-        if self._session is None:
+        if self._session is None or not self._session.is_alive:
             folder = self._scratch.path / "tune"
             self._session = TuneSession(self._trainable(resources), folder, keeps_workers=self._is_local)
         return self._session
