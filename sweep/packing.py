@@ -42,7 +42,7 @@ def plan_packs(jobs: list[Job], resources: Resources, sizes: dict[str, tuple[int
         resources: the study's.
         sizes: data set name to (number of training images, validation images included; pixels of an image).
     """
-    from sweep.training.images import num_images
+    from sweep.training.images import count_images
     from sweep.training.judging import pairs_at_once
     from sweep.training.member import architecture_of
     from sweep.training.memory import pack_memory
@@ -53,7 +53,7 @@ def plan_packs(jobs: list[Job], resources: Resources, sizes: dict[str, tuple[int
     for key, num_trials in Counter(map(pack_key, jobs)).items():
         job = next(job for job in jobs if pack_key(job) == key)
         num_training, num_pixels = sizes[job.dataset]
-        num_trained, num_judging = num_images(job, num_training)
+        num_trained, num_judging = count_images(job, num_training)
         trials = min(num_trials, share, resources.trials_per_trainer) if resources.trainers else 1
         members = trials * len(job.seeds)
         per_step = members if on_gpu else 1

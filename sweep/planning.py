@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from data.splits import num_validation_images
 from sweep.configuration import Configuration
 from sweep.job import Job, stage_jobs
 from sweep.packing import PackPlan, plan_packs
 from sweep.study import Stage, Study
+from sweep.training.images import count_images
 
 TIMED_STEPS = 8
 _STATE_MODELS = 2 * 3  # the newest two states, of the parameters and Adam's two moments each
@@ -77,7 +77,7 @@ def plan_study(
             here = {job.configuration for job in jobs if job.dataset == dataset}
             cost = {configuration: timer.seconds_per_image(configuration, num_pixels) for configuration in here}
             slowest[name, dataset] = max(cost, key=cost.get)
-        full, expected, seconds = _stage_cost(study, stage, jobs, sizes, timer)
+        full, expected, seconds = _stage_cost(stage, jobs, sizes, timer)
         num_cells = len({(job.dataset, job.cell) for job in jobs})
         models: dict[tuple, int] = {}
         for job in jobs:
@@ -125,29 +125,21 @@ def model_bytes(configuration: Configuration, num_pixels: int) -> int:
 
 
 def _stage_cost(
-    study: Study, stage: Stage, jobs: list[Job], sizes: dict[str, tuple[int, int]], timer: _StepTimer
+    stage: Stage, jobs: list[Job], sizes: dict[str, tuple[int, int]], timer: _StepTimer
 ) -> tuple[int, int, float]:
     cells: dict[Any, list[Job]] = {}
     for job in jobs:
         cells.setdefault((job.dataset, job.cell), []).append(job)
     full, expected, seconds = 0, 0, 0.0
     for (dataset, _), members in cells.items():
-        num_training, num_pixels = _training_sizes(study, stage, sizes)[dataset]
+        num_training, num_pixels = sizes[dataset]
+        num_trained, _ = count_images(members[0], num_training)
         epochs = expected_epochs(len(members), stage)
         step = statistics.mean(timer.seconds_per_image(job.configuration, num_pixels) for job in members)
         full += len(members) * stage.epochs
         expected += epochs
-        seconds += epochs * num_training * step * stage.seeds
+        seconds += epochs * num_trained * step * stage.seeds
     return full, expected, seconds
-
-
-def _training_sizes(study: Study, stage: Stage, sizes: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-    """Data set name to (number of images that a trial of the stage trains on, pixels of an image)."""
-    found = {}
-    for dataset, (num_images, num_pixels) in sizes.items():
-        num_training = num_images - num_validation_images(num_images, study.validation_fraction)
-        found[dataset] = (min(num_training, stage.training_images or num_training), num_pixels)
-    return found
 
 
 def expected_epochs(num_trials: int, stage: Stage) -> int:

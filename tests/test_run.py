@@ -260,15 +260,21 @@ def test_folder_of_colour_images_runs_from_end_to_end(tmp_path):
     assert Image.open(row["output"]).size == (9, 6)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_the_run_with_everything_recorded(tmp_path, number):
-    changes = {"retraining": {"epochs": 4000, "seeds": 2}}
+def run_with_a_decision(tmp_path, **changes) -> tuple[subprocess.Popen, Path]:
+    """A run in a process of its own that has decided on a trial, and its journal."""
     command = [sys.executable, "-m", "sweep.cli", "run", study_file(tmp_path, **changes), "--runs", tmp_path / "runs"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     journal = tmp_path / "runs" / "small" / "journal.jsonl"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (journal.exists() and of(read_journal(journal), "decision")):
-        time.sleep(0.2)
+        time.sleep(0.1)
+    return process, journal
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_run_with_everything_recorded(tmp_path, number):
+    changes = {"retraining": {"epochs": 4000, "seeds": 2}}
+    process, journal = run_with_a_decision(tmp_path, **changes)
     os.kill(process.pid, number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + number, said
@@ -281,12 +287,7 @@ def test_signal_ends_the_run_with_everything_recorded(tmp_path, number):
 
 def test_second_signal_does_not_wait_for_workers_and_leaves_a_run_that_goes_on(tmp_path):
     changes = {"retraining": {"epochs": 2, "seeds": 1}}
-    command = [sys.executable, "-m", "sweep.cli", "run", study_file(tmp_path, **changes), "--runs", tmp_path / "runs"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    journal = tmp_path / "runs" / "small" / "journal.jsonl"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (journal.exists() and of(read_journal(journal), "decision")):
-        time.sleep(0.1)
+    process, journal = run_with_a_decision(tmp_path, **changes)
     for _ in range(2):
         os.kill(process.pid, signal.SIGINT)
         time.sleep(0.05)

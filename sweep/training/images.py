@@ -40,7 +40,7 @@ def prepare(images: ImageData, job: Job) -> Prepared:
     )
 
 
-def num_images(job: Job, num_training: int) -> tuple[int, int]:
+def count_images(job: Job, num_training: int) -> tuple[int, int]:
     """How many images the job trains on, and how many judge it, both splits together.
 
     Args:

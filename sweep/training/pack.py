@@ -18,7 +18,7 @@ from torch import Tensor
 
 from models.autoencoder import Architecture, encode, reconstruct
 from sweep.configuration import SHARED, Configuration
-from sweep.training.judging import Judge, writable
+from sweep.training.judging import Judge, pairs_at_once, writable
 from sweep.training.lock_step import LockStepStack
 from sweep.training.member import Member, MemberState, architecture_of
 from sweep.training.precision import configure_torch, has_bfloat16_products, matmul_precision
@@ -26,9 +26,6 @@ from sweep.training.stack import Stack
 from sweep.training.workspace import Workspaces
 
 __all__ = ["EpochResult", "MemberState", "Pack", "configure_torch"]
-
-# Rows at a time in evaluation: the widest layer of that many still fits a core's cache.
-EVALUATION_CHUNK = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,6 +292,7 @@ class Pack:
         layers = self._workspaces.layout.views(self._members[key].parameters)
         inputs = torch.as_tensor(writable(inputs) if isinstance(inputs, np.ndarray) else inputs)
         inputs = inputs.to(self.device, self.dtype)
+        rows = pairs_at_once(self.device)
         with matmul_precision(self._torch_precision):
-            chunks = [function(self._workspaces.architecture, layers, part) for part in inputs.split(EVALUATION_CHUNK)]
+            chunks = [function(self._workspaces.architecture, layers, part) for part in inputs.split(rows)]
         return torch.cat(chunks)

@@ -14,7 +14,7 @@ import torch
 from data.image_data import ImageData
 from sweep.files import Files
 from sweep.job import Job, pack_key
-from sweep.training.images import num_images, prepare
+from sweep.training.images import count_images, prepare
 from sweep.training.judging import pairs_at_once
 from sweep.training.member import architecture_of
 from sweep.training.member_file import FOLDER
@@ -61,7 +61,7 @@ class Packs:
         if shared is None:
             training = prepare(images, job).training
             architecture = architecture_of(job.configuration, training.shape[1])
-            _, num_judging = num_images(job, len(images.training))
+            _, num_judging = count_images(job, len(images.training))
             memory = pack_memory(
                 architecture, len(training), job.configuration.batch_size, num_judging, pairs_at_once(self.device)
             )

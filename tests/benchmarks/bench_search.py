@@ -35,7 +35,7 @@ from sweep.recorder import Recorder
 from sweep.run_folder import RunFolder
 from sweep.study import Study
 from sweep.study_file import load_study
-from sweep.training.images import num_images
+from sweep.training.images import count_images
 from sweep.training.packs import Packs
 from sweep.training.precision import configure_torch
 from sweep.training.trainee import Trainee
@@ -86,7 +86,7 @@ class OneDevice:
                 return
             while waiting and len(held) < self._at_once:
                 job = waiting.popleft()
-                trained, _ = num_images(job, len(self._images[job.dataset].training))
+                trained, _ = count_images(job, len(self._images[job.dataset].training))
                 self.steps[job.trial] = len(job.seeds) * math.ceil(trained / job.configuration.batch_size)
                 held[packs.join(job, self._images[job.dataset], self._files)] = 0.0
             for trainee, row in packs.train_epoch():
