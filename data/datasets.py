@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data.idx import read_idx_images
-from data.image_data import DataError, ImageData
-from data.image_folder import read_image_folder
+from aesweep.data.idx import read_idx_images
+from aesweep.data.image_data import DataError, ImageData
+from aesweep.data.image_folder import read_image_folder
 
 __all__ = ["DataError", "ImageData", "data_folder", "load_dataset"]
 
@@ -33,7 +33,7 @@ def load_dataset(
 
     Args:
         name: "digits", "mnist" or "fashion_mnist"; with `path`, any name for that folder of images.
-        path: a folder of images, see `data.image_folder`.
+        path: a folder of images, see `aesweep.data.image_folder`.
         data_dir: where MNIST and Fashion-MNIST lie, as torchvision lays them out; see `data_folder`.
         download: lets torchvision fetch MNIST or Fashion-MNIST into `data_dir` if it is not there.
 

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from data.image_data import DataError
+from aesweep.data.image_data import DataError
 
 IMAGES_MAGIC = 0x00000803  # unsigned bytes, three dimensions
 _HEADER = struct.Struct(">4I")

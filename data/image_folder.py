@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.image_data import DataError
+from aesweep.data.image_data import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_IMAGE_PIXELS = 1024 * 1024

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from models.autoencoder import FUNCTIONS, Architecture, Layout
+from aesweep.models.autoencoder import FUNCTIONS, Architecture, Layout
 
 # The output starts at the mean image; a pixel that is black (or white) everywhere would ask for an infinite bias.
 MIN_MEAN = 0.01

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from data.image_data import ImageData
-from sweep.configuration import Configuration
-from sweep.job import Job
+from aesweep.configuration import Configuration
+from aesweep.data.image_data import ImageData
+from aesweep.job import Job
 
 Baselines = list[dict[str, Any]]  # fields of `baseline` events
 
@@ -36,7 +36,7 @@ class Beside:
         """What the cells of a stage are compared with."""
 
         def found() -> Iterable[dict[str, Any]]:
-            from sweep.comparison import validation_baselines
+            from aesweep.comparison import validation_baselines
 
             for dataset, mine in images.items():
                 here = [job for job in jobs if job.dataset == dataset]
@@ -54,7 +54,7 @@ class Beside:
         )
 
         def found() -> Iterable[dict[str, Any]]:
-            from sweep.comparison import test_baselines
+            from aesweep.comparison import test_baselines
 
             yield from test_baselines(searched, split_seed, images)
 
@@ -62,7 +62,7 @@ class Beside:
 
     def prepare_pictures(self) -> None:
         """Imports what takes the pictures; it brings torch, which takes seconds."""
-        self._thread.submit(importlib.import_module, "sweep.pictures")
+        self._thread.submit(importlib.import_module, "aesweep.pictures")
 
     def _collected(self, found: Iterable[dict[str, Any]]) -> Baselines:
         return list(itertools.takewhile(lambda _: not self._stop_requested(), found))

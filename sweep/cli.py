@@ -12,14 +12,14 @@ from typing import Any
 
 import click
 
-from data.image_data import DataError
-from sweep.commands.cluster import doctor, fetch, leave_on_notice, logs, stop, submit
-from sweep.commands.data import data
-from sweep.commands.look import report, status
-from sweep.commands.plan import plan
-from sweep.commands.reconstruct import reconstruct
-from sweep.commands.run import extend, resume, retrain, run
-from sweep.errors import EX_CANTCREAT, EX_DATAERR, AesweepError
+from aesweep.commands.cluster import doctor, fetch, leave_on_notice, logs, stop, submit
+from aesweep.commands.data import data
+from aesweep.commands.look import report, status
+from aesweep.commands.plan import plan
+from aesweep.commands.reconstruct import reconstruct
+from aesweep.commands.run import extend, resume, retrain, run
+from aesweep.data.image_data import DataError
+from aesweep.errors import EX_CANTCREAT, EX_DATAERR, AesweepError
 
 
 class Commands(click.Group):

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import StudyError
-from sweep.study_file import read_yaml
+from aesweep.errors import StudyError
+from aesweep.study_file import read_yaml
 
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]*>")
 TOKEN_PATH = "~/.ray/auth_token"  # noqa: S105 - a path

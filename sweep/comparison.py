@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from data.datasets import ImageData
-from models.baselines import LinearMmseDenoiser, MeanImage, Pca
-from models.metrics import mse, psnr_db, ssim
-from sweep.configuration import Configuration
-from sweep.job import Job
-from sweep.training.images import evaluation_input, prepare, to_float
+from aesweep.configuration import Configuration
+from aesweep.data.datasets import ImageData
+from aesweep.job import Job
+from aesweep.models.baselines import LinearMmseDenoiser, MeanImage, Pca
+from aesweep.models.metrics import mse, psnr_db, ssim
+from aesweep.training.images import evaluation_input, prepare, to_float
 
 
 def validation_baselines(jobs: list[Job], images: ImageData, stage: str) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """One point of a stage's search space: everything that a trial trains with.
 
 Free of torch and Ray, so that a study can be read and planned on any machine. What each value does to the training is
-the business of `sweep.training`; which values a study may ask for is that of `sweep.search_space`.
+the business of `aesweep.training`; which values a study may ask for is that of `aesweep.search_space`.
 """
 
 from __future__ import annotations

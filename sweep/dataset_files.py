@@ -12,9 +12,9 @@ import json
 import re
 from pathlib import Path
 
-from data.datasets import IDX_FILES, IDX_FOLDERS, DataError, data_folder, load_dataset
-from sweep.run_folder import write_whole
-from sweep.storage import Storage
+from aesweep.data.datasets import IDX_FILES, IDX_FOLDERS, DataError, data_folder, load_dataset
+from aesweep.run_folder import write_whole
+from aesweep.storage import Storage
 
 MANIFEST = "manifest.json"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -26,7 +26,7 @@ def push_dataset(name: str, storage: Storage, data_dir: str | None = None) -> li
     Args:
         name: "mnist" or "fashion_mnist".
         storage: where to; what it has of the data set is written anew.
-        data_dir: see `data.datasets.data_folder`.
+        data_dir: see `aesweep.data.datasets.data_folder`.
 
     Returns:
         The names of the files that were written, the manifest's last.

@@ -13,14 +13,14 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from data.image_data import DataError
-from sweep.cluster_file import TOKEN_PATH, cluster_faults
-from sweep.dataset_files import check_pushed
-from sweep.environment import describe_gpus
-from sweep.errors import AesweepError
-from sweep.storage import Storage, try_storage
+from aesweep.cluster_file import TOKEN_PATH, cluster_faults
+from aesweep.data.image_data import DataError
+from aesweep.dataset_files import check_pushed
+from aesweep.environment import describe_gpus
+from aesweep.errors import AesweepError
+from aesweep.storage import Storage, try_storage
 
-PARTS = ("sweep", "models", "data")
+PARTS = ("aesweep", "aesweep.models", "aesweep.data")
 TOKEN_REMEDY = "`(umask 077; ray get-auth-token --generate > /dev/null)` makes one"  # noqa: S105 - a sentence
 
 

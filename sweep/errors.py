@@ -1,7 +1,7 @@
 """The user's mistakes, as one small tree; each knows the exit code of the command that it ends.
 
-The codes are those of BSD's sysexits.h where it has one. `data.DataError` stands outside the tree, since `data` knows
-nothing of sweeps; the command line gives it the code of `EX_DATAERR` as well.
+The codes are those of BSD's sysexits.h where it has one. `aesweep.data.DataError` stands outside the tree, since `data`
+knows nothing of sweeps; the command line gives it the code of `EX_DATAERR` as well.
 """
 
 from __future__ import annotations

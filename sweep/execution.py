@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from data.datasets import ImageData
-from sweep.interruption import Interruption
-from sweep.outcome import Outcome
-from sweep.progress import Progress
-from sweep.run_folder import RunFolder
-from sweep.study import Study
+from aesweep.data.datasets import ImageData
+from aesweep.interruption import Interruption
+from aesweep.outcome import Outcome
+from aesweep.progress import Progress
+from aesweep.run_folder import RunFolder
+from aesweep.study import Study
 
 if TYPE_CHECKING:
-    from sweep.run import Run
-    from sweep.storage import Replica
+    from aesweep.run import Run
+    from aesweep.storage import Replica
 
 
 class Execution:
@@ -70,7 +70,7 @@ class Execution:
 
     def run(self, study: Study, images: dict[str, ImageData], events: list[dict[str, Any]]) -> Run:
         """The run, as far as its journal's events say."""
-        from sweep.run import Run
+        from aesweep.run import Run
 
         if self._storage is not None:
             self._replica = replica_of(self._folder, self._storage)
@@ -108,14 +108,14 @@ class Execution:
 
 def replica_of(folder: RunFolder, storage: str) -> Replica:
     """A run's place in a storage of runs."""
-    from sweep.storage import Replica, Storage
+    from aesweep.storage import Replica, Storage
 
     return Replica(folder, Storage(f"{storage.rstrip('/')}/{folder.root.resolve().name}"))
 
 
 def write_report(folder: RunFolder) -> Path:
     """The report's page, with its tables and figures."""
-    from sweep.report.page import write_report
+    from aesweep.report.page import write_report
 
     return write_report(folder)
 

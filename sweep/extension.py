@@ -16,11 +16,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sweep.configuration import Configuration
-from sweep.errors import StudyError
-from sweep.job import Job, opening_fields, stage_jobs, trial_fields
-from sweep.study import Stage, Study
-from sweep.winners import cell_winners, stage_winner
+from aesweep.configuration import Configuration
+from aesweep.errors import StudyError
+from aesweep.job import Job, opening_fields, stage_jobs, trial_fields
+from aesweep.study import Stage, Study
+from aesweep.winners import cell_winners, stage_winner
 
 Event = dict[str, Any]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sweep.errors import AesweepError
-from sweep.journal import read_journal
-from sweep.run_folder import RunFolder
+from aesweep.errors import AesweepError
+from aesweep.journal import read_journal
+from aesweep.run_folder import RunFolder
 
 
 def named_files(events: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

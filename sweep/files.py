@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from sweep.run_folder import write_whole
+from aesweep.run_folder import write_whole
 
 
 class Files(Protocol):

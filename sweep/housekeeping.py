@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sweep.files import Files
-from sweep.job import cell_key
-from sweep.run_folder import CHECKPOINTS, STATES, states_among
+from aesweep.files import Files
+from aesweep.job import cell_key
+from aesweep.run_folder import CHECKPOINTS, STATES, states_among
 
 
 class Housekeeping:
@@ -46,7 +46,7 @@ class Housekeeping:
         elif kind == "row" and event.get("checkpoint"):
             number, (stage, *_) = self._cells[trial]
             metric, sign = self._judged_by[stage]
-            # Of equal ones the first that was created, as `sweep.winners` has it.
+            # Of equal ones the first that was created, as `aesweep.winners` has it.
             self._trained[trial] = sign * event[metric], number, event["checkpoint"]["file"]
         elif kind == "trial_ended" and trial in self._trained:
             found, (_, cell) = self._trained.pop(trial), self._cells[trial]

@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data.datasets import load_dataset
-from data.image_data import ImageData
-from data.splits import num_validation_images
-from sweep.errors import StudyError
-from sweep.study import Study
-from sweep.study_file import read_yaml
+from aesweep.data.datasets import load_dataset
+from aesweep.data.image_data import ImageData
+from aesweep.data.splits import num_validation_images
+from aesweep.errors import StudyError
+from aesweep.study import Study
+from aesweep.study_file import read_yaml
 
 
 def load_images(study: Study, data_dir: str | None, download: bool) -> dict[str, ImageData]:
-    """All data sets of a study, checked: raises `data.DataError` or StudyError before anything is trained."""
+    """All data sets of a study, checked: raises `aesweep.data.DataError` or StudyError before anything is trained."""
     images = {
         dataset.name: load_dataset(dataset.name, path=dataset.path, data_dir=data_dir, download=download)
         for dataset in study.datasets

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from sweep.configuration import SHARED, Configuration
-from sweep.search_space import draw
-from sweep.study import Stage, Study
+from aesweep.configuration import SHARED, Configuration
+from aesweep.search_space import draw
+from aesweep.study import Stage, Study
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
     """One trial of a search, or one retraining of a winner.
 
-    Names of files are those of `sweep.files`, relative to the run, since workers may be on other machines.
+    Names of files are those of `aesweep.files`, relative to the run, since workers may be on other machines.
 
     Attributes:
         trial: its id, unique in the run; the journal's rows carry it.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 
-from sweep.job import Job, pack_key
-from sweep.study import Resources
+from aesweep.job import Job, pack_key
+from aesweep.study import Resources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +42,10 @@ def plan_packs(jobs: list[Job], resources: Resources, sizes: dict[str, tuple[int
         resources: the study's.
         sizes: data set name to (number of training images, validation images included; pixels of an image).
     """
-    from sweep.training.images import count_images
-    from sweep.training.judging import pairs_at_once
-    from sweep.training.member import architecture_of
-    from sweep.training.memory import pack_memory
+    from aesweep.training.images import count_images
+    from aesweep.training.judging import pairs_at_once
+    from aesweep.training.member import architecture_of
+    from aesweep.training.memory import pack_memory
 
     on_gpu = resources.gpus_per_trainer > 0 if resources.trainers else resources.gpus_per_trial > 0
     share = -(-len(jobs) // resources.trainers) if resources.trainers else 1

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import yaml
 
-from sweep.errors import AesweepError
-from sweep.study import Study
+import aesweep.data
+import aesweep.models
+from aesweep.errors import AesweepError
+from aesweep.study import Study
 
 MAX_BYTES = 20_000_000
-CODE = ("sweep", "models", "data")
 STUDY = "study.yaml"
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", "*.pyc")
 
@@ -31,9 +32,9 @@ def fill_parcel(folder: Path, study: Study | None) -> int:
     Raises:
         AesweepError: it holds more than code can.
     """
-    root = Path(__file__).resolve().parent.parent
-    for part in CODE:
-        shutil.copytree(root / part, folder / part, ignore=_LEFT_OUT)
+    for package in (aesweep, aesweep.models, aesweep.data):
+        target = folder / package.__name__.replace(".", "/")
+        shutil.copytree(Path(package.__file__).parent, target, ignore=_LEFT_OUT, dirs_exist_ok=True)
     if study is not None:
         values = study.resolved()
         if study.report.reference:
@@ -45,6 +46,6 @@ def fill_parcel(folder: Path, study: Study | None) -> int:
         largest = max(sizes, key=sizes.get)
         raise AesweepError(
             f"what is to be sent holds {sum(sizes.values()):,} bytes, expected at most {MAX_BYTES:,}: "
-            f"{largest.relative_to(folder)} alone has {sizes[largest]:,}; move data out of {root}"
+            f"{largest.relative_to(folder)} alone has {sizes[largest]:,}; move data out of the project's folders"
         )
     return sum(sizes.values())

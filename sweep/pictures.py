@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from data.datasets import ImageData
-from models.baselines import LinearMmseDenoiser, Pca
-from sweep.retrain import Retraining
-from sweep.run_folder import RunFolder, checkpoint_name, write_whole
-from sweep.training.checkpoint import read_checkpoint
-from sweep.training.images import evaluation_input, to_float
+from aesweep.data.datasets import ImageData
+from aesweep.models.baselines import LinearMmseDenoiser, Pca
+from aesweep.retrain import Retraining
+from aesweep.run_folder import RunFolder, checkpoint_name, write_whole
+from aesweep.training.checkpoint import read_checkpoint
+from aesweep.training.images import evaluation_input, to_float
 
 
 def take_pictures(

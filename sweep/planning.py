@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from sweep.configuration import Configuration
-from sweep.job import Job, stage_jobs
-from sweep.packing import PackPlan, plan_packs
-from sweep.study import Stage, Study
-from sweep.training.images import count_images
+from aesweep.configuration import Configuration
+from aesweep.job import Job, stage_jobs
+from aesweep.packing import PackPlan, plan_packs
+from aesweep.study import Stage, Study
+from aesweep.training.images import count_images
 
 TIMED_STEPS = 8
 _STATE_MODELS = 2 * 3  # the newest two states, of the parameters and Adam's two moments each
@@ -218,8 +218,8 @@ class _StepTimer:
     def _measure(self, configuration: Configuration, num_pixels: int) -> float:
         import torch
 
-        from sweep.training.pack import Pack
-        from sweep.training.precision import configure_torch
+        from aesweep.training.pack import Pack
+        from aesweep.training.precision import configure_torch
 
         configure_torch(num_threads=1, precision=self._precision)
         try:

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from data.image_folder import read_image
-from data.noise import fixed_noise
-from models.metrics import mse, psnr_db
-from sweep.errors import AesweepError
-from sweep.run_folder import write_whole
-from sweep.training.checkpoint import read_checkpoint
+from aesweep.data.image_folder import read_image
+from aesweep.data.noise import fixed_noise
+from aesweep.errors import AesweepError
+from aesweep.models.metrics import mse, psnr_db
+from aesweep.run_folder import write_whole
+from aesweep.training.checkpoint import read_checkpoint
 
 
 def reconstruct_files(
@@ -35,7 +35,7 @@ def reconstruct_files(
 
     Raises:
         CheckpointError: the checkpoint is damaged or not one.
-        data.DataError: an image is damaged or of another size.
+        aesweep.data.DataError: an image is damaged or of another size.
         AesweepError: a result would overwrite an image or another result.
     """
     targets = [output / f"{path.stem}.png" for path in files]

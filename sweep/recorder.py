@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from sweep.asha import Asha
-from sweep.failure import Cause, can_help
-from sweep.job import Job
-from sweep.resume import Standing
+from aesweep.asha import Asha
+from aesweep.failure import Cause, can_help
+from aesweep.job import Job
+from aesweep.resume import Standing
 
 ROW_FIELDS = (
     "epoch",

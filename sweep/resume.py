@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sweep.asha import Asha
-from sweep.errors import JournalError
-from sweep.job import Job
-from sweep.study import Study
-from sweep.study_file import check_study
+from aesweep.asha import Asha
+from aesweep.errors import JournalError
+from aesweep.job import Job
+from aesweep.study import Study
+from aesweep.study_file import check_study
 
 Event = dict[str, Any]
 

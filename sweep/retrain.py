@@ -8,10 +8,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sweep.job import Job
-from sweep.run_folder import RunFolder
-from sweep.study import Study
-from sweep.winners import Winner, cell_winners, stage_winner
+from aesweep.job import Job
+from aesweep.run_folder import RunFolder
+from aesweep.study import Study
+from aesweep.winners import Winner, cell_winners, stage_winner
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,23 +12,23 @@ from typing import Any
 
 import yaml
 
-from data.image_data import ImageData
-from sweep.asha import Asha
-from sweep.beside import Beside
-from sweep.cluster.runner import Cluster
-from sweep.environment import describe_environment
-from sweep.errors import JournalError
-from sweep.extension import has_ended, opening_events, segments, since_extended
-from sweep.files import FolderFiles
-from sweep.housekeeping import Housekeeping
-from sweep.inputs import describe_images, read_reference
-from sweep.interruption import Interruption
-from sweep.job import Job
-from sweep.journal import Journal
-from sweep.outcome import Outcome, outcome_of
-from sweep.progress import Progress
-from sweep.recorder import Recorder
-from sweep.resume import (
+from aesweep.asha import Asha
+from aesweep.beside import Beside
+from aesweep.cluster.runner import Cluster
+from aesweep.data.image_data import ImageData
+from aesweep.environment import describe_environment
+from aesweep.errors import JournalError
+from aesweep.extension import has_ended, opening_events, segments, since_extended
+from aesweep.files import FolderFiles
+from aesweep.housekeeping import Housekeeping
+from aesweep.inputs import describe_images, read_reference
+from aesweep.interruption import Interruption
+from aesweep.job import Job
+from aesweep.journal import Journal
+from aesweep.outcome import Outcome, outcome_of
+from aesweep.progress import Progress
+from aesweep.recorder import Recorder
+from aesweep.resume import (
     Standing,
     after_retraining,
     check_images,
@@ -40,11 +40,11 @@ from sweep.resume import (
     standings,
     unrecorded_seconds,
 )
-from sweep.retrain import Retraining, retrainings
-from sweep.run_folder import CHECKPOINTS, STATES, RunFolder, checkpoint_name, write_whole
-from sweep.storage import Replica
-from sweep.study import Study
-from sweep.winners import winner_events
+from aesweep.retrain import Retraining, retrainings
+from aesweep.run_folder import CHECKPOINTS, STATES, RunFolder, checkpoint_name, write_whole
+from aesweep.storage import Replica
+from aesweep.study import Study
+from aesweep.winners import winner_events
 
 
 class Run:
@@ -129,7 +129,7 @@ class Run:
             return self._finish()
 
     def extend(self, command: list[str], stages: dict[str, dict[str, int]]) -> Outcome:
-        """Adds to a finished run, see `sweep.extension`.
+        """Adds to a finished run, see `aesweep.extension`.
 
         Args:
             command: the command line, for the record.
@@ -289,7 +289,7 @@ class Run:
         known: list[dict[str, Any]],
     ) -> None:
         """Records baselines and pictures of the test set, but for those that are known."""
-        from sweep.pictures import take_pictures
+        from aesweep.pictures import take_pictures
 
         pictured = {event["stage"] for event in known if event["kind"] == "pictures" and event["dataset"] == dataset}
         if not pictured:

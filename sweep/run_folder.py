@@ -17,7 +17,7 @@ from typing import Any
 
 import filelock
 
-from sweep.errors import RunFolderError
+from aesweep.errors import RunFolderError
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 CHECKPOINTS, STATES = "checkpoints", "states"

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sweep.configuration import (
+from aesweep.configuration import (
     ACTIVATIONS,
     FIELDS,
     INITIALIZATIONS,

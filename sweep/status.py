@@ -7,8 +7,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from sweep.extension import has_ended
-from sweep.report.reading import run_state
+from aesweep.extension import has_ended
+from aesweep.report.reading import run_state
 
 
 def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:

@@ -17,9 +17,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweep.errors import RunFolderError
-from sweep.files import Files, FolderFiles
-from sweep.run_folder import RunFolder, write_whole
+from aesweep.errors import RunFolderError
+from aesweep.files import Files, FolderFiles
+from aesweep.run_folder import RunFolder, write_whole
 
 SEGMENTS = "journal"
 

@@ -1,6 +1,6 @@
 """A study: what to search, on which data, and what to report; typed. Free of torch and Ray.
 
-How a file becomes one, and how its faults are told, is the business of `sweep.study_file`.
+How a file becomes one, and how its faults are told, is the business of `aesweep.study_file`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sweep.search_space import SearchSpace
+from aesweep.search_space import SearchSpace
 
 BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}

@@ -12,8 +12,8 @@ from typing import Any
 import pydantic
 import yaml
 
-from sweep.errors import StudyError
-from sweep.study import Study
+from aesweep.errors import StudyError
+from aesweep.study import Study
 
 MAX_FILE_BYTES = 1_000_000
 RESERVED_STAGES = ("retraining", "winners", "rungs")  # parts of the report have these names

@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sweep.configuration import Configuration
-from sweep.job import cell_key
+from aesweep.configuration import Configuration
+from aesweep.job import cell_key
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,8 @@ import types
 import numpy as np
 import pytest
 
-from sweep.asha import Asha
-from sweep.study import Stage
+from aesweep.asha import Asha
+from aesweep.study import Stage
 
 
 @pytest.mark.ray

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from sweep.cli import commands
-from sweep.journal import Journal
-from sweep.run_folder import RunFolder
-from sweep.study_file import load_study
+from aesweep.cli import commands
+from aesweep.journal import Journal
+from aesweep.run_folder import RunFolder
+from aesweep.study_file import load_study
 
 
 def call(*arguments: object):
@@ -154,7 +154,7 @@ def test_plan_leaves_the_arithmetic_of_its_caller_alone(small_study, write_study
 
 
 def test_installed_command_reports_its_version():
-    done = subprocess.run([sys.executable, "-m", "sweep.cli", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-m", "aesweep", "--version"], capture_output=True, text=True, check=True)
     assert "aesweep" in done.stdout
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweep.cluster_file import TOKEN_PATH, cluster_faults, most_gpus, named_storage, read_cluster_file
-from sweep.errors import StudyError
+from aesweep.cluster_file import TOKEN_PATH, cluster_faults, most_gpus, named_storage, read_cluster_file
+from aesweep.errors import StudyError
 
 ROOT = Path(__file__).parent.parent
 FILES = ["cluster.yaml", "jobs/cluster_local.yaml"]

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from data.datasets import IDX_FILES, load_dataset
-from sweep.cli import commands
-from sweep.dataset_files import push_dataset
-from sweep.storage import Storage
+from aesweep.cli import commands
+from aesweep.data.datasets import IDX_FILES, load_dataset
+from aesweep.dataset_files import push_dataset
+from aesweep.storage import Storage
 
 TRAINING, TEST = IDX_FILES
 

@@ -8,10 +8,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from sweep import doctor
-from sweep.cli import commands
-from sweep.doctor import _packages, _versions, examine_gpus, examine_machine, examine_storage, examine_token
-from sweep.errors import AesweepError
+from aesweep import doctor
+from aesweep.cli import commands
+from aesweep.doctor import _packages, _versions, examine_gpus, examine_machine, examine_storage, examine_token
+from aesweep.errors import AesweepError
 
 
 @pytest.mark.parametrize(

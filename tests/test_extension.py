@@ -7,13 +7,13 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from sweep.cli import commands
-from sweep.errors import JournalError, StudyError
-from sweep.extension import asked_for
-from sweep.journal import read_journal
-from sweep.report.reading import read_run
-from sweep.run_folder import RunFolder
-from sweep.search_space import draw
+from aesweep.cli import commands
+from aesweep.errors import JournalError, StudyError
+from aesweep.extension import asked_for
+from aesweep.journal import read_journal
+from aesweep.report.reading import read_run
+from aesweep.run_folder import RunFolder
+from aesweep.search_space import draw
 from tests.test_resume import ToyCluster, cut, finished, images, new_run, record, study, toy  # noqa: F401 - fixtures
 
 COMMAND = ["aesweep", "extend", "here"]
@@ -137,7 +137,7 @@ def test_run_that_has_not_ended_is_not_extended(study, images, folder, tmp_path)
     ],
 )
 def test_extension_that_adds_nothing_is_refused(small_study, write_study, names, asked, message):
-    from sweep.study_file import load_study
+    from aesweep.study_file import load_study
 
     plain = {
         "space": {"hidden_layers": [8], "latent_dim": {"grid": [2, 3]}},
@@ -150,7 +150,7 @@ def test_extension_that_adds_nothing_is_refused(small_study, write_study, names,
 
 
 def test_samples_are_counted_from_the_last_extension(small_study, write_study):
-    from sweep.study_file import load_study
+    from aesweep.study_file import load_study
 
     study = load_study(write_study(small_study))  # noqa: F811
     events = [{"kind": "extended", "seq": 9, "stages": {"architecture": {"samples": 5}}}]
@@ -159,7 +159,7 @@ def test_samples_are_counted_from_the_last_extension(small_study, write_study):
 
 
 def test_commands_that_go_on_with_a_run_record_what_they_were_told(study, folder, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("sweep.execution.write_report", lambda folder: folder.report)
+    monkeypatch.setattr("aesweep.execution.write_report", lambda folder: folder.report)
     for arguments in (["extend", "--samples", "1"], ["retrain", "--seeds", "3"], ["resume"]):
         before = read_journal(folder.journal)
         done = CliRunner().invoke(commands, [*arguments, str(folder.root), "--quiet"])
@@ -174,7 +174,7 @@ def test_commands_that_go_on_with_a_run_record_what_they_were_told(study, folder
 
 
 def test_extension_of_an_unknown_stage_is_told_before_images_are_loaded(folder, monkeypatch):
-    monkeypatch.setattr("sweep.inputs.load_images", None)
+    monkeypatch.setattr("aesweep.inputs.load_images", None)
     before = folder.journal.read_bytes()
     done = CliRunner().invoke(commands, ["extend", str(folder.root), "--samples", "1", "--stage", "none"])
     assert done.exit_code == 78 and "no stage is called 'none'" in done.stderr

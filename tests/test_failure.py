@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from sweep.asha import Asha
-from sweep.configuration import Configuration
-from sweep.failure import MAX_IN_A_ROW, Cause, can_help, cause_of
-from sweep.job import Job
-from sweep.recorder import Recorder
-from sweep.resume import standings
+from aesweep.asha import Asha
+from aesweep.configuration import Configuration
+from aesweep.failure import MAX_IN_A_ROW, Cause, can_help, cause_of
+from aesweep.job import Job
+from aesweep.recorder import Recorder
+from aesweep.resume import standings
 
 # What Ray 2.60 and torch write, as met on real machines.
 CRASH = (

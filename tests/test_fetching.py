@@ -6,10 +6,10 @@ import hashlib
 
 import pytest
 
-from sweep.errors import AesweepError, RunFolderError
-from sweep.fetching import check_run
-from sweep.journal import Journal
-from sweep.run_folder import RunFolder
+from aesweep.errors import AesweepError, RunFolderError
+from aesweep.fetching import check_run
+from aesweep.journal import Journal
+from aesweep.run_folder import RunFolder
 
 
 @pytest.fixture

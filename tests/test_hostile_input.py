@@ -22,13 +22,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from data.datasets import load_dataset
-from data.image_data import DataError
-from sweep.cli import commands
-from sweep.errors import RunFolderError, StudyError
-from sweep.journal import Journal, read_journal
-from sweep.run_folder import RunFolder
-from sweep.study_file import MAX_FILE_BYTES, load_study, read_yaml
+from aesweep.cli import commands
+from aesweep.data.datasets import load_dataset
+from aesweep.data.image_data import DataError
+from aesweep.errors import RunFolderError, StudyError
+from aesweep.journal import Journal, read_journal
+from aesweep.run_folder import RunFolder
+from aesweep.study_file import MAX_FILE_BYTES, load_study, read_yaml
 from tests.conftest import SMALL_STUDY
 from tests.report.synthetic import Synthetic
 
@@ -101,8 +101,8 @@ def test_checkpoint_with_code_leaves_no_canary(canary, tmp_path, kind):
 
 @pytest.mark.parametrize("kind", PICKLES)
 def test_state_with_code_leaves_no_canary(canary, tmp_path, kind):
-    from sweep.files import FolderFiles
-    from sweep.training.member_file import newest_members
+    from aesweep.files import FolderFiles
+    from aesweep.training.member_file import newest_members
     from tests.test_failure import JOB
 
     job = JOB.__class__(**{**JOB.__dict__, "states": "states", "recorded": 5})
@@ -316,7 +316,7 @@ def test_command_line_writes_nothing_where_a_study_is_refused(tmp_path):
     (tmp_path / "study.yaml").write_text("name: '../../out'\n")
     before = sorted(path.name for path in tmp_path.iterdir())
     done = subprocess.run(
-        [sys.executable, "-m", "sweep.cli", "run", str(tmp_path / "study.yaml"), "--runs", str(tmp_path / "runs")],
+        [sys.executable, "-m", "aesweep", "run", str(tmp_path / "study.yaml"), "--runs", str(tmp_path / "runs")],
         capture_output=True, text=True, cwd=Path(__file__).parent.parent,
     )  # fmt: skip
     assert done.returncode == 78 and "Traceback" not in done.stderr

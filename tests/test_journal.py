@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sweep.errors import JournalError, RecordingError
-from sweep.journal import Journal, read_journal
+from aesweep.errors import JournalError, RecordingError
+from aesweep.journal import Journal, read_journal
 
 plain = st.recursive(
     st.none()

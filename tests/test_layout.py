@@ -14,57 +14,57 @@ MODULES = sorted(path for part in ("sweep", "models", "data") for path in (ROOT 
 
 # Whoever stands first in a row may import what follows, and nothing of the project besides.
 ALLOWED = {
-    "data": {"data"},
-    "models": {"models"},
-    "sweep.training": {
-        "data",
-        "models",
-        "sweep.training",
-        "sweep.job",
-        "sweep.configuration",
-        "sweep.files",
-        "sweep.leaving",
-        "sweep.run_folder",
-        "sweep.errors",
+    "aesweep.data": {"aesweep.data"},
+    "aesweep.models": {"aesweep.models"},
+    "aesweep.training": {
+        "aesweep.data",
+        "aesweep.models",
+        "aesweep.training",
+        "aesweep.job",
+        "aesweep.configuration",
+        "aesweep.files",
+        "aesweep.leaving",
+        "aesweep.run_folder",
+        "aesweep.errors",
     },
-    "sweep.leaving": set(),
-    "sweep.files": {"sweep.run_folder"},
-    "sweep.storage": {"sweep.errors", "sweep.files", "sweep.run_folder"},
-    "sweep.dataset_files": {"data", "sweep.run_folder", "sweep.storage"},
-    "sweep.cluster_file": {"sweep.errors", "sweep.study_file"},
-    "sweep.doctor": {
-        "data",
-        "sweep.cluster_file",
-        "sweep.dataset_files",
-        "sweep.environment",
-        "sweep.errors",
-        "sweep.storage",
+    "aesweep.leaving": set(),
+    "aesweep.files": {"aesweep.run_folder"},
+    "aesweep.storage": {"aesweep.errors", "aesweep.files", "aesweep.run_folder"},
+    "aesweep.dataset_files": {"aesweep.data", "aesweep.run_folder", "aesweep.storage"},
+    "aesweep.cluster_file": {"aesweep.errors", "aesweep.study_file"},
+    "aesweep.doctor": {
+        "aesweep.data",
+        "aesweep.cluster_file",
+        "aesweep.dataset_files",
+        "aesweep.environment",
+        "aesweep.errors",
+        "aesweep.storage",
     },
-    "sweep.parcel": {"sweep.errors", "sweep.study"},
-    "sweep.fetching": {"sweep.errors", "sweep.journal", "sweep.run_folder"},
-    "sweep.report": {
-        "sweep.report",
-        "sweep.journal",
-        "sweep.run_folder",
-        "sweep.statistics",
-        "sweep.errors",
-        "sweep.configuration",
+    "aesweep.parcel": {"aesweep.errors", "aesweep.study"},
+    "aesweep.fetching": {"aesweep.errors", "aesweep.journal", "aesweep.run_folder"},
+    "aesweep.report": {
+        "aesweep.report",
+        "aesweep.journal",
+        "aesweep.run_folder",
+        "aesweep.statistics",
+        "aesweep.errors",
+        "aesweep.configuration",
     },
-    "sweep.journal": {"sweep.errors"},
-    "sweep.study": {"sweep.search_space"},
-    "sweep.study_file": {"sweep.errors", "sweep.study"},
-    "sweep.search_space": {"sweep.configuration"},
-    "sweep.asha": set(),
-    "sweep.job": {"sweep.configuration", "sweep.search_space", "sweep.study"},
-    "sweep.winners": {"sweep.configuration", "sweep.job"},
-    "sweep.cluster.placement": {"sweep.job"},
-    "sweep.cluster.trial": {"sweep.files", "sweep.job", "sweep.training"},
-    "sweep.cluster.trainer": {"sweep.files", "sweep.job", "sweep.training"},
-    "sweep.resume": {"sweep.asha", "sweep.errors", "sweep.job", "sweep.study", "sweep.study_file"},
-    "sweep.recorder": {"sweep.asha", "sweep.failure", "sweep.job", "sweep.resume"},
-    "sweep.failure": set(),
-    "sweep.extension": {"sweep.configuration", "sweep.errors", "sweep.job", "sweep.study", "sweep.winners"},
-    "sweep.outcome": set(),
+    "aesweep.journal": {"aesweep.errors"},
+    "aesweep.study": {"aesweep.search_space"},
+    "aesweep.study_file": {"aesweep.errors", "aesweep.study"},
+    "aesweep.search_space": {"aesweep.configuration"},
+    "aesweep.asha": set(),
+    "aesweep.job": {"aesweep.configuration", "aesweep.search_space", "aesweep.study"},
+    "aesweep.winners": {"aesweep.configuration", "aesweep.job"},
+    "aesweep.cluster.placement": {"aesweep.job"},
+    "aesweep.cluster.trial": {"aesweep.files", "aesweep.job", "aesweep.training"},
+    "aesweep.cluster.trainer": {"aesweep.files", "aesweep.job", "aesweep.training"},
+    "aesweep.resume": {"aesweep.asha", "aesweep.errors", "aesweep.job", "aesweep.study", "aesweep.study_file"},
+    "aesweep.recorder": {"aesweep.asha", "aesweep.failure", "aesweep.job", "aesweep.resume"},
+    "aesweep.failure": set(),
+    "aesweep.extension": {"aesweep.configuration", "aesweep.errors", "aesweep.job", "aesweep.study", "aesweep.winners"},
+    "aesweep.outcome": set(),
 }
 # What executes code that comes from a file or a text, or reads a format that can.
 FORBIDDEN_IMPORTS = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "code", "runpy", "imp", "pty"}
@@ -86,7 +86,8 @@ SAFE_KEYWORDS = {
 
 
 def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return f"aesweep{name.removeprefix('sweep')}" if within(name, "sweep") else f"aesweep.{name}"
 
 
 def imports(path: Path) -> set[str]:
@@ -107,10 +108,10 @@ def within(name: str, part: str) -> bool:
 def test_module_imports_only_what_its_layer_may(path):
     name = module_name(path)
     rules = [allowed for layer, allowed in ALLOWED.items() if within(name, layer)]
-    project = {found for found in imports(path) if found.split(".")[0] in ("sweep", "models", "data")}
+    project = {found for found in imports(path) if found.split(".")[0] in ("aesweep", "sweep", "models", "data")}
     for allowed in rules:
         assert all(any(within(found, part) for part in allowed) for found in project), project
-    if not within(name, "sweep.cluster"):
+    if not within(name, "aesweep.cluster"):
         assert not any(within(found, "ray") for found in imports(path))
 
 
@@ -194,17 +195,17 @@ def test_module_is_one_idea_long(path):
 @pytest.mark.parametrize(
     "module",
     [
-        "sweep.study",
-        "sweep.search_space",
-        "sweep.journal",
-        "sweep.job",
-        "sweep.winners",
-        "sweep.resume",
-        "sweep.recorder",
-        "sweep.execution",
-        "sweep.cli",
-        "sweep.comparison",
-        "sweep.report.page",
+        "aesweep.study",
+        "aesweep.search_space",
+        "aesweep.journal",
+        "aesweep.job",
+        "aesweep.winners",
+        "aesweep.resume",
+        "aesweep.recorder",
+        "aesweep.execution",
+        "aesweep.cli",
+        "aesweep.comparison",
+        "aesweep.report.page",
     ],
 )
 def test_module_needs_neither_torch_nor_ray(module):
@@ -213,7 +214,7 @@ def test_module_needs_neither_torch_nor_ray(module):
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["sweep.cluster.trial", "sweep.cluster.trainer", "sweep.cluster.runner"])
+@pytest.mark.parametrize("module", ["aesweep.cluster.trial", "aesweep.cluster.trainer", "aesweep.cluster.runner"])
 def test_module_needs_no_torch_before_it_trains(module):
     code = f"import sys, {module}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -6,13 +6,13 @@ from collections import Counter
 
 import pytest
 
-from models.autoencoder import Architecture
-from sweep.cluster.placement import Placement
-from sweep.job import pack_key, stage_jobs
-from sweep.packing import plan_packs
-from sweep.study_file import check_study
-from sweep.training.judging import CPU_PAIRS, GPU_PAIRS
-from sweep.training.memory import pack_memory
+from aesweep.cluster.placement import Placement
+from aesweep.job import pack_key, stage_jobs
+from aesweep.models.autoencoder import Architecture
+from aesweep.packing import plan_packs
+from aesweep.study_file import check_study
+from aesweep.training.judging import CPU_PAIRS, GPU_PAIRS
+from aesweep.training.memory import pack_memory
 
 
 def jobs_of(values, **resources):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sweep import parcel
-from sweep.errors import AesweepError
-from sweep.parcel import STUDY, fill_parcel
-from sweep.study_file import load_study
+from aesweep import parcel
+from aesweep.errors import AesweepError
+from aesweep.parcel import STUDY, fill_parcel
+from aesweep.study_file import load_study
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,14 +28,14 @@ def test_study_reads_the_same_there_with_its_reference(tmp_path):
 
 def test_code_runs_from_the_parcel_alone(tmp_path):
     fill_parcel(tmp_path, load_study(ROOT / "jobs" / "quickstart.yaml"))
-    code = "import sweep.cli; print(sweep.cli.__file__)"
+    code = "import aesweep.cli; print(aesweep.cli.__file__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()).is_relative_to(tmp_path.resolve())
 
 
 def test_nothing_but_code_and_study_is_sent(tmp_path):
     fill_parcel(tmp_path, load_study(ROOT / "jobs" / "quickstart.yaml"))
-    assert {path.name for path in tmp_path.iterdir()} == {"sweep", "models", "data", STUDY}
+    assert {path.name for path in tmp_path.iterdir()} == {"aesweep", STUDY}
     kinds = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
     assert kinds == {".py", ".j2", ".yaml"}
 

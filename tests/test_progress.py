@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from sweep import progress
-from sweep.progress import Progress
+from aesweep import progress
+from aesweep.progress import Progress
 
 STAGE = {
     "kind": "stage_started",

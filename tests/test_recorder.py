@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweep.recorder import Recorder
+from aesweep.recorder import Recorder
 from tests.test_failure import JOB
 
 

@@ -12,20 +12,20 @@ import signal
 import pytest
 from rich.console import Console
 
-import sweep.comparison
-import sweep.pictures
-import sweep.run
-from data.datasets import load_dataset
-from sweep.errors import JournalError, RunFolderError
-from sweep.failure import Cause
-from sweep.files import FolderFiles
-from sweep.journal import Journal, read_journal
-from sweep.outcome import Outcome
-from sweep.progress import Progress
-from sweep.resume import check_images, is_over, missing, recorded_study, stage_seconds, standings, unrecorded_seconds
-from sweep.run import Run
-from sweep.run_folder import RunFolder
-from sweep.study_file import load_study
+import aesweep.comparison
+import aesweep.pictures
+import aesweep.run
+from aesweep.data.datasets import load_dataset
+from aesweep.errors import JournalError, RunFolderError
+from aesweep.failure import Cause
+from aesweep.files import FolderFiles
+from aesweep.journal import Journal, read_journal
+from aesweep.outcome import Outcome
+from aesweep.progress import Progress
+from aesweep.resume import check_images, is_over, missing, recorded_study, stage_seconds, standings, unrecorded_seconds
+from aesweep.run import Run
+from aesweep.run_folder import RunFolder
+from aesweep.study_file import load_study
 
 # What may differ between a run that was killed and one that was not: when, how long, and how it was resumed.
 TIMES = {"time", "seq", "seconds", "command", "environment"}
@@ -120,12 +120,12 @@ def toy_baselines(configurations, images, split, stage):
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
-    monkeypatch.setattr(sweep.run, "Cluster", ToyCluster)
-    monkeypatch.setattr(sweep.run, "describe_environment", dict)
+    monkeypatch.setattr(aesweep.run, "Cluster", ToyCluster)
+    monkeypatch.setattr(aesweep.run, "describe_environment", dict)
     monkeypatch.setattr(Journal, "sync", lambda journal: None)
-    monkeypatch.setattr(sweep.comparison, "validation_baselines", toy_validation_baselines)
-    monkeypatch.setattr(sweep.comparison, "test_baselines", toy_test_baselines)
-    monkeypatch.setattr(sweep.pictures, "take_pictures", toy_pictures)
+    monkeypatch.setattr(aesweep.comparison, "validation_baselines", toy_validation_baselines)
+    monkeypatch.setattr(aesweep.comparison, "test_baselines", toy_test_baselines)
+    monkeypatch.setattr(aesweep.pictures, "take_pictures", toy_pictures)
     monkeypatch.setattr(interruption, "signal_number", None)
     for name, value in (("trained", []), ("diverging", frozenset()), ("failing", frozenset())):
         monkeypatch.setattr(ToyCluster, name, value)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweep.journal import read_journal
-from sweep.run_folder import state_files
+from aesweep.journal import read_journal
+from aesweep.run_folder import state_files
 from tests.conftest import DENOISING_STAGE, SMALL_STUDY
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -33,7 +33,7 @@ COMMON = ("--workers", "1", "--save-every", "0", "--quiet")
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "sweep.cli", *map(str, arguments)]
+    return [sys.executable, "-m", "aesweep", *map(str, arguments)]
 
 
 def start_run(folder: Path, *arguments: str) -> list[str]:

@@ -21,8 +21,8 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from torch import nn, no_grad, tensor
 
-from sweep.asha import Asha
-from sweep.journal import read_journal
+from aesweep.asha import Asha
+from aesweep.journal import read_journal
 from tests.conftest import DENOISING_STAGE, SMALL_STUDY
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
@@ -41,7 +41,7 @@ def study_file(folder: Path, **changes) -> Path:
 
 
 def aesweep(*arguments: object, check: int | None = 0) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "sweep.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "aesweep", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=250)
     assert check is None or done.returncode == check, done.stderr
     return done
@@ -262,7 +262,7 @@ def test_folder_of_colour_images_runs_from_end_to_end(tmp_path):
 
 def run_with_a_decision(tmp_path, **changes) -> tuple[subprocess.Popen, Path]:
     """A run in a process of its own that has decided on a trial, and its journal."""
-    command = [sys.executable, "-m", "sweep.cli", "run", study_file(tmp_path, **changes), "--runs", tmp_path / "runs"]
+    command = [sys.executable, "-m", "aesweep", "run", study_file(tmp_path, **changes), "--runs", tmp_path / "runs"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     journal = tmp_path / "runs" / "small" / "journal.jsonl"
     deadline = time.monotonic() + 120

@@ -15,7 +15,7 @@ import yaml
 from safetensors.torch import load_file
 from torch import nn
 
-from sweep.journal import read_journal
+from aesweep.journal import read_journal
 
 pytestmark = [pytest.mark.mnist, pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -50,7 +50,7 @@ def run(tmp_path_factory) -> Path:
         pytest.skip("set AESWEEP_DATA_DIR to the folder that holds MNIST/raw")
     folder = tmp_path_factory.mktemp("mnist")
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
-    command = [sys.executable, "-m", "sweep.cli", "run", str(folder / "study.yaml"), "--runs", str(folder)]
+    command = [sys.executable, "-m", "aesweep", "run", str(folder / "study.yaml"), "--runs", str(folder)]
     subprocess.run(command, check=True, timeout=580)
     return folder / "real"
 

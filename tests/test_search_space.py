@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from sweep.configuration import REGULARIZERS, STRENGTHS, Configuration
-from sweep.search_space import SearchSpace, draw
+from aesweep.configuration import REGULARIZERS, STRENGTHS, Configuration
+from aesweep.search_space import SearchSpace, draw
 
 BASE = Configuration(hidden_layers=(8,), latent_dim=2, learning_rate=0.5, activation="relu", l1=0.25)
 

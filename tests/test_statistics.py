@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sweep.statistics import difference, estimate, ranks
+from aesweep.statistics import difference, estimate, ranks
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 30])

@@ -13,11 +13,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from sweep.errors import RunFolderError
-from sweep.files import FolderFiles
-from sweep.journal import Journal, read_journal
-from sweep.run_folder import RunFolder
-from sweep.storage import SEGMENTS, Replica, Storage, bring_run, read_segments, try_storage
+from aesweep.errors import RunFolderError
+from aesweep.files import FolderFiles
+from aesweep.journal import Journal, read_journal
+from aesweep.run_folder import RunFolder
+from aesweep.storage import SEGMENTS, Replica, Storage, bring_run, read_segments, try_storage
 
 
 @pytest.fixture(params=["disk", "mount", "memory", "s3"])

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.errors import EX_CONFIG, StudyError
-from sweep.study import Study
-from sweep.study_file import MAX_FILE_BYTES, check_study, load_study
+from aesweep.errors import EX_CONFIG, StudyError
+from aesweep.study import Study
+from aesweep.study_file import MAX_FILE_BYTES, check_study, load_study
 from tests.conftest import SMALL_STUDY
 
 JOBS = sorted((Path(__file__).parent.parent / "jobs").glob("*.yaml"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sweep.configuration import Configuration
-from sweep.job import cell_key, stage_jobs
-from sweep.retrain import chosen_winners, retrainings
-from sweep.run_folder import RunFolder
-from sweep.status import run_status
-from sweep.study_file import load_study
-from sweep.winners import cell_winners, stage_winner
+from aesweep.configuration import Configuration
+from aesweep.job import cell_key, stage_jobs
+from aesweep.retrain import chosen_winners, retrainings
+from aesweep.run_folder import RunFolder
+from aesweep.status import run_status
+from aesweep.study_file import load_study
+from aesweep.winners import cell_winners, stage_winner
 
 
 @pytest.fixture

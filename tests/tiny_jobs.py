@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.image_data import ImageData
-from sweep.configuration import Configuration
-from sweep.job import Job
+from aesweep.configuration import Configuration
+from aesweep.data.image_data import ImageData
+from aesweep.job import Job
 
 BASE = Configuration(hidden_layers=(12, 8), latent_dim=3, batch_size=16)
 

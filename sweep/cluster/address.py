@@ -7,8 +7,8 @@ import socket
 
 import requests
 
-from sweep.cluster_file import TOKEN_PATH
-from sweep.errors import AesweepError
+from aesweep.cluster_file import TOKEN_PATH
+from aesweep.errors import AesweepError
 
 LIMIT_S = 8.0  # of each of two steps, so that a dead address is told within 20 s
 # How a client opens HTTP/2, which gRPC speaks: a fixed text and empty settings; the server answers with settings

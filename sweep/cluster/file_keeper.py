@@ -7,11 +7,11 @@ from pathlib import PurePosixPath
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweep.files import Files
+from aesweep.files import Files
 
 
 class FileKeeper:
-    """The actor. Its methods are those of `sweep.files.Files`.
+    """The actor. Its methods are those of `aesweep.files.Files`.
 
     Args:
         files: where everything lies, seen from the driver's node.

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from sweep.errors import AesweepError
+from aesweep.errors import AesweepError
 
 SAY_INTERVAL_S = 10.0
 
@@ -72,7 +72,7 @@ def count_gpus(address: str) -> float:
     """
     from ray.util.state import list_nodes
 
-    from sweep.cluster.address import reach_dashboard
+    from aesweep.cluster.address import reach_dashboard
 
     reach_dashboard(address)
     nodes = list_nodes(address=address, filters=[("state", "=", "ALIVE")])

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sweep.cluster.address import reach_dashboard
-from sweep.errors import AesweepError
+from aesweep.cluster.address import reach_dashboard
+from aesweep.errors import AesweepError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sweep.job import Job, pack_key
+from aesweep.job import Job, pack_key
 
 
 class Placement:

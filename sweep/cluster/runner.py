@@ -8,19 +8,20 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.datasets import ImageData
-from sweep.cluster.address import reach_head
-from sweep.cluster.placement import Placement
-from sweep.cluster.scratch_folder import ScratchFolder
-from sweep.errors import AesweepError
-from sweep.failure import Cause
-from sweep.files import Files
-from sweep.job import Job
-from sweep.recorder import Recorder
-from sweep.study import Resources
+from aesweep.cluster.address import reach_head
+from aesweep.cluster.placement import Placement
+from aesweep.cluster.scratch_folder import ScratchFolder
+from aesweep.data.datasets import ImageData
+from aesweep.errors import AesweepError
+from aesweep.failure import Cause
+from aesweep.files import Files
+from aesweep.job import Job
+from aesweep.recorder import Recorder
+from aesweep.search_path import hidden_from_workers
+from aesweep.study import Resources
 
 if TYPE_CHECKING:
-    from sweep.cluster.tune_session import TuneSession
+    from aesweep.cluster.tune_session import TuneSession
 
 # Ray reads these when it is imported and when it starts; what the user has set stands.
 _ENVIRONMENT = {
@@ -72,12 +73,13 @@ class Cluster:
         try:
             if address:
                 reach_head(address)
-            ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **({} if address else local),
-            )
+            with hidden_from_workers(str(self._scratch.path)):
+                ray.init(
+                    address=address or "local",
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    **({} if address else local),
+                )
             self._images = {name: ray.put(data) for name, data in images.items()}
             self._files = _reachable(files) if address else files
         except AesweepError:
@@ -108,8 +110,8 @@ class Cluster:
         say: Callable[[str], None],
         stop_requested: Callable[[], bool],
     ) -> None:
-        """Waits for the cluster's GPUs; see `sweep.cluster.gpus`."""
-        from sweep.cluster.gpus import wait_for_gpus
+        """Waits for the cluster's GPUs; see `aesweep.cluster.gpus`."""
+        from aesweep.cluster.gpus import wait_for_gpus
 
         wait_for_gpus(resources.least_gpus, num_gpus, limit_s, say, stop_requested)
 
@@ -149,7 +151,7 @@ class Cluster:
 
     def _session_for(self, resources: Resources) -> TuneSession:
         """Tune; where it has not ended with the batch before, with that one's workers."""
-        from sweep.cluster.tune_session import TuneSession
+        from aesweep.cluster.tune_session import TuneSession
 
         if self._session is None or not self._session.is_alive:
             folder = self._scratch.path / "tune"
@@ -160,7 +162,7 @@ class Cluster:
         """What Tune runs as a trial: the training itself, or the way to a trainer."""
         from ray import tune
 
-        from sweep.cluster.trial import follow_trainer, train_trial
+        from aesweep.cluster.trial import follow_trainer, train_trial
 
         if not resources.trainers:
             training = tune.with_parameters(train_trial, images=self._images, files=self._files)
@@ -174,7 +176,7 @@ class Cluster:
         """The trainers, which stay from stage to stage with the images on their devices."""
         import ray
 
-        from sweep.cluster.trainer import Trainer
+        from aesweep.cluster.trainer import Trainer
 
         options = {"num_cpus": 1, "num_gpus": resources.gpus_per_trainer, "max_restarts": -1}
         while len(self._trainers) < resources.trainers:
@@ -204,7 +206,7 @@ class Cluster:
 
 
 def _reachable(files: Files) -> Files:
-    from sweep.cluster.file_keeper import KeptFiles
+    from aesweep.cluster.file_keeper import KeptFiles
 
     return KeptFiles(files)
 

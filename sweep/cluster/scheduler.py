@@ -12,10 +12,10 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from sweep.cluster.placement import Placement
-from sweep.failure import cause_of
-from sweep.job import Job
-from sweep.recorder import Recorder
+from aesweep.cluster.placement import Placement
+from aesweep.failure import cause_of
+from aesweep.job import Job
+from aesweep.recorder import Recorder
 
 MOST_KEPT = 1_000  # workers without a trial, where any are kept
 

@@ -12,7 +12,7 @@ import time
 
 import requests
 
-from sweep.leaving import leaving_note
+from aesweep.leaving import leaving_note
 
 METADATA = "http://169.254.169.254/latest"
 LIMIT_S = 2.0  # of each question

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from sweep.files import Files
-from sweep.job import Job
+from aesweep.files import Files
+from aesweep.job import Job
 
 if TYPE_CHECKING:
-    from sweep.training.packs import Packs
-    from sweep.training.trainee import Trainee
+    from aesweep.training.packs import Packs
+    from aesweep.training.trainee import Trainee
 
 # How many of a trial's rows may be made that it has not taken: while one is on its way the next is trained.
 MAX_AHEAD = 2
@@ -179,8 +179,8 @@ class Trainer:
         return made + [(seats[trainee], row) for trainee, row in packs.train_epoch(seats.__contains__)]
 
     def _open(self) -> Packs:
-        from sweep.training.packs import Packs
-        from sweep.training.precision import configure_torch
+        from aesweep.training.packs import Packs
+        from aesweep.training.precision import configure_torch
 
         configure_torch(num_threads=1)
         self._packs = Packs()

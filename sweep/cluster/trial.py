@@ -16,8 +16,8 @@ import ray
 from ray import tune
 from ray.exceptions import ActorUnavailableError
 
-from sweep.files import Files
-from sweep.job import Job
+from aesweep.files import Files
+from aesweep.job import Job
 
 # How long a trial waits for a lost trainer to be started again, on another node perhaps.
 RETURN_S = 600.0
@@ -27,11 +27,11 @@ def train_trial(config: dict[str, Any], images: dict[str, Any], files: Files) ->
     """What Ray Tune runs where each trial trains in its own process.
 
     Args:
-        config: `job`, a `sweep.job.Job`.
-        images: data set name to a reference of its `data.ImageData` in the object store.
+        config: `job`, a `aesweep.job.Job`.
+        images: data set name to a reference of its `aesweep.data.ImageData` in the object store.
         files: where the trial leaves its states and its checkpoint.
     """
-    from sweep.training.fit import fit
+    from aesweep.training.fit import fit
 
     job = config["job"]
     for row in fit(job, _images(images[job.dataset]), files):
@@ -45,7 +45,7 @@ def follow_trainer(config: dict[str, Any], images: dict[str, Any], files: Files,
         config: `job`, and `trainer`, the number of the one to go to.
         images: as above.
         files: as above.
-        trainers: handles of all `sweep.cluster.trainer.Trainer`.
+        trainers: handles of all `aesweep.cluster.trainer.Trainer`.
     """
     job = config["job"]
     # ASHA's stop comes as SystemExit out of the report; closing the rows tells the trainer at once.

@@ -17,10 +17,10 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from sweep.cluster.placement import Placement
-from sweep.cluster.scheduler import RecordingScheduler
-from sweep.job import Job
-from sweep.recorder import Recorder
+from aesweep.cluster.placement import Placement
+from aesweep.cluster.scheduler import RecordingScheduler
+from aesweep.job import Job
+from aesweep.recorder import Recorder
 
 
 class Feed(Searcher):

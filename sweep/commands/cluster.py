@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from sweep.commands.options import address_option, json_option, set_option, study_argument
-from sweep.errors import AesweepError, RunFolderError
-from sweep.run_folder import NAME
-from sweep.study_file import load_study
+from aesweep.commands.options import address_option, json_option, set_option, study_argument
+from aesweep.errors import AesweepError, RunFolderError
+from aesweep.run_folder import NAME
+from aesweep.study_file import load_study
 
 RUNS = "$HOME/aesweep-runs"  # for the head's shell
 
@@ -42,8 +42,8 @@ def submit(
     as_json: bool,
 ) -> None:
     """Run a study on a cluster."""
-    from sweep.cluster.jobs import Jobs
-    from sweep.parcel import STUDY, fill_parcel
+    from aesweep.cluster.jobs import Jobs
+    from aesweep.parcel import STUDY, fill_parcel
 
     study = load_study(study_file, overrides)
     name = name or study.name
@@ -54,7 +54,7 @@ def submit(
     settings += ["--download"] if download else []
     settings += ["--gpus", str(gpus)] if gpus is not None else []
     target = f"resume {RUNS}/{name}" if resumes else f"run {STUDY} --runs {RUNS} --name {name}"
-    command = f"exec python -m sweep.cli {target} {shlex.join(settings)}"
+    command = f"exec python -m aesweep {target} {shlex.join(settings)}"
     with tempfile.TemporaryDirectory(prefix="aesweep-") as folder:
         num_bytes = fill_parcel(Path(folder), study)
         jobs = Jobs(address)
@@ -76,7 +76,7 @@ def submit(
 @click.option("--follow", is_flag=True, help="Until the job ends.")
 def logs(name: str, address: str, follow: bool) -> None:
     """Show what a run on a cluster says."""
-    from sweep.cluster.jobs import Jobs
+    from aesweep.cluster.jobs import Jobs
 
     jobs = Jobs(address)
     for text in jobs.follow(name) if follow else [jobs.log(name)]:
@@ -88,7 +88,7 @@ def logs(name: str, address: str, follow: bool) -> None:
 @address_option
 def stop(name: str, address: str) -> None:
     """End a run on a cluster; what is done is recorded, and `submit --resume` goes on with it."""
-    from sweep.cluster.jobs import Jobs
+    from aesweep.cluster.jobs import Jobs
 
     was_at_work = Jobs(address).stop(name)
     click.echo(f"{name} is asked to end" if was_at_work else f"{name} had ended already", err=True)
@@ -103,17 +103,17 @@ def stop(name: str, address: str) -> None:
 @json_option
 def fetch(name: str, source: str, runs_dir: Path, as_json: bool) -> None:
     """Bring a run to this machine: journal, winners and report; again, to bring what is new."""
-    from sweep.fetching import check_run
+    from aesweep.fetching import check_run
 
     if not NAME.fullmatch(name):
         raise RunFolderError(f"{name!r} is no run's name: expected 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot")
     root = runs_dir / name
     if Path(source).is_file():
-        from sweep.cluster.launcher import bring_folder
+        from aesweep.cluster.launcher import bring_folder
 
         bring_folder(Path(source), f"~/aesweep-runs/{name}/", root)
     else:
-        from sweep.storage import Storage, bring_run
+        from aesweep.storage import Storage, bring_run
 
         bring_run(Storage(f"{source.rstrip('/')}/{name}"), root)
     num_files = check_run(root)
@@ -124,7 +124,7 @@ def fetch(name: str, source: str, runs_dir: Path, as_json: bool) -> None:
 @click.command()
 def leave_on_notice() -> None:
     """On a spot instance: wait for the notice that it goes; trials keep every epoch from then on."""
-    from sweep.cluster.spot import leave_on_notice as wait
+    from aesweep.cluster.spot import leave_on_notice as wait
 
     wait()
 
@@ -152,15 +152,15 @@ def doctor(
     """Look for what stands in the way of a run: on this machine, in a cluster's file, and in a storage."""
     if data_url and not study_file:
         raise click.UsageError("--data looks for the data sets of a study: give --study as well")
-    from data.datasets import IDX_FOLDERS
-    from sweep import doctor as examination
-    from sweep.cluster.gpus import count_gpus
-    from sweep.cluster_file import most_gpus, named_storage, read_cluster_file
+    from aesweep import doctor as examination
+    from aesweep.cluster.gpus import count_gpus
+    from aesweep.cluster_file import most_gpus, named_storage, read_cluster_file
+    from aesweep.data.datasets import IDX_FOLDERS
 
     findings = list(examination.examine_machine())
     counts = {f"up at {address}": lambda: count_gpus(address)} if address else {}
     if cluster_file is not None:
-        from sweep.cluster.launcher import validate_cluster
+        from aesweep.cluster.launcher import validate_cluster
 
         values = read_cluster_file(cluster_file)
         about_file = list(examination.examine_cluster_file(cluster_file, values, validate_cluster))

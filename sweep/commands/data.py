@@ -6,8 +6,8 @@ import json
 
 import click
 
-from data.datasets import IDX_FOLDERS, data_folder
-from sweep.commands.options import data_options, json_option
+from aesweep.commands.options import data_options, json_option
+from aesweep.data.datasets import IDX_FOLDERS, data_folder
 
 names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*IDX_FOLDERS]))
 data_dir_option = data_options[0]
@@ -25,8 +25,8 @@ def data() -> None:
 @json_option
 def push(names: tuple[str, ...], url: str, data_dir: str | None, as_json: bool) -> None:
     """Copy data sets (mnist, fashion_mnist) to a storage, with their hashes."""
-    from sweep.dataset_files import push_dataset
-    from sweep.storage import Storage
+    from aesweep.dataset_files import push_dataset
+    from aesweep.storage import Storage
 
     storage = Storage(url.rstrip("/"))
     written = {name: push_dataset(name, storage, data_dir) for name in names}
@@ -42,8 +42,8 @@ def push(names: tuple[str, ...], url: str, data_dir: str | None, as_json: bool) 
 @json_option
 def pull(names: tuple[str, ...], url: str, data_dir: str | None, as_json: bool) -> None:
     """Bring data sets into the data folder, every file verified; again, to bring what is missing or damaged."""
-    from sweep.dataset_files import pull_dataset
-    from sweep.storage import Storage
+    from aesweep.dataset_files import pull_dataset
+    from aesweep.storage import Storage
 
     storage = Storage(url.rstrip("/"))
     brought = {name: [str(path) for path in pull_dataset(name, storage, data_dir)] for name in names}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from sweep.commands.options import json_option, run_argument
-from sweep.run_folder import RunFolder
+from aesweep.commands.options import json_option, run_argument
+from aesweep.run_folder import RunFolder
 
 
 @click.command()
@@ -16,7 +16,7 @@ from sweep.run_folder import RunFolder
 @json_option
 def report(run_folder: Path, as_json: bool) -> None:
     """Write a run's report again, from its folder alone."""
-    from sweep.execution import write_report
+    from aesweep.execution import write_report
 
     path = write_report(RunFolder.open(run_folder))
     click.echo(json.dumps({"report": str(path)}) if as_json else str(path))
@@ -29,13 +29,13 @@ def report(run_folder: Path, as_json: bool) -> None:
 def status(run_folder: Path, address: str | None, as_json: bool) -> None:
     """Show how a run stands."""
     if address is not None:
-        from sweep.cluster.jobs import Jobs
+        from aesweep.cluster.jobs import Jobs
 
         values = Jobs(address).status(str(run_folder))
         click.echo(json.dumps(values) if as_json else f"{values['run']}: {values['status']} (job {values['job']})")
         return
-    from sweep.journal import read_journal
-    from sweep.status import run_status, status_text
+    from aesweep.journal import read_journal
+    from aesweep.status import run_status, status_text
 
     values = run_status(read_journal(RunFolder.open(run_folder).journal))
     if as_json:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from sweep.commands.options import data_options, json_option, options, set_option, study_argument, workers_option
-from sweep.study import Study
-from sweep.study_file import load_study
+from aesweep.commands.options import data_options, json_option, options, set_option, study_argument, workers_option
+from aesweep.study import Study
+from aesweep.study_file import load_study
 
 
 @click.command()
@@ -34,9 +34,9 @@ def show_plan(study: Study, data_dir: str | None, download: bool, workers: int |
     """Says what the study would run."""
     import dataclasses
 
-    from sweep.execution import num_cores
-    from sweep.inputs import load_images
-    from sweep.planning import duration, packs_table, plan_study, plan_table, size
+    from aesweep.execution import num_cores
+    from aesweep.inputs import load_images
+    from aesweep.planning import duration, packs_table, plan_study, plan_table, size
 
     images = load_images(study, data_dir, download)
     sizes = {name: (len(found.training), int(found.training[0].size)) for name, found in images.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sweep.commands.options import json_option
+from aesweep.commands.options import json_option
 
 
 @click.command()
@@ -23,7 +23,7 @@ def reconstruct(
     """Reconstruct or denoise image files with a winner's checkpoint."""
     from tabulate import tabulate
 
-    from sweep.reconstruction import reconstruct_files
+    from aesweep.reconstruction import reconstruct_files
 
     rows = reconstruct_files(checkpoint, list(images), output, add_noise, seed)
     if as_json:

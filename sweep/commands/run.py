@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweep.commands.options import data_options, execution_options, options, run_argument, set_option, study_argument
-from sweep.commands.plan import show_plan
-from sweep.outcome import Outcome
-from sweep.run_folder import NAME, RunFolder
-from sweep.study import Study
-from sweep.study_file import load_study
+from aesweep.commands.options import data_options, execution_options, options, run_argument, set_option, study_argument
+from aesweep.commands.plan import show_plan
+from aesweep.outcome import Outcome
+from aesweep.run_folder import NAME, RunFolder
+from aesweep.study import Study
+from aesweep.study_file import load_study
 
 if TYPE_CHECKING:
-    from sweep.run import Run
+    from aesweep.run import Run
 
 
 @click.command()
@@ -48,8 +48,8 @@ def run(
     name = name or study.name
     if NAME.fullmatch(name) and (runs_dir / name).exists():
         RunFolder.create(runs_dir, name)  # refuses before the images are read
-    from sweep.execution import Execution
-    from sweep.inputs import load_images, read_reference
+    from aesweep.execution import Execution
+    from aesweep.inputs import load_images, read_reference
 
     if study.report.reference:
         read_reference(study.report.reference)
@@ -114,7 +114,7 @@ def extend(
     """Add samples, or a longer budget, to a finished run; new winners are retrained, and the report follows."""
     if (samples is None) == (epochs is None):
         raise click.UsageError("give either --samples or --epochs")
-    from sweep.extension import asked_for
+    from aesweep.extension import asked_for
 
     def work(study: Study, events: list[dict[str, Any]], load: Callable[[], Run]) -> Outcome:
         asked = asked_for(study, events, stages, samples=samples, epochs=epochs, source=str(run_folder))
@@ -137,10 +137,10 @@ def _go_on(
         work: takes the study, the journal's events, and a function that loads the images and gives the `Run`; what can
             be refused without images is refused before.
     """
-    from sweep.execution import Execution
-    from sweep.inputs import load_images
-    from sweep.journal import read_journal
-    from sweep.resume import recorded_study
+    from aesweep.execution import Execution
+    from aesweep.inputs import load_images
+    from aesweep.journal import read_journal
+    from aesweep.resume import recorded_study
 
     folder = RunFolder.open(run_folder)
     execution = Execution(folder, **settings)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.report.markdown import inert, percent, plural
-from sweep.report.rows import Run, Trial
+from aesweep.report.markdown import inert, percent, plural
+from aesweep.report.rows import Run, Trial
 
 STATUSES = ("completed", "stopped", "diverged", "failed", "interrupted", "unfinished", "waiting")
 ACCOUNT_COLUMNS = [

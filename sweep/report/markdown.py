@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from sweep.statistics import Estimate
+from aesweep.statistics import Estimate
 
 MISSING = "–"
 

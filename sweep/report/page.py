@@ -14,21 +14,21 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from sweep.journal import read_journal
-from sweep.report import markdown, record_tables, result_tables
-from sweep.report.account import account_sentence, account_table, failure_table, stops_text
-from sweep.report.figures.rungs import rungs_figure
-from sweep.report.figures.style import Drawing, save, styled
-from sweep.report.published import Published
-from sweep.report.reading import read_run
-from sweep.report.rows import Run, Trial
-from sweep.report.sections import picture_arrays, pictures, stage_section
-from sweep.report.sentences import winners
-from sweep.report.sentences.claims import published_claims
-from sweep.report.sentences.denoising import denoising_headline
-from sweep.report.sentences.rules import OVERFITTING_GAP
-from sweep.report.tables import BASELINES, cell_table, seed_table, trial_table, winner_table
-from sweep.run_folder import RunFolder, write_whole
+from aesweep.journal import read_journal
+from aesweep.report import markdown, record_tables, result_tables
+from aesweep.report.account import account_sentence, account_table, failure_table, stops_text
+from aesweep.report.figures.rungs import rungs_figure
+from aesweep.report.figures.style import Drawing, save, styled
+from aesweep.report.published import Published
+from aesweep.report.reading import read_run
+from aesweep.report.rows import Run, Trial
+from aesweep.report.sections import picture_arrays, pictures, stage_section
+from aesweep.report.sentences import winners
+from aesweep.report.sentences.claims import published_claims
+from aesweep.report.sentences.denoising import denoising_headline
+from aesweep.report.sentences.rules import OVERFITTING_GAP
+from aesweep.report.tables import BASELINES, cell_table, seed_table, trial_table, winner_table
+from aesweep.run_folder import RunFolder, write_whole
 
 
 def write_report(folder: RunFolder | Path) -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sweep.configuration import Configuration
-from sweep.report.rows import Cell, Epoch, Retraining, Run, Stage, Trial
+from aesweep.configuration import Configuration
+from aesweep.report.rows import Cell, Epoch, Retraining, Run, Stage, Trial
 
 _SESSION = ("run_ended", "resumed")
 _INCIDENTS = ("failure", "continued", "checkpoint_lost")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sweep.configuration import FIELDS
-from sweep.report.account import STATUSES
-from sweep.report.markdown import MISSING, axis_name, axis_value, code, dataset_name, hours, inert, percent, table
-from sweep.report.rows import Trial
+from aesweep.configuration import FIELDS
+from aesweep.report.account import STATUSES
+from aesweep.report.markdown import MISSING, axis_name, axis_value, code, dataset_name, hours, inert, percent, table
+from aesweep.report.rows import Trial
 
 # These statuses have a column even where no trial ended so.
 ALWAYS_SHOWN = ("completed", "stopped", "diverged", "failed")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sweep.configuration import REGULARIZERS
-from sweep.report.markdown import (
+from aesweep.configuration import REGULARIZERS
+from aesweep.report.markdown import (
     MISSING,
     axis_name,
     axis_value,
@@ -17,12 +17,12 @@ from sweep.report.markdown import (
     number,
     table,
 )
-from sweep.report.published import Published
-from sweep.report.rows import Stage
-from sweep.report.sentences.architecture import beaten_by
-from sweep.report.sentences.rules import is_known
-from sweep.report.tables import QUANTITY
-from sweep.statistics import Estimate
+from aesweep.report.published import Published
+from aesweep.report.rows import Stage
+from aesweep.report.sentences.architecture import beaten_by
+from aesweep.report.sentences.rules import is_known
+from aesweep.report.tables import QUANTITY
+from aesweep.statistics import Estimate
 
 QUANTITY_NAMES = {"mse": "MSE", "psnr_db": "PSNR (dB)"}
 METHOD_NAMES = {"pca": "PCA", "mean_image": "Mean image", "noisy_input": "Noisy input", "linear_mmse": "Linear MMSE"}

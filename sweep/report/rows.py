@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sweep.configuration import Configuration
+from aesweep.configuration import Configuration
 
 Cell = tuple[tuple[str, Any], ...]
 

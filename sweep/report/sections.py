@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.report import result_tables
-from sweep.report.figures.architecture import architecture_figure
-from sweep.report.figures.curves import learning_curves
-from sweep.report.figures.denoising import denoising_figure
-from sweep.report.figures.pictures import denoising_grid, reconstruction_grid
-from sweep.report.figures.style import Drawing
-from sweep.report.markdown import file_name, plural
-from sweep.report.published import Published
-from sweep.report.rows import Run, Stage
-from sweep.report.sentences import architecture, denoising, regularization
-from sweep.run_folder import RunFolder
+from aesweep.report import result_tables
+from aesweep.report.figures.architecture import architecture_figure
+from aesweep.report.figures.curves import learning_curves
+from aesweep.report.figures.denoising import denoising_figure
+from aesweep.report.figures.pictures import denoising_grid, reconstruction_grid
+from aesweep.report.figures.style import Drawing
+from aesweep.report.markdown import file_name, plural
+from aesweep.report.published import Published
+from aesweep.report.rows import Run, Stage
+from aesweep.report.sentences import architecture, denoising, regularization
+from aesweep.run_folder import RunFolder
 
 PICTURE_NAMES = {
     "reconstruction": {"original", "winner", "pca"},

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.configuration import FIELDS
-from sweep.report.markdown import axis_value
-from sweep.report.published import Published
-from sweep.report.rows import Cell, Retraining, Run, Stage, Trial
-from sweep.statistics import Estimate, estimate, ranks
+from aesweep.configuration import FIELDS
+from aesweep.report.markdown import axis_value
+from aesweep.report.published import Published
+from aesweep.report.rows import Cell, Retraining, Run, Stage, Trial
+from aesweep.statistics import Estimate, estimate, ranks
 
 # The journal's metrics, as baselines and retrained winners name them.
 QUANTITY = {"validation_mse": "mse", "validation_psnr_db": "psnr_db"}

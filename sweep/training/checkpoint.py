@@ -19,11 +19,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from models.autoencoder import Architecture, as_module
-from sweep.configuration import Configuration
-from sweep.errors import AesweepError
-from sweep.run_folder import write_whole
-from sweep.training.member import MemberState, architecture_of
+from aesweep.configuration import Configuration
+from aesweep.errors import AesweepError
+from aesweep.models.autoencoder import Architecture, as_module
+from aesweep.run_folder import write_whole
+from aesweep.training.member import MemberState, architecture_of
 
 FORMAT = "aesweep-autoencoder"
 VERSION = 1

@@ -3,7 +3,7 @@
 A generator per member has to be called member by member, which on a GPU is a kernel for each. Here the numbers of all
 members come from one call: Philox4x32-10 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011), keyed
 by a member's seed, purpose and epoch, counted by the block of four numbers, the step and the layer. So a member's
-numbers depend neither on who shares its pack nor on the device. The reference of `sweep.training.kernels`.
+numbers depend neither on who shares its pack nor on the device. The reference of `aesweep.training.kernels`.
 
 Letters: K members, n numbers a member.
 """
@@ -53,7 +53,7 @@ def uniform(keys: Tensor, step: Tensor, layer: int, num: int) -> Tensor:
     """Numbers in [0, 1), multiples of 2^-24, float32 [K, num].
 
     Args:
-        keys: `sweep.training.randomness.stream_key` of each member, int64 [K].
+        keys: `aesweep.training.randomness.stream_key` of each member, int64 [K].
         step: within the epoch, from 0; int64, one element, on the keys' device.
         layer: which of a step's draws.
         num: n.

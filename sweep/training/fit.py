@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from data.image_data import ImageData
-from sweep.files import Files
-from sweep.job import Job
-from sweep.training.member_file import FOLDER
-from sweep.training.packs import Packs
-from sweep.training.precision import configure_torch
+from aesweep.data.image_data import ImageData
+from aesweep.files import Files
+from aesweep.job import Job
+from aesweep.training.member_file import FOLDER
+from aesweep.training.packs import Packs
+from aesweep.training.precision import configure_torch
 
 
 def fit(job: Job, images: ImageData, files: Files = FOLDER) -> Iterator[dict[str, Any]]:
-    """Trains a job and yields the rows of its epochs: `sweep.training.trainee.Trainee.row` says what they hold.
+    """Trains a job and yields the rows of its epochs: `aesweep.training.trainee.Trainee.row` says what they hold.
 
     A job of which some epochs are recorded goes on from the newest whole state of its members, else from the start;
     epochs that are trained again give the same rows again.

@@ -10,10 +10,10 @@ import functools
 
 import numpy as np
 
-from data.image_data import ImageData
-from data.noise import fixed_noise
-from data.splits import num_validation_images, split_training, subset
-from sweep.job import Job
+from aesweep.data.image_data import ImageData
+from aesweep.data.noise import fixed_noise
+from aesweep.data.splits import num_validation_images, split_training, subset
+from aesweep.job import Job
 
 # Training error is measured on so many images, without dropout and after the epoch, as validation error is.
 MAX_TRAINING_PROBE = 2000

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.autoencoder import Architecture, Layer, reconstruct
+from aesweep.models.autoencoder import Architecture, Layer, reconstruct
 
 # Pairs of an image and a model at a time: on a CPU the widest layer of these still fits a core's cache, a GPU is full.
 CPU_PAIRS, GPU_PAIRS = 500, 8192
@@ -93,7 +93,7 @@ def per_image_mse(
     deviations: Tensor,
     rows: int,
 ) -> Tensor:
-    """`models.metrics.per_image_mse` of outputs without dropout; outputs for noisy images are cut to [0, 1] first.
+    """`aesweep.models.metrics.per_image_mse` of outputs without dropout, cut to [0, 1] where the images are noisy.
 
     Args:
         architecture: the models'.

@@ -1,8 +1,8 @@
 """What a step of a pack in lock-step asks of a GPU beyond matrix products, as one Triton kernel each.
 
-The references are `sweep.training.counter_streams` and `sweep.training.lock_step.update_plainly`; tests compare with
-them in Triton's interpreter, and compile for A100 and H100: vectors are read and written 16 bytes at a time, and all
-registers fit. They have not run on a GPU yet. Imported only where there is one.
+The references are `aesweep.training.counter_streams` and `aesweep.training.lock_step.update_plainly`; tests compare
+with them in Triton's interpreter, and compile for A100 and H100: vectors are read and written 16 bytes at a time, and
+all registers fit. They have not run on a GPU yet. Imported only where there is one.
 
 Letters: K members, P length of a parameter vector, n numbers a member.
 """
@@ -53,7 +53,7 @@ def update(
     parameters: Tensor, gradient: Tensor, moment1: Tensor, moment2: Tensor, scalars: Tensor, constants: Tensor,
     num_weights: int, has_penalty: bool,
 ) -> None:  # fmt: skip
-    """As `sweep.training.lock_step.update_plainly`, in one pass; the gradient is left as it was."""
+    """As `aesweep.training.lock_step.update_plainly`, in one pass; the gradient is left as it was."""
     num_members, num_elements = parameters.shape
     grid = (triton.cdiv(num_elements, BLOCK), num_members)
     _update[grid](

@@ -2,7 +2,7 @@
 
 What differs between members (rates, strengths, keys) lies in tensors [K]; what differs between steps is taken from
 tensors [steps, ...] by a counter on the device. So each step is the same operations on the same memory, and can be
-captured as a CUDA graph (`sweep.training.repeated_step`). The next epoch is drawn up on the host while the device
+captured as a CUDA graph (`aesweep.training.repeated_step`). The next epoch is drawn up on the host while the device
 works. (Nothing here has run on a GPU yet.)
 
 Letters: K models, B batch, N images, P length of a parameter vector.
@@ -18,13 +18,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sweep.training import counter_streams
-from sweep.training.member import Member
-from sweep.training.optimizer import BETA1, BETA2, EPSILON
-from sweep.training.randomness import epoch_order, stream_key
-from sweep.training.repeated_step import Capture, RepeatedStep, capture_as_cuda_graph
-from sweep.training.stack import Stack
-from sweep.training.workspace import Workspace, Workspaces
+from aesweep.training import counter_streams
+from aesweep.training.member import Member
+from aesweep.training.optimizer import BETA1, BETA2, EPSILON
+from aesweep.training.randomness import epoch_order, stream_key
+from aesweep.training.repeated_step import Capture, RepeatedStep, capture_as_cuda_graph
+from aesweep.training.stack import Stack
+from aesweep.training.workspace import Workspace, Workspaces
 
 
 def update_plainly(
@@ -143,7 +143,7 @@ class LockStepStack(Stack):
         """The kernels where there is a GPU for them."""
         if self._parameters.device.type != "cuda":
             return None
-        from sweep.training import kernels
+        from aesweep.training import kernels
 
         return kernels
 

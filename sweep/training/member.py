@@ -7,11 +7,11 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from models.autoencoder import Architecture, Layout
-from models.initialization import initial_parameters
-from sweep.configuration import Configuration
-from sweep.training.optimizer import FACTORS
-from sweep.training.randomness import stream
+from aesweep.configuration import Configuration
+from aesweep.models.autoencoder import Architecture, Layout
+from aesweep.models.initialization import initial_parameters
+from aesweep.training.optimizer import FACTORS
+from aesweep.training.randomness import stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class MemberState:
     """All that a member needs to go on elsewhere, on the CPU.
 
     Attributes:
-        parameters: flat vector [P], in the order of `models.autoencoder.Layout`.
+        parameters: flat vector [P], in the order of `aesweep.models.autoencoder.Layout`.
         moment1: Adam's running mean of the gradient, [P].
         moment2: Adam's running mean of its square, [P].
         step: steps done.

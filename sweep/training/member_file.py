@@ -14,12 +14,12 @@ from typing import Any
 import safetensors.torch
 from safetensors import SafetensorError
 
-from sweep.files import Files, FolderFiles
-from sweep.job import Job
-from sweep.leaving import leaving_note
-from sweep.run_folder import state_name, states_among
-from sweep.training.checkpoint import content_digest
-from sweep.training.member import MemberState
+from aesweep.files import Files, FolderFiles
+from aesweep.job import Job
+from aesweep.leaving import leaving_note
+from aesweep.run_folder import state_name, states_among
+from aesweep.training.checkpoint import content_digest
+from aesweep.training.member import MemberState
 
 FORMAT = "aesweep-members"
 VERSION = 1

@@ -10,7 +10,7 @@ import dataclasses
 
 import torch
 
-from models.autoencoder import Architecture, Layout
+from aesweep.models.autoencoder import Architecture, Layout
 
 # Share of a device's memory that packs may plan with.
 HEADROOM = 0.85

@@ -11,16 +11,16 @@ from typing import Any
 
 import torch
 
-from data.image_data import ImageData
-from sweep.files import Files
-from sweep.job import Job, pack_key
-from sweep.training.images import count_images, prepare
-from sweep.training.judging import pairs_at_once
-from sweep.training.member import architecture_of
-from sweep.training.member_file import FOLDER
-from sweep.training.memory import HEADROOM, PackMemory, pack_memory
-from sweep.training.pack import Pack
-from sweep.training.trainee import Trainee, judge
+from aesweep.data.image_data import ImageData
+from aesweep.files import Files
+from aesweep.job import Job, pack_key
+from aesweep.training.images import count_images, prepare
+from aesweep.training.judging import pairs_at_once
+from aesweep.training.member import architecture_of
+from aesweep.training.member_file import FOLDER
+from aesweep.training.memory import HEADROOM, PackMemory, pack_memory
+from aesweep.training.pack import Pack
+from aesweep.training.trainee import Trainee, judge
 
 
 @dataclasses.dataclass

@@ -10,7 +10,7 @@ import torch
 # A study's `precision` to torch's float32 matmul precision. Weights, activations and Adam stay float32 in all three:
 # only the factors of matrix products are rounded, and only on hardware that gains by it. "high" and "medium" are TF32
 # on NVIDIA GPUs from Ampere on. On a CPU without AMX neither rounds anything nor is any faster: there,
-# bf16 is the work of `sweep.training.products`, where `has_bfloat16_products` says so.
+# bf16 is the work of `aesweep.training.products`, where `has_bfloat16_products` says so.
 PRECISIONS = {"fp32": "highest", "tf32": "high", "bf16": "medium"}
 
 
@@ -29,7 +29,7 @@ def configure_torch(num_threads: int = 1, precision: str = "fp32") -> None:
 
 
 def has_bfloat16_products(device: str = "cpu") -> bool:
-    """Whether training with precision "bf16" multiplies bfloat16 matrices on a device (`sweep.training.products`).
+    """Whether training with precision "bf16" multiplies bfloat16 matrices on a device (`aesweep.training.products`).
 
     So it does on CPUs with instructions for it, AVX512_BF16 or AMX. Elsewhere "bf16" is torch's float32 matmul
     precision "medium" and nothing more: TF32 on NVIDIA GPUs, float32 as ever on other CPUs, which would be slower

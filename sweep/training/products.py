@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.autoencoder import Architecture, Layer
+from aesweep.models.autoencoder import Architecture, Layer
 
 
 class PlainProducts:

@@ -4,8 +4,8 @@ Within an epoch a stream is drawn from step by step, in order. So a member start
 same batches, noise and dropout whoever shares its pack, whoever leaves, and wherever it is resumed at an epoch's end.
 
 Initial weights and orders of images come from generators on the CPU, so they are the same on every device. So do noise
-and dropout on a CPU; members in lock-step on a GPU draw theirs from counters (`sweep.training.counter_streams`), which
-gives other numbers.
+and dropout on a CPU; members in lock-step on a GPU draw theirs from counters (`aesweep.training.counter_streams`),
+which gives other numbers.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sweep.training.member import Member
-from sweep.training.optimizer import adam_step, decay_weights
-from sweep.training.randomness import epoch_order, stream
-from sweep.training.workspace import Workspace, Workspaces
+from aesweep.training.member import Member
+from aesweep.training.optimizer import adam_step, decay_weights
+from aesweep.training.randomness import epoch_order, stream
+from aesweep.training.workspace import Workspace, Workspaces
 
 
 class Stack:

@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from data.image_data import ImageData
-from models.metrics import mean_psnr_db, mse, psnr_db, ssim
-from sweep.files import Files
-from sweep.job import Job
-from sweep.training.checkpoint import checkpoint_content
-from sweep.training.images import evaluation_input, prepare, to_float, unit_noise
-from sweep.training.member import MemberState
-from sweep.training.member_file import FOLDER, is_due, newest_members, write_members
-from sweep.training.pack import EpochResult, Pack
+from aesweep.data.image_data import ImageData
+from aesweep.files import Files
+from aesweep.job import Job
+from aesweep.models.metrics import mean_psnr_db, mse, psnr_db, ssim
+from aesweep.training.checkpoint import checkpoint_content
+from aesweep.training.images import evaluation_input, prepare, to_float, unit_noise
+from aesweep.training.member import MemberState
+from aesweep.training.member_file import FOLDER, is_due, newest_members, write_members
+from aesweep.training.pack import EpochResult, Pack
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,8 @@ import functools
 import torch
 from torch import Tensor
 
-from models.autoencoder import Architecture, Layer, Layout
-from sweep.training.products import Bfloat16Products, PlainProducts
+from aesweep.models.autoencoder import Architecture, Layer, Layout
+from aesweep.training.products import Bfloat16Products, PlainProducts
 
 _aten = torch.ops.aten
 

@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.autoencoder import Architecture, Layout
-from sweep.configuration import Configuration
-from sweep.training.pack import Pack
-from sweep.training.precision import configure_torch
+from aesweep.configuration import Configuration
+from aesweep.models.autoencoder import Architecture, Layout
+from aesweep.training.pack import Pack
+from aesweep.training.precision import configure_torch
 
 NUM_PIXELS, BATCH = 784, 128
 CONFIGURATION = Configuration(hidden_layers=(512, 128), latent_dim=100, batch_size=BATCH)
@@ -87,7 +87,7 @@ def pack_of(num_members: int, images: np.ndarray, precision: str) -> Pack:
 def eager_loop(images: torch.Tensor, steps: int) -> Callable[[], None]:
     """One epoch of one model as a bare loop would train it."""
     architecture = Architecture(NUM_PIXELS, CONFIGURATION.hidden_layers, CONFIGURATION.latent_dim)
-    from models.autoencoder import as_module
+    from aesweep.models.autoencoder import as_module
 
     model = as_module(architecture).to("cuda")
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)

@@ -15,10 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from sweep.configuration import Configuration
-from sweep.journal import Journal, read_journal
-from sweep.planning import model_bytes
-from sweep.run_folder import write_whole
+from aesweep.configuration import Configuration
+from aesweep.journal import Journal, read_journal
+from aesweep.planning import model_bytes
+from aesweep.run_folder import write_whole
 
 ROUNDS = 5
 

@@ -24,21 +24,21 @@ from typing import Any
 import torch
 from rich.console import Console
 
-import sweep.run
-from data.datasets import ImageData
-from sweep.files import Files
-from sweep.inputs import load_images
-from sweep.interruption import Interruption
-from sweep.job import Job
-from sweep.progress import Progress
-from sweep.recorder import Recorder
-from sweep.run_folder import RunFolder
-from sweep.study import Study
-from sweep.study_file import load_study
-from sweep.training.images import count_images
-from sweep.training.packs import Packs
-from sweep.training.precision import configure_torch
-from sweep.training.trainee import Trainee
+import aesweep.run
+from aesweep.data.datasets import ImageData
+from aesweep.files import Files
+from aesweep.inputs import load_images
+from aesweep.interruption import Interruption
+from aesweep.job import Job
+from aesweep.progress import Progress
+from aesweep.recorder import Recorder
+from aesweep.run_folder import RunFolder
+from aesweep.study import Study
+from aesweep.study_file import load_study
+from aesweep.training.images import count_images
+from aesweep.training.packs import Packs
+from aesweep.training.precision import configure_torch
+from aesweep.training.trainee import Trainee
 
 
 def flat(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -51,7 +51,7 @@ def flat(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 class OneDevice:
-    """Takes the place of `sweep.cluster.runner.Cluster`: trains in this process.
+    """Takes the place of `aesweep.cluster.runner.Cluster`: trains in this process.
 
     Args:
         device: to train on.
@@ -157,22 +157,22 @@ def main() -> None:
     study = load_study(arguments.study, ())
     study = study if arguments.retrain else search_alone(study)
     images = load_images(study, arguments.data_dir, False)
-    sweep.run.Cluster = device = OneDevice(arguments.device, arguments.at_once)
+    aesweep.run.Cluster = device = OneDevice(arguments.device, arguments.at_once)
     with tempfile.TemporaryDirectory(prefix="bench") as scratch:
         folder = RunFolder.create(arguments.keep or Path(scratch), study.name)
         with folder.one_writer(), Interruption() as interruption, Progress(Console(stderr=True)) as progress:
             followed = {"progress": progress, "interruption": interruption}
-            run = sweep.run.Run(study, folder, images, [], num_workers=1, **followed)
+            run = aesweep.run.Run(study, folder, images, [], num_workers=1, **followed)
             outcome = run.execute(sys.argv)
         if outcome.status != "completed":
             raise SystemExit(f"the search ended as {outcome.status}")
-        from sweep.journal import read_journal
+        from aesweep.journal import read_journal
 
         name = torch.cuda.get_device_name() if arguments.device.startswith("cuda") else arguments.device
         print(f"{study.name} on {name}, torch {torch.__version__}\n")
         print(table(study, read_journal(folder.journal), device.steps))
         if arguments.retrain:
-            from sweep.execution import write_report
+            from aesweep.execution import write_report
 
             print(f"\n{write_report(folder)}")
 

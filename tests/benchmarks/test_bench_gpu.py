@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.autoencoder import Architecture, Layout
-from sweep.training.pack import Pack
+from aesweep.models.autoencoder import Architecture, Layout
+from aesweep.training.pack import Pack
 
 
 @pytest.mark.parametrize("hidden_layers", [(), (512, 128), (30, 20, 10)])
 def test_counted_operations_are_those_that_torch_counts(hidden_layers):
     """Of a plain loop of one model: the pack asks for the same products."""
-    from models.autoencoder import as_module
+    from aesweep.models.autoencoder import as_module
 
     architecture = Architecture(784, hidden_layers, 100)
     model, images = as_module(architecture), torch.rand(128, 784)

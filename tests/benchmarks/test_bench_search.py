@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
-from sweep.journal import read_journal
-from sweep.study import Study
+from aesweep.journal import read_journal
+from aesweep.study import Study
 
 
 def run(study_file, *options: str) -> str:

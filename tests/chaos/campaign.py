@@ -15,8 +15,8 @@ from pathlib import Path
 
 import yaml
 
-from sweep.journal import read_journal
-from sweep.study_file import load_study
+from aesweep.journal import read_journal
+from aesweep.study_file import load_study
 from tests.chaos.checker import violations
 from tests.chaos.toy import STUDY, TRAINERS, undisturbed_rows
 from tests.chaos.world import Driver, World

@@ -6,8 +6,8 @@ import copy
 
 import pytest
 
-from sweep.journal import read_journal
-from sweep.run_folder import RunFolder
+from aesweep.journal import read_journal
+from aesweep.run_folder import RunFolder
 from tests.chaos.checker import violations
 from tests.test_resume import finished, images, study, toy  # noqa: F401 - fixtures
 

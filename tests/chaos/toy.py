@@ -6,10 +6,10 @@ import functools
 import json
 from typing import Any
 
-from data.datasets import load_dataset
-from sweep.configuration import Configuration
-from sweep.job import Job
-from sweep.training.fit import fit
+from aesweep.configuration import Configuration
+from aesweep.data.datasets import load_dataset
+from aesweep.job import Job
+from aesweep.training.fit import fit
 
 STUDY: dict[str, Any] = {
     "name": "toy",

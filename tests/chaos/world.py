@@ -143,7 +143,7 @@ class World:
         code = (
             "import os, subprocess, sys\n"
             "log = open(sys.argv[1], 'ab')\n"
-            "child = subprocess.Popen([sys.executable, '-m', 'sweep.cli', *sys.argv[2:]], stdin=subprocess.DEVNULL,"
+            "child = subprocess.Popen([sys.executable, '-m', 'aesweep', *sys.argv[2:]], stdin=subprocess.DEVNULL,"
             " stdout=log, stderr=log)\n"
             "print(child.pid, flush=True)\n"
             "print(os.waitpid(child.pid, 0)[1], flush=True)\n"

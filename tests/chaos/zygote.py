@@ -19,11 +19,11 @@ IMPORTED = (
     "skimage.metrics",
     "sklearn.decomposition",
     "torch",
-    "sweep.cluster.scheduler",
-    "sweep.comparison",
-    "sweep.pictures",
-    "sweep.report.page",
-    "sweep.run",
+    "aesweep.cluster.scheduler",
+    "aesweep.comparison",
+    "aesweep.pictures",
+    "aesweep.report.page",
+    "aesweep.run",
 )
 
 
@@ -42,7 +42,7 @@ def serve() -> None:
 
 
 def _become_command(arguments: list[str], log: str) -> None:
-    from sweep.cli import main
+    from aesweep.cli import main
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -19,7 +19,7 @@ def local_ray(num_cpus: int, num_gpus: int = 0) -> Iterator[Path]:
         num_cpus: told to Ray.
         num_gpus: told to Ray; they need not be there.
     """
-    from sweep.cluster import runner
+    from aesweep.cluster import runner
 
     for name, value in runner._ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -15,9 +15,9 @@ from concurrent import futures
 import grpc
 import pytest
 
-from sweep.cluster import address
-from sweep.cluster.address import LIMIT_S, reach_dashboard, reach_head
-from sweep.errors import AesweepError
+from aesweep.cluster import address
+from aesweep.cluster.address import LIMIT_S, reach_dashboard, reach_head
+from aesweep.errors import AesweepError
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_dashboard_that_answers_is_reached():
 def test_command_with_a_dead_address_ends_in_one_line(tmp_path, closed, command):
     where = f"127.0.0.1:{closed}"
     arguments = ["run", "--runs", str(tmp_path)] if command == "run" else ["submit"]
-    words = [sys.executable, "-m", "sweep.cli", *arguments, "jobs/quickstart.yaml", "--address", where]
+    words = [sys.executable, "-m", "aesweep", *arguments, "jobs/quickstart.yaml", "--address", where]
     started = time.monotonic()
     done = subprocess.run(words, capture_output=True, text=True, timeout=100, env={**os.environ, "RAY_AUTH_TOKEN": "x"})
     print(f"{command} with a dead address: {time.monotonic() - started:.1f} s")

@@ -8,8 +8,8 @@ import textwrap
 
 import pytest
 
-from sweep.cluster.file_keeper import FileKeeper
-from sweep.files import FolderFiles
+from aesweep.cluster.file_keeper import FileKeeper
+from aesweep.files import FolderFiles
 from tests.cluster.local_nodes import LocalNodes
 
 STRANGE = ["/etc/hostname", "../outside", "states/../../outside"]
@@ -27,8 +27,8 @@ def test_keeper_touches_nothing_outside_the_run(tmp_path, name, call):
 
 DRIVER = """
     import os, pathlib, signal, sys, ray
-    from sweep.cluster.file_keeper import KeptFiles
-    from sweep.files import FolderFiles
+    from aesweep.cluster.file_keeper import KeptFiles
+    from aesweep.files import FolderFiles
 
     ray.init(address=sys.argv[1], log_to_driver=False)
     root = pathlib.Path(sys.argv[2])

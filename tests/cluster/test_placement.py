@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from sweep.cluster.placement import Placement
-from sweep.configuration import Configuration
-from sweep.job import Job
+from aesweep.cluster.placement import Placement
+from aesweep.configuration import Configuration
+from aesweep.job import Job
 
 
 def job(number: int, width: int = 8, **fields) -> Job:

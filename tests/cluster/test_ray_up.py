@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.journal import read_journal
+from aesweep.journal import read_journal
 from tests.cluster.laptop import ROOT, make_laptop, run_script
 from tests.cluster.machines import HOME, NETWORK
 

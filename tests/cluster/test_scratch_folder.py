@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.cluster.scratch_folder import PREFIX, ScratchFolder, remove_left_behind
+from aesweep.cluster.scratch_folder import PREFIX, ScratchFolder, remove_left_behind
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def temporary(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setattr("sweep.cluster.scratch_folder.MAX_TEMPORARY_PATH", 1000)
+    monkeypatch.setattr("aesweep.cluster.scratch_folder.MAX_TEMPORARY_PATH", 1000)
     return folder
 
 

@@ -12,9 +12,9 @@ import threading
 
 import pytest
 
-from sweep.cluster import spot
-from sweep.leaving import leaving_note
-from sweep.training.member_file import is_due
+from aesweep.cluster import spot
+from aesweep.leaving import leaving_note
+from aesweep.training.member_file import is_due
 from tests.cluster.local_nodes import LocalNodes
 from tests.test_failure import JOB
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from data.datasets import data_folder, load_dataset
-from data.image_data import DataError, ImageData
+from aesweep.data.datasets import data_folder, load_dataset
+from aesweep.data.image_data import DataError, ImageData
 
 
 def test_digits_are_scikit_learns_scaled_to_bytes():
@@ -85,8 +85,8 @@ def test_training_and_test_files_that_changed_places_are_refused(mirror, tmp_pat
 @pytest.mark.parametrize(
     ("action", "heavy"),
     [
-        ("import data", "torch torchvision ray sklearn skimage"),
-        ("import data; data.load_dataset('digits')", "torch torchvision ray"),
+        ("import aesweep.data", "torch torchvision ray sklearn skimage"),
+        ("import aesweep.data; aesweep.data.load_dataset('digits')", "torch torchvision ray"),
     ],
 )
 def test_heavy_packages_stay_unimported(action, heavy):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data.idx import read_idx_images
-from data.image_data import DataError
+from aesweep.data.idx import read_idx_images
+from aesweep.data.image_data import DataError
 
 SHAPE = (5, 3, 4)
 IMAGES = np.random.default_rng(11).integers(0, 256, SHAPE, dtype=np.uint8)

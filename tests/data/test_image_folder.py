@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from data.datasets import load_dataset
-from data.image_data import DataError
+from aesweep.data.datasets import load_dataset
+from aesweep.data.image_data import DataError
 
 RANDOM = np.random.default_rng(5)
 many_files = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -180,7 +180,7 @@ def _png_header(columns: int, rows: int) -> bytes:
 
 
 def test_a_folder_larger_than_memory_allows_is_refused_from_its_first_header(folder, monkeypatch):
-    monkeypatch.setattr("data.image_folder.MAX_FOLDER_BYTES", 4 * 54 - 1)
+    monkeypatch.setattr("aesweep.data.image_folder.MAX_FOLDER_BYTES", 4 * 54 - 1)
     assert "would take 216 bytes of memory" in refusal(folder)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.splits import split_training, subset
+from aesweep.data.splits import split_training, subset
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.autoencoder import (
+from aesweep.models.autoencoder import (
     ALIGNMENT,
     Architecture,
     Layout,
@@ -16,7 +16,7 @@ from models.autoencoder import (
     encode,
     reconstruct,
 )
-from models.initialization import initial_parameters
+from aesweep.models.initialization import initial_parameters
 
 ARCHITECTURES = [
     Architecture(64, (), 3),

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from data.datasets import load_dataset
-from models.baselines import LinearMmseDenoiser, MeanImage, Pca
-from models.metrics import mse, psnr_db
+from aesweep.data.datasets import load_dataset
+from aesweep.models.baselines import LinearMmseDenoiser, MeanImage, Pca
+from aesweep.models.metrics import mse, psnr_db
 
 
 def correlated(num_images: int, num_pixels: int, seed: int) -> np.ndarray:

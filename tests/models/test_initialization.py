@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.autoencoder import Architecture, Layout, as_module
-from models.initialization import activation_gain, initial_parameters
+from aesweep.models.autoencoder import Architecture, Layout, as_module
+from aesweep.models.initialization import activation_gain, initial_parameters
 
 ACTIVATIONS = ("gelu", "relu", "silu", "tanh")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
-from models.metrics import mse, per_image_mse, psnr_db, ssim, ssim_window
+from aesweep.models.metrics import mse, per_image_mse, psnr_db, ssim, ssim_window
 
 
 def images(shape: tuple[int, ...], seed: int, dtype=np.float64) -> tuple[np.ndarray, np.ndarray]:
@@ -92,5 +92,5 @@ def test_shapes_that_differ_are_refused_rather_than_broadcast(shapes):
 
 
 def test_torch_stays_unimported():
-    code = "import sys; import models.metrics, models.baselines; sys.exit('torch' in sys.modules)"
+    code = "import sys; import aesweep.models.metrics, aesweep.models.baselines; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from synthetic import Synthetic
 
-from sweep.journal import read_journal
-from sweep.report.page import write_report
-from sweep.report.reading import read_run
-from sweep.report.rows import Run
-from sweep.run_folder import RunFolder
+from aesweep.journal import read_journal
+from aesweep.report.page import write_report
+from aesweep.report.reading import read_run
+from aesweep.report.rows import Run
+from aesweep.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session")

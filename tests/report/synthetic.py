@@ -1,6 +1,6 @@
 """A made-up run as its journal would hold it: two data sets, three stages, and everything that can go wrong.
 
-Numbers are smooth functions of the configuration with a little noise; ASHA's decisions are those of `sweep.asha`.
+Numbers are smooth functions of the configuration with a little noise; ASHA's decisions are those of `aesweep.asha`.
 What is known to be in it:
 - mnist, architecture: 512-128 at latent dimension 30 has no finished trial (diverged, diverged, failed);
 - fashion_mnist, architecture: 512-384-256-128 does not beat PCA at 30, 50, 100, nor the mean image at 15;
@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from sweep.asha import Asha
-from sweep.configuration import Configuration
-from sweep.journal import Journal
-from sweep.run_folder import RunFolder
+from aesweep.asha import Asha
+from aesweep.configuration import Configuration
+from aesweep.journal import Journal
+from aesweep.run_folder import RunFolder
 
 DATASETS = ("mnist", "fashion_mnist")
 LATENT_DIMS = (15, 30, 50, 100)

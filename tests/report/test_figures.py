@@ -12,18 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic import LINEAR_DB, NOISY_DB, Synthetic
 
-from sweep.report.figures.architecture import architecture_figure
-from sweep.report.figures.curves import learning_curves
-from sweep.report.figures.denoising import denoising_figure
-from sweep.report.figures.pictures import denoising_grid, reconstruction_grid
-from sweep.report.figures.rungs import rungs_figure
-from sweep.report.figures.style import Drawing, styled
-from sweep.report.published import Published
-from sweep.report.reading import read_run
-from sweep.report.rows import Run
-from sweep.report.sections import pictures
-from sweep.report.tables import cell_table
-from sweep.run_folder import RunFolder
+from aesweep.report.figures.architecture import architecture_figure
+from aesweep.report.figures.curves import learning_curves
+from aesweep.report.figures.denoising import denoising_figure
+from aesweep.report.figures.pictures import denoising_grid, reconstruction_grid
+from aesweep.report.figures.rungs import rungs_figure
+from aesweep.report.figures.style import Drawing, styled
+from aesweep.report.published import Published
+from aesweep.report.reading import read_run
+from aesweep.report.rows import Run
+from aesweep.report.sections import pictures
+from aesweep.report.tables import cell_table
+from aesweep.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)

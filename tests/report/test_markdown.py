@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sweep.report.markdown import axis_value, code, decimals, file_name, inert, interval, listing, number, table
-from sweep.statistics import Estimate
+from aesweep.report.markdown import axis_value, code, decimals, file_name, inert, interval, listing, number, table
+from aesweep.statistics import Estimate
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sweep.report.reading import read_run
-from sweep.report.rows import Run
-from sweep.winners import cell_winners
+from aesweep.report.reading import read_run
+from aesweep.report.rows import Run
+from aesweep.winners import cell_winners
 
 Events = list[dict[str, Any]]
 

@@ -10,13 +10,13 @@ import pytest
 import scipy.stats
 from synthetic import DATASETS, Synthetic
 
-from sweep.report.published import Published
-from sweep.report.reading import read_run
-from sweep.report.result_tables import psnr_markdown
-from sweep.report.rows import Run
-from sweep.report.sentences import architecture, claims, denoising, regularization, winners
-from sweep.report.sentences.rules import against, gap_text
-from sweep.report.tables import cell_table, winner_table
+from aesweep.report.published import Published
+from aesweep.report.reading import read_run
+from aesweep.report.result_tables import psnr_markdown
+from aesweep.report.rows import Run
+from aesweep.report.sentences import architecture, claims, denoising, regularization, winners
+from aesweep.report.sentences.rules import against, gap_text
+from aesweep.report.tables import cell_table, winner_table
 
 Events = list[dict[str, Any]]
 

@@ -11,14 +11,14 @@ import pytest
 import scipy.stats
 from synthetic import EPOCHS, LATENT_DIMS, Synthetic, write_events
 
-from sweep.journal import read_journal
-from sweep.report.account import account_table, failure_table
-from sweep.report.page import write_report
-from sweep.report.published import Published
-from sweep.report.reading import read_run
-from sweep.report.rows import Run
-from sweep.report.tables import cell_table, seed_table, trial_table, winner_table
-from sweep.run_folder import RunFolder
+from aesweep.journal import read_journal
+from aesweep.report.account import account_table, failure_table
+from aesweep.report.page import write_report
+from aesweep.report.published import Published
+from aesweep.report.reading import read_run
+from aesweep.report.rows import Run
+from aesweep.report.tables import cell_table, seed_table, trial_table, winner_table
+from aesweep.run_folder import RunFolder
 
 Events = list[dict[str, Any]]
 

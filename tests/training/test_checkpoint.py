@@ -11,9 +11,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from sweep.configuration import Configuration
-from sweep.training.checkpoint import CheckpointError, load_autoencoder, read_checkpoint, write_checkpoint
-from sweep.training.pack import Pack
+from aesweep.configuration import Configuration
+from aesweep.training.checkpoint import CheckpointError, load_autoencoder, read_checkpoint, write_checkpoint
+from aesweep.training.pack import Pack
 from tests.training.plain_training import some_images
 
 CONFIGURATION = Configuration(hidden_layers=(20, 10), latent_dim=4, batch_size=32, l1=1e-5)
@@ -135,7 +135,7 @@ def test_another_safetensors_file_and_a_pickle_are_refused(tmp_path):
 
 def rewrite(path, change) -> None:
     """Changes a checkpoint and makes its own hash agree, as only another program could."""
-    from sweep.training.checkpoint import FORMAT, content_digest
+    from aesweep.training.checkpoint import FORMAT, content_digest
 
     content = path.read_bytes()
     size = struct.unpack("<Q", content[:8])[0]

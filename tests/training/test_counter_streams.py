@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
-from sweep.training.counter_streams import add_noise, draw_masks, normal, philox, uniform
-from sweep.training.randomness import stream_key
+from aesweep.training.counter_streams import add_noise, draw_masks, normal, philox, uniform
+from aesweep.training.randomness import stream_key
 
 STEP = torch.tensor([5])
 

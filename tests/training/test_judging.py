@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from data.noise import fixed_noise
-from models.metrics import per_image_mse
-from sweep.training import judging
-from sweep.training.images import to_float
-from sweep.training.pack import Pack
-from sweep.training.packs import Packs
+from aesweep.data.noise import fixed_noise
+from aesweep.models.metrics import per_image_mse
+from aesweep.training import judging
+from aesweep.training.images import to_float
+from aesweep.training.pack import Pack
+from aesweep.training.packs import Packs
 from tests.tiny_jobs import BASE, tiny_job
 
 RNG = np.random.default_rng(8)

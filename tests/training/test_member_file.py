@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from sweep.configuration import Configuration
-from sweep.files import FolderFiles
-from sweep.job import Job
-from sweep.run_folder import state_files, state_name
-from sweep.training.fit import fit
-from sweep.training.member_file import FOLDER, newest_members, write_members
+from aesweep.configuration import Configuration
+from aesweep.files import FolderFiles
+from aesweep.job import Job
+from aesweep.run_folder import state_files, state_name
+from aesweep.training.fit import fit
+from aesweep.training.member_file import FOLDER, newest_members, write_members
 from tests.tiny_jobs import tiny_job
 
 EPOCHS = 6

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.autoencoder import Architecture, as_flat
-from sweep.configuration import Configuration
-from sweep.training.pack import Pack
+from aesweep.configuration import Configuration
+from aesweep.models.autoencoder import Architecture, as_flat
+from aesweep.training.pack import Pack
 from tests.training.plain_training import some_images, train_plainly
 
 PLAIN = Configuration(hidden_layers=(24, 12), latent_dim=5, batch_size=16, learning_rate=3e-3)

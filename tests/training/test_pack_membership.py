@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sweep.configuration import Configuration
-from sweep.training.pack import MemberState, Pack
+from aesweep.configuration import Configuration
+from aesweep.training.pack import MemberState, Pack
 from tests.training.plain_training import some_images
 
 IMAGES = some_images(150, 36)

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from models.autoencoder import Architecture
-from sweep.configuration import Configuration
-from sweep.job import Job
-from sweep.training import stack as stack_module
-from sweep.training.judging import CPU_PAIRS
-from sweep.training.memory import pack_memory
-from sweep.training.pack import Pack
-from sweep.training.packs import Packs
-from sweep.training.stack import Stack
-from sweep.training.workspace import Workspaces
+from aesweep.configuration import Configuration
+from aesweep.job import Job
+from aesweep.models.autoencoder import Architecture
+from aesweep.training import stack as stack_module
+from aesweep.training.judging import CPU_PAIRS
+from aesweep.training.memory import pack_memory
+from aesweep.training.pack import Pack
+from aesweep.training.packs import Packs
+from aesweep.training.stack import Stack
+from aesweep.training.workspace import Workspaces
 from tests.tiny_jobs import BASE, tiny_job
 
 EPOCHS = 3
@@ -109,7 +109,7 @@ def buffers(workspaces: Workspaces, images: torch.Tensor) -> int:
             queue += item.values()
         elif isinstance(item, list):
             queue += item
-        elif type(item).__module__.startswith("sweep.training"):
+        elif type(item).__module__.startswith("aesweep.training"):
             queue += vars(item).values()
     return sum(found.values())
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.autoencoder import Architecture, Layout
-from sweep.configuration import Configuration
-from sweep.training.pack import Pack
-from sweep.training.precision import has_bfloat16_products
-from sweep.training.products import Bfloat16Products, PlainProducts
+from aesweep.configuration import Configuration
+from aesweep.models.autoencoder import Architecture, Layout
+from aesweep.training.pack import Pack
+from aesweep.training.precision import has_bfloat16_products
+from aesweep.training.products import Bfloat16Products, PlainProducts
 from tests.training.plain_training import some_images
 
 # Half the distance of neighbouring bfloat16 numbers, relative to them at most: 8 significant bits.
@@ -177,7 +177,7 @@ def test_without_such_a_processor_bf16_is_the_setting_of_torch(monkeypatch):
     monkeypatch.setattr("torch.cpu.get_capabilities", dict)
     seen = []
     monkeypatch.setattr(
-        "sweep.training.pack.matmul_precision", lambda name: seen.append(name) or contextlib.nullcontext()
+        "aesweep.training.pack.matmul_precision", lambda name: seen.append(name) or contextlib.nullcontext()
     )
     train({"a": CONFIGURATION}, epochs=1, precision="bf16")
     assert seen == ["bf16"]

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.autoencoder import Architecture, Layout
-from sweep.training.workspace import Workspace
+from aesweep.models.autoencoder import Architecture, Layout
+from aesweep.training.workspace import Workspace
 
 FUNCTIONS = {
     "gelu": nn.functional.gelu,

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sweep.report.figures.style import BLACK, GREY, Drawing, line_style, log_errors, log_ticks, new_figure
-from sweep.report.markdown import axis_name, axis_value, dataset_name
-from sweep.report.published import Published
-from sweep.report.rows import Stage
+from aesweep.report.figures.style import BLACK, GREY, Drawing, line_style, log_errors, log_ticks, new_figure
+from aesweep.report.markdown import axis_name, axis_value, dataset_name
+from aesweep.report.published import Published
+from aesweep.report.rows import Stage
 
 
 def architecture_figure(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from matplotlib.ticker import MaxNLocator
 
-from sweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, log_errors, new_figure
-from sweep.report.markdown import axis_value, dataset_name
-from sweep.report.rows import Stage, Trial
+from aesweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, log_errors, new_figure
+from aesweep.report.markdown import axis_value, dataset_name
+from aesweep.report.rows import Stage, Trial
 
 COLUMNS = 3
 

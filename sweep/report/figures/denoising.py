@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from sweep.report.figures.architecture import yerror
-from sweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, line_style, new_figure
-from sweep.report.markdown import axis_value, dataset_name
-from sweep.report.rows import Run, Stage
+from aesweep.report.figures.architecture import yerror
+from aesweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, line_style, new_figure
+from aesweep.report.markdown import axis_value, dataset_name
+from aesweep.report.rows import Run, Stage
 
 
 def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.DataFrame) -> Drawing | None:

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from sweep.report.figures.style import WIDTH_IN, Drawing, Figure
-from sweep.report.markdown import dataset_name
+from aesweep.report.figures.style import WIDTH_IN, Drawing, Figure
+from aesweep.report.markdown import dataset_name
 
 LABEL_IN = 1.05
 GAP = 0.06

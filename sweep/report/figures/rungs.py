@@ -6,10 +6,10 @@ import math
 
 from matplotlib.axes import Axes
 
-from sweep.report.account import stopped_at
-from sweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, log_errors, log_ticks, new_figure
-from sweep.report.markdown import dataset_name, plural
-from sweep.report.rows import Run, Stage, Trial
+from aesweep.report.account import stopped_at
+from aesweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, log_errors, log_ticks, new_figure
+from aesweep.report.markdown import dataset_name, plural
+from aesweep.report.rows import Run, Stage, Trial
 
 METRIC_LABELS = {
     "validation_mse": "Validation MSE per pixel",

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from sweep.run_folder import write_whole
+from aesweep.run_folder import write_whole
 
 WIDTH_IN = 6.75
 PNG_DPI = 200

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sweep.report.account import STATUSES
-from sweep.report.markdown import axis_name, axis_value, code, listing, number, plural
-from sweep.report.published import Published
-from sweep.report.rows import Stage, Trial
-from sweep.report.sentences.rules import against, cell_text, is_better, is_known, metric_text
-from sweep.report.tables import QUANTITY
+from aesweep.report.account import STATUSES
+from aesweep.report.markdown import axis_name, axis_value, code, listing, number, plural
+from aesweep.report.published import Published
+from aesweep.report.rows import Stage, Trial
+from aesweep.report.sentences.rules import against, cell_text, is_better, is_known, metric_text
+from aesweep.report.tables import QUANTITY
 
 # How the last recorded epoch of a trial stands to its end.
 WHEN = {"stopped": "at", "diverged": "in", "failed": "after", "interrupted": "after"}

@@ -6,10 +6,10 @@ import itertools
 
 import pandas as pd
 
-from sweep.report.markdown import axis_value, listing, plural
-from sweep.report.published import Published
-from sweep.report.rows import Run, Stage
-from sweep.report.sentences.rules import OVERFITTING_GAP, gap_text, is_better, is_known
+from aesweep.report.markdown import axis_value, listing, plural
+from aesweep.report.published import Published
+from aesweep.report.rows import Run, Stage
+from aesweep.report.sentences.rules import OVERFITTING_GAP, gap_text, is_better, is_known
 
 # Those that the claim on regularization names; a run may try more.
 PUBLISHED_REGULARIZERS = ("l1", "l2", "l1_l2", "dropout")

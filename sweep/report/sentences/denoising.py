@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sweep.report.markdown import inert, listing, plural
-from sweep.report.published import Published
-from sweep.report.rows import Stage
-from sweep.report.sentences.rules import cell_text, is_known
+from aesweep.report.markdown import inert, listing, plural
+from aesweep.report.published import Published
+from aesweep.report.rows import Stage
+from aesweep.report.sentences.rules import cell_text, is_known
 
 
 def denoisers(stage: Stage, frame: pd.DataFrame) -> list[str]:

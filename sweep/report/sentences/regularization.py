@@ -6,11 +6,11 @@ import math
 
 import pandas as pd
 
-from sweep.report.markdown import axis_value, interval, number, plural
-from sweep.report.rows import Run, Stage, Trial
-from sweep.report.sentences.rules import gap_text
-from sweep.report.tables import QUANTITY, retrained_as
-from sweep.statistics import Estimate, difference, estimate
+from aesweep.report.markdown import axis_value, interval, number, plural
+from aesweep.report.rows import Run, Stage, Trial
+from aesweep.report.sentences.rules import gap_text
+from aesweep.report.tables import QUANTITY, retrained_as
+from aesweep.statistics import Estimate, difference, estimate
 
 
 def regularizers(run: Run, stage: Stage, dataset: str) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sweep.report.markdown import axis_name, axis_value, number
-from sweep.report.rows import Stage
-from sweep.report.tables import QUANTITY
+from aesweep.report.markdown import axis_name, axis_value, number
+from aesweep.report.rows import Stage
+from aesweep.report.tables import QUANTITY
 
 # Error on unseen images this far above training error is called overfitting.
 OVERFITTING_GAP = 0.10

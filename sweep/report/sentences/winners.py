@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sweep.report.markdown import code, inert, interval, listing, number, plural
-from sweep.report.sentences.rules import against, gap_text, is_known
-from sweep.statistics import Estimate
+from aesweep.report.markdown import code, inert, interval, listing, number, plural
+from aesweep.report.sentences.rules import against, gap_text, is_known
+from aesweep.statistics import Estimate
 
 
 def headline(winners: pd.DataFrame) -> str | None:

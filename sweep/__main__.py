@@ -1,0 +1,16 @@
+"""The installed command, and `python -m aesweep`: settles what this process imports before it imports anything."""
+
+from __future__ import annotations
+
+from aesweep.search_path import own_modules_first
+
+
+def main() -> None:
+    own_modules_first()
+    from aesweep.cli import main
+
+    main()
+
+
+if __name__ == "__main__":
+    main()
