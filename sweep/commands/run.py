@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aesweep.commands.options import data_options, execution_options, options, run_argument, set_option, study_argument
+from aesweep.commands.options import (
+    PATH,
+    data_options,
+    execution_options,
+    options,
+    run_argument,
+    set_option,
+    study_argument,
+)
 from aesweep.commands.plan import show_plan
 from aesweep.outcome import Outcome
 from aesweep.run_folder import NAME, RunFolder
@@ -24,9 +32,7 @@ if TYPE_CHECKING:
 @study_argument
 @set_option
 @click.option("--name", help="The run's name. [default: the study's]")
-@click.option(
-    "--runs", "runs_dir", type=click.Path(path_type=Path), default=Path("runs"), help="Where runs lie. [runs]"
-)
+@click.option("--runs", "runs_dir", type=PATH, default=Path("runs"), help="Where runs lie. [runs]")
 @options(data_options)
 @click.option("--dry-run", is_flag=True, help="Only show what would run, as `plan` does.")
 @options(execution_options)
