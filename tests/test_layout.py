@@ -42,7 +42,10 @@ ALLOWED = {
         "aesweep.storage",
     },
     "aesweep.parcel": {"aesweep.data", "aesweep.errors", "aesweep.models", "aesweep.study"},
-    "aesweep.fetching": {"aesweep.errors", "aesweep.journal", "aesweep.run_folder"},
+    "aesweep.fetching": {"aesweep.errors", "aesweep.journal", "aesweep.named_files", "aesweep.run_folder"},
+    "aesweep.named_files": {"aesweep.run_folder"},
+    "aesweep.command_options": set(),
+    "aesweep.image_places": {"aesweep.data", "aesweep.errors", "aesweep.study"},
     "aesweep.report": {
         "aesweep.report",
         "aesweep.journal",

@@ -27,6 +27,21 @@ class UserPath(click.ParamType):
             self.fail(str(error), parameter, context)
 
 
+class NamedPath(click.ParamType):
+    """NAME=FOLDER, as a pair."""
+
+    name = "name=folder"
+    takes_paths = True
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        name, separator, path = str(value).partition("=")
+        if not separator or not name:
+            self.fail(f"expected NAME=FOLDER, got {value!r}", parameter, context)
+        return name, PATH.convert(path, parameter, context)
+
+
 PATH, LOCATION = UserPath(), UserPath(or_url=True)
 
 study_argument = click.argument("study_file", metavar="STUDY", type=PATH)
@@ -36,6 +51,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print plain 
 data_options = [
     click.option("--data-dir", type=PATH, help="Where MNIST and Fashion-MNIST lie. [env: AESWEEP_DATA_DIR]"),
     click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST where they are missing."),
+    click.option(
+        "--images",
+        multiple=True,
+        metavar="NAME=FOLDER",
+        type=NamedPath(),
+        help="Take the images of the study's data set NAME from this folder.",
+    ),
 ]
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), help="Trials at once on this machine. [default: its cores]"
