@@ -14,7 +14,8 @@ MODULES = sorted(path for part in ("sweep", "models", "data") for path in (ROOT 
 
 # Whoever stands first in a row may import what follows, and nothing of the project besides.
 ALLOWED = {
-    "aesweep.data": {"aesweep.data"},
+    "aesweep.user_path": set(),
+    "aesweep.data": {"aesweep.data", "aesweep.user_path"},
     "aesweep.models": {"aesweep.models"},
     "aesweep.training": {
         "aesweep.data",
@@ -41,7 +42,10 @@ ALLOWED = {
         "aesweep.storage",
     },
     "aesweep.parcel": {"aesweep.data", "aesweep.errors", "aesweep.models", "aesweep.study"},
-    "aesweep.fetching": {"aesweep.errors", "aesweep.journal", "aesweep.run_folder"},
+    "aesweep.fetching": {"aesweep.errors", "aesweep.journal", "aesweep.named_files", "aesweep.run_folder"},
+    "aesweep.named_files": {"aesweep.run_folder"},
+    "aesweep.command_options": set(),
+    "aesweep.image_places": {"aesweep.data", "aesweep.errors", "aesweep.study"},
     "aesweep.report": {
         "aesweep.report",
         "aesweep.journal",
@@ -52,7 +56,7 @@ ALLOWED = {
     },
     "aesweep.journal": {"aesweep.errors"},
     "aesweep.study": {"aesweep.search_space"},
-    "aesweep.study_file": {"aesweep.errors", "aesweep.study"},
+    "aesweep.study_file": {"aesweep.errors", "aesweep.study", "aesweep.user_path"},
     "aesweep.search_space": {"aesweep.configuration"},
     "aesweep.asha": set(),
     "aesweep.job": {"aesweep.configuration", "aesweep.search_space", "aesweep.study"},
