@@ -98,9 +98,9 @@ def toy_row(job, epoch, diverging):
     return row
 
 
-def toy_pictures(folder, images, done, num_pictures, skip=()):
+def toy_pictures(folder, study, images, done, skip=()):
     for stage in dict.fromkeys(winner.stage for retraining in done for winner in retraining.serves):
-        if stage not in skip:
+        if (stage, "reconstruction") not in skip:
             yield {"dataset": images.name, "stage": stage, "purpose": "reconstruction", "file": "none"}
 
 

@@ -21,7 +21,7 @@ def reconstruction_grid(
     Args:
         name: of the files.
         dataset: its name.
-        stage: whose winner it is.
+        stage: whose winner it is; with its cell and epochs where several could be meant.
         arrays: original, winner, pca: float32 [N, C, H, W] in [0, 1].
         latent_dim: of the winner.
         pca_latent_dim: of PCA, which has no more than there are pixels and images.
@@ -48,7 +48,9 @@ def reconstruction_grid(
     )
 
 
-def denoising_grid(name: str, dataset: str, arrays: dict[str, np.ndarray], index: int, variance: float) -> Drawing:
+def denoising_grid(
+    name: str, dataset: str, arrays: dict[str, np.ndarray], index: int, variance: float, network: str = ""
+) -> Drawing:
     """Clean, noisy, the linear MMSE denoiser's and the network's images at one noise variance.
 
     Args:
@@ -57,6 +59,7 @@ def denoising_grid(name: str, dataset: str, arrays: dict[str, np.ndarray], index
         arrays: original [N, C, H, W]; noisy, linear_mmse, denoised [V, N, C, H, W], in [0, 1].
         index: which of the V variances.
         variance: its value.
+        network: which one it is, where that is known.
     """
     original = arrays["original"]
     rows = [("Clean", original)]
@@ -66,10 +69,11 @@ def denoising_grid(name: str, dataset: str, arrays: dict[str, np.ndarray], index
         name,
         _grid(rows),
         f"{len(original)} test images of {dataset_name(dataset)} in four rows: clean, with Gaussian noise of variance "
-        f"{variance:g}, denoised by the linear MMSE denoiser, and denoised by the network.",
+        f"{variance:g}, denoised by the linear MMSE denoiser, and denoised by the network{network and f', {network}'}.",
         f"The first {len(original)} test images of {dataset_name(dataset)} under noise of variance {variance:g} "
-        f"(standard deviation {math.sqrt(variance):.2g}), clipped to [0, 1], and denoised. The PSNR is the mean over "
-        "the images shown.",
+        f"(standard deviation {math.sqrt(variance):.2g}), clipped to [0, 1], and denoised. "
+        + (f"The network is {network} (its first seed). " if network else "")
+        + "The PSNR is the mean over the images shown.",
     )
 
 
