@@ -160,10 +160,6 @@ def drawn_value(axis: str, value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else axis_value(axis, value)
 
 
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
 def bold(text: str) -> str:
     return f"**{text}**"
 

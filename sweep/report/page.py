@@ -30,6 +30,7 @@ from aesweep.report.sentences.denoising import denoising_headline
 from aesweep.report.sentences.rules import OVERFITTING_GAP
 from aesweep.report.tables import BASELINES, cell_table, seed_table, trial_table, winner_table
 from aesweep.run_folder import RunFolder, write_whole
+from aesweep.wording import agree, plural
 
 
 def write_report(folder: RunFolder | Path) -> Path:
@@ -122,7 +123,9 @@ class Report:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        environment.filters.update(inert=markdown.inert, code=markdown.code, dataset=markdown.dataset_name)
+        environment.filters.update(
+            plural=plural, inert=markdown.inert, code=markdown.code, dataset=markdown.dataset_name
+        )
         text = environment.get_template("page.md.j2").render(
             run=self.run,
             state=self._state(),
@@ -151,7 +154,7 @@ class Report:
                 ended = sum(trial.status not in ("unfinished", "waiting", "interrupted") for trial in stage.trials)
                 found.append(
                     f"Stage {markdown.inert(name)} has not ended: {ended} of "
-                    f"{markdown.plural(len(stage.trials), 'trial')} have; its winners are provisional."
+                    f"{plural(len(stage.trials), 'trial')} {agree(ended, 'has', 'have')}; its winners are provisional."
                 )
             elif any(winner is None for winner in stage.winners.values()):
                 found.append(f"Stage {markdown.inert(name)} has cells in which no trial was trained to its end.")
@@ -165,7 +168,7 @@ class Report:
         owed = [retraining for retraining in run.retrainings if retraining.result is None]
         if owed:
             found.append(
-                f"{len(owed)} of {markdown.plural(len(run.retrainings), 'retraining')} gave no result; intervals are "
+                f"{len(owed)} of {plural(len(run.retrainings), 'retraining')} gave no result; intervals are "
                 "over the seeds that did."
             )
         elif run.status in ("unfinished", "interrupted", "open") and not run.retrainings:

@@ -19,12 +19,13 @@ from aesweep.report.figures.curves import learning_curves
 from aesweep.report.figures.denoising import denoising_figure
 from aesweep.report.figures.pictures import denoising_grid, reconstruction_grid
 from aesweep.report.figures.style import Drawing
-from aesweep.report.markdown import axis_value, cell_name, file_name, plural
+from aesweep.report.markdown import axis_value, cell_name, file_name
 from aesweep.report.published import Published
 from aesweep.report.reading import read_cell
 from aesweep.report.rows import Cell, Run, Stage
 from aesweep.report.sentences import architecture, denoising, regularization
 from aesweep.run_folder import RunFolder
+from aesweep.wording import plural
 
 PICTURE_NAMES = {
     "reconstruction": {"original", "winner", "pca"},
@@ -115,8 +116,9 @@ def _judged_on(run: Run, stage: Stage, dataset: str) -> str:
     trials = [trial for trial in stage.trials if trial.dataset == dataset]
     text = (
         f"{plural(len(trials), 'trial')} in {plural(len(stage.cells(dataset)), 'cell')}, "
-        f"{plural(len(trials[0].seeds), 'seed')} each, up to {plural(stage.epochs, 'epoch')} on {training:,} training "
-        f"images, on which the baselines were fitted too; judged on {validation:,} validation images, by which alone "
+        f"{plural(len(trials[0].seeds), 'seed')} each, up to {plural(stage.epochs, 'epoch')} on "
+        f"{plural(training, 'training image')}, "
+        f"on which the baselines were fitted too; judged on {plural(validation, 'validation image')}, by which alone "
         "the winner of each cell was selected."
     )
     if stage.kind == "denoising":
