@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from aesweep.data.image_data import DataError
+from aesweep.wording import plural
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_IMAGE_PIXELS = 1024 * 1024
@@ -130,7 +131,7 @@ def _too_large(path: Path, found: str) -> DataError:
 
 def _shown(shape: _Shape) -> str:
     channels, rows, columns = shape
-    return f"{columns} x {rows} pixels of {channels} channel{'s' if channels > 1 else ''}"
+    return f"{columns} x {rows} pixels of {plural(channels, 'channel')}"
 
 
 def read_image(path: Path, shape: _Shape) -> np.ndarray:

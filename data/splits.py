@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aesweep.wording import plural
+
 # The split and the subsets of one seed are drawn independently of each other.
 _SPLIT, _SUBSET = 1, 2
 
@@ -35,7 +37,8 @@ def split_training(num_images: int, num_validation: int, seed: int) -> Split:
     """
     if not 0 <= num_validation < num_images:
         raise ValueError(
-            f"expected 0 to {num_images - 1} validation images of {num_images} training images, got {num_validation}"
+            f"expected 0 to {num_images - 1} validation images of {plural(num_images, 'training image')}, "
+            f"got {num_validation}"
         )
     order = _order(num_images, _SPLIT, seed)
     return Split(training=np.sort(order[num_validation:]), validation=np.sort(order[:num_validation]))
@@ -56,7 +59,7 @@ def subset(indices: np.ndarray, size: int | None, seed: int) -> np.ndarray:
         ValueError: there are fewer than `size` indices, or `size` is less than one.
     """
     if size is not None and not 1 <= size <= len(indices):
-        raise ValueError(f"expected a subset of 1 to {len(indices)} images, got {size}")
+        raise ValueError(f"expected a subset of 1 to {plural(len(indices), 'image')}, got {size}")
     return np.asarray(indices, dtype=np.int64)[_order(len(indices), _SUBSET, seed)][:size]
 
 

@@ -19,6 +19,7 @@ from aesweep.dataset_files import check_pushed
 from aesweep.environment import describe_gpus
 from aesweep.errors import AesweepError
 from aesweep.storage import Storage, try_storage
+from aesweep.wording import plural
 
 PARTS = ("aesweep", "aesweep.models", "aesweep.data")
 TOKEN_REMEDY = "`(umask 077; ray get-auth-token --generate > /dev/null)` makes one"  # noqa: S105 - a sentence
@@ -110,7 +111,7 @@ def examine_gpus(least: float, counts: dict[str, Callable[[], float]]) -> Iterat
         yield Finding("study", str(error), is_fault=True)
         return
     text = "".join(f", {number:g} {place}" for place, number in seen.items())
-    yield Finding("study", f"{least:g} GPUs needed{text}", is_fault=max(seen.values()) < least)
+    yield Finding("study", f"{plural(least, 'GPU')} needed{text}", is_fault=max(seen.values()) < least)
 
 
 def _versions(requirements: Iterable[str], installed: Callable[[str], str]) -> Iterator[Finding]:

@@ -44,3 +44,9 @@ class RecordingError(AesweepError):
     """A journal that can no longer be written."""
 
     exit_code = EX_CANTCREAT
+
+
+class ReportError(AesweepError):
+    """A report that cannot be drawn or written. The run that it is about is not touched by it."""
+
+    exit_code = EX_CANTCREAT

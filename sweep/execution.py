@@ -14,6 +14,7 @@ from rich.console import Console
 
 from aesweep.command_options import resume_command
 from aesweep.data.datasets import ImageData
+from aesweep.errors import AesweepError, ReportError
 from aesweep.interruption import Interruption
 from aesweep.outcome import Outcome
 from aesweep.progress import Progress
@@ -103,20 +104,33 @@ class Execution:
                 click.echo(f"{gone} held {self._folder.root} and is gone: its lock is taken over", err=True)
             with self._progress:
                 outcome = execute()
-            report = write_report(self._folder)
+            report = self._report()
             if self._replica is not None:
                 self._replica.send_files()
         self._say(outcome, report)
         if outcome.status == "interrupted":
             sys.exit(128 + outcome.signal_number)
         is_good = outcome.status == "completed" and (self._allow_failures or not outcome.failed_trials)
-        sys.exit(0 if is_good else 1)
+        sys.exit(0 if is_good and report else 1)
 
-    def _say(self, outcome: Outcome, report: Path) -> None:
+    def _report(self) -> Path | None:
+        """The report's path; None where it cannot be written, which is told and takes nothing from the run."""
+        try:
+            return write_report(self._folder)
+        except AesweepError as error:
+            root = self._folder.root
+            click.echo(
+                f"{error}; all that was trained is recorded: once that is mended, `aesweep report {root}` writes it",
+                err=True,
+            )
+            return None
+
+    def _say(self, outcome: Outcome, report: Path | None) -> None:
         root = self._folder.root
-        values = {"run": str(root), "report": str(report), "status": outcome.status, "missing": outcome.missing}
-        values["failed_trials"] = outcome.failed_trials
-        click.echo(json.dumps(values) if self._as_json else str(report))
+        values = {"run": str(root), "report": report and str(report), "status": outcome.status}
+        values |= {"missing": outcome.missing, "failed_trials": outcome.failed_trials}
+        if self._as_json or report:
+            click.echo(json.dumps(values) if self._as_json else str(report))
         for missing in outcome.missing:
             click.echo(f"no result: {missing}", err=True)
         for trial in outcome.failed_trials:
@@ -134,10 +148,23 @@ def replica_of(folder: RunFolder, storage: str) -> Replica:
 
 
 def write_report(folder: RunFolder) -> Path:
-    """The report's page, with its tables and figures."""
-    from aesweep.report.page import write_report
+    """The report's page, with its tables and figures.
 
-    return write_report(folder)
+    Raises:
+        JournalError, RunFolderError: the run is not one, or damaged.
+        ReportError: it cannot be drawn, or not be written.
+    """
+    try:
+        from aesweep.report.page import write_report
+
+        return write_report(folder)
+    except AesweepError:
+        raise
+    # Whatever a library that draws may raise: the run is worth more than the report's traceback.
+    except Exception as error:
+        is_file = isinstance(error, OSError) and error.strerror
+        reason = f"{error.filename or folder.root}: {error.strerror}" if is_file else f"{type(error).__name__}: {error}"
+        raise ReportError(f"the report of {folder.root} cannot be written: {' '.join(reason.split())[:300]}") from error
 
 
 def num_cores() -> int:

@@ -21,6 +21,7 @@ from aesweep.errors import StudyError
 from aesweep.job import Job, opening_fields, stage_jobs, trial_fields
 from aesweep.study import Stage, Study
 from aesweep.winners import cell_winners, stage_winner
+from aesweep.wording import plural
 
 Event = dict[str, Any]
 
@@ -95,7 +96,7 @@ def asked_for(
         for event in extensions(events, name):
             stage = stage.model_copy(update=event["stages"][name])
         if epochs is not None and epochs <= stage.epochs:
-            faults.append(f"stage {name} has {stage.epochs} epochs already: expected more, got {epochs}")
+            faults.append(f"stage {name} has {plural(stage.epochs, 'epoch')} already: expected more, got {epochs}")
         if samples is not None and not any(axis.is_random for axis in stage.space.axes().values()):
             faults.append(f"stage {name} draws nothing at random, so more samples would be the same: leave it out")
         found[name] = {"epochs": epochs} if epochs is not None else {"samples": stage.samples + (samples or 0)}

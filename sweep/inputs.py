@@ -12,6 +12,7 @@ from aesweep.data.splits import num_validation_images
 from aesweep.errors import StudyError
 from aesweep.study import Study
 from aesweep.study_file import read_yaml
+from aesweep.wording import plural
 
 
 def load_images(study: Study, data_dir: str | None, download: bool) -> dict[str, ImageData]:
@@ -50,7 +51,9 @@ def check_sizes(study: Study, num_images: dict[str, int]) -> None:
     for dataset, total in num_images.items():
         num_validation = num_validation_images(total, study.validation_fraction)
         if total - num_validation < 2:
-            faults.append(f"validation_fraction: leaves fewer than 2 of {dataset}'s {total} images to train on")
+            faults.append(
+                f"validation_fraction: leaves fewer than 2 of {dataset}'s {plural(total, 'image')} to train on"
+            )
         for name, stage in study.stages.items():
             for key, limit in (("training_images", total - num_validation), ("validation_images", num_validation)):
                 asked = getattr(stage, key)

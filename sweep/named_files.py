@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from aesweep.resume import picture_key
 from aesweep.run_folder import RunFolder
 
 Event = dict[str, Any]
@@ -23,12 +24,12 @@ class LostFiles:
 
     Attributes:
         checkpoints: of retrainings, with the reason.
-        pictures: as (data set, stage).
+        pictures: as (data set, stage, purpose).
         models: of trials that won a cell, with the reason.
     """
 
     checkpoints: dict[str, str]
-    pictures: set[tuple[str, str]]
+    pictures: set[tuple[str, str, str]]
     models: dict[str, str]
 
     def __bool__(self) -> bool:
@@ -60,9 +61,9 @@ def checkpoints(events: list[Event]) -> dict[str, Event]:
     return found
 
 
-def pictures(events: list[Event]) -> dict[tuple[str, str], Event]:
-    """The pictures, as (data set, stage) to their last event."""
-    return {(event["dataset"], event["stage"]): event for event in events if event["kind"] == "pictures"}
+def pictures(events: list[Event]) -> dict[tuple[str, str, str], Event]:
+    """The pictures, as (data set, stage, purpose) to their last event."""
+    return {picture_key(event): event for event in events if event["kind"] == "pictures"}
 
 
 def winners_models(events: list[Event]) -> dict[str, Event]:

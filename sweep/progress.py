@@ -14,6 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from aesweep.wording import plural
+
 LINE_INTERVAL_S = 5.0
 MAX_CELLS = 24
 
@@ -38,11 +40,11 @@ class Progress:
         self._began_at = time.monotonic()
         self._trials: dict[str, dict[str, Any]] = {}
         self._last: dict[str, dict[str, Any]] = {}
-        self._ended: dict[str, str] = {}  # trial to status
+        # Trial to its last `trial_ended`: one that goes on, or whose checkpoint is lost, ends a second time.
+        self._ended: dict[str, dict[str, Any]] = {}
         self._ended_recalled = 0
         self._running: set[str] = set()
         self._epochs_done = 0
-        self._epochs_left_out: dict[str, int] = {}
         self._epochs_recalled = 0
         self._training_s = 0.0
 
@@ -80,9 +82,13 @@ class Progress:
         kind = event["kind"]
         if kind in ("stage_started", "stage_extended"):
             title = f"stage {event['stage']}"
-            self._begin(title, event["num_trials"], event["epochs"], event["metric"], event["mode"])
+            if kind == "stage_extended" and self._title == title:
+                self._num_trials, self._epochs = event["num_trials"], event["epochs"]  # what has ended stays so
+            else:
+                self._begin(title, event["num_trials"], event["epochs"], event["metric"], event["mode"])
             self.say(
-                f"{title}: {event['num_trials']} trials in {event['num_cells']} cells, up to {self._epochs} epochs"
+                f"{title}: {plural(event['num_trials'], 'trial')} in {plural(event['num_cells'], 'cell')}, "
+                f"up to {plural(self._epochs, 'epoch')}"
             )
         elif kind == "retraining_created":
             if self._title != "retraining":
@@ -97,16 +103,14 @@ class Progress:
             self._epochs_done += 1
             self._training_s += event["seconds"] or 0.0
         elif kind == "trial_ended":
-            self._ended[event["trial"]] = event["status"]
+            self._ended[event["trial"]] = event
             self._running.discard(event["trial"])
-            self._epochs_left_out[event["trial"]] = self._trials[event["trial"]]["epochs"] - (event["epochs"] or 0)
         elif kind == "failure":
             self._running.discard(event["trial"])
             then = "it is tried again" if event["retried"] else "it is given up"
             self.say(f"{event['trial']} failed after epoch {event['epoch']} ({event['cause']}); {then}")
         elif kind == "checkpoint_lost":
             self._ended.pop(event["trial"], None)
-            self._epochs_left_out.pop(event["trial"], None)
             self.say(f"{event['reason']}; {event['trial']} is trained again")
         elif kind == "model_lost":
             self.say(f"{event['reason']}; the model of {event['trial']} is lost for good, what it reached is recorded")
@@ -115,7 +119,9 @@ class Progress:
                 self.say(reason)
             self.say(f"{event['trial']} goes on after epoch {event['epoch']}")
         elif kind == "memory_short":
-            self.say(f"memory was short: {event['members_per_step']} members in lock-step ({event['reason']})")
+            self.say(
+                f"memory was short: {plural(event['members_per_step'], 'member')} in lock-step ({event['reason']})"
+            )
         elif kind == "stage_ended" and (event["stage"] != "retraining" or self._title == "retraining"):
             self.say(f"{self._title}: done in {event['seconds']:.0f} s ({self._counts()})")
         is_due = self._live is None and time.monotonic() - self._spoke_at >= LINE_INTERVAL_S
@@ -124,18 +130,12 @@ class Progress:
             self.say(f"{self._title}: {self._summary()}")
 
     def _counts(self) -> str:
-        return (
-            ", ".join(f"{count} {status}" for status, count in sorted(Counter(self._ended.values()).items()))
-            or "none ended"
-        )
-
-    @property
-    def _epochs_saved(self) -> int:
-        return sum(self._epochs_left_out.values())
+        counts = Counter(event["status"] for event in self._ended.values())
+        return ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none ended"
 
     def _summary(self) -> str:
         ended = len(self._ended)
-        text = f"{ended} of {self._num_trials} trials ended ({self._counts()}), {len(self._running)} running"
+        text = f"{ended} of {plural(self._num_trials, 'trial')} ended ({self._counts()}), {len(self._running)} running"
         remaining = self._remaining_s()
         return text if remaining is None else f"{text}, at most {remaining:.0f} s left"
 
@@ -145,7 +145,7 @@ class Progress:
         Until a first trial has ended, the pace is that of the epochs alone: most of the time until then went into
         starting workers, which happens once.
         """
-        budget = sum(trial["epochs"] for trial in self._trials.values()) - self._epochs_saved
+        budget = sum(self._ended.get(name, trial)["epochs"] or 0 for name, trial in self._trials.items())
         trained = self._epochs_done - self._epochs_recalled
         if not trained or not budget:
             return None
@@ -161,7 +161,7 @@ class Progress:
         rows = self._rows()
         for row in rows[:MAX_CELLS]:
             table.add_row(*row)
-        more = f" ({len(rows) - MAX_CELLS} more cells)" if len(rows) > MAX_CELLS else ""
+        more = f" ({plural(len(rows) - MAX_CELLS, 'more cell')})" if len(rows) > MAX_CELLS else ""
         return Group(Text(f"{self._title}: {self._summary()}{more}"), table)
 
     def _rows(self) -> list[tuple[str, ...]]:
@@ -175,6 +175,6 @@ class Progress:
             values = [value for value in values if value is not None]
             best = (min if self._mode == "min" else max)(values, default=None)
             running = sum(name in self._running for name in names)
-            ended = sum(name in self._last and name not in self._running for name in names)
+            ended = sum(name in self._ended for name in names)
             rows.append((dataset, label, str(running), f"{ended}/{len(names)}", "" if best is None else f"{best:.5g}"))
         return rows

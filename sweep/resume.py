@@ -183,19 +183,24 @@ def is_over(events: list[Event]) -> bool:
     return bool(events) and events[-1]["kind"] == "run_ended" and events[-1]["status"] != "interrupted"
 
 
-def after_retraining(events: list[Event], lost: Container[tuple[str, str]] = ()) -> list[Event]:
+def picture_key(event: Event) -> tuple[str, str, str]:
+    """What tells a `pictures` event from another: data set, stage and purpose."""
+    return event["dataset"], event["stage"], event["purpose"]
+
+
+def after_retraining(events: list[Event], lost: Container[tuple[str, str, str]] = ()) -> list[Event]:
     """What was recorded since the last winner was retrained: the test set's baselines and pictures, if any.
 
     Args:
         events: the journal.
-        lost: pictures that are gone, as (data set, stage); they are left out.
+        lost: pictures that are gone, as `picture_key` has them; they are left out.
     """
     first: dict[str, int] = {}
     for event in events:
         if event["kind"] == "retrained":
             first.setdefault(event["trial"], event["seq"])  # made again, a lost checkpoint is the same to the bit
     since = events[max(first.values(), default=-1) + 1 :]
-    return [event for event in since if event["kind"] != "pictures" or (event["dataset"], event["stage"]) not in lost]
+    return [event for event in since if event["kind"] != "pictures" or picture_key(event) not in lost]
 
 
 def unrecorded_seconds(events: list[Event]) -> float:

@@ -297,11 +297,11 @@ class Run:
         """Records baselines and pictures of the test set, but for those that are known."""
         from aesweep.pictures import take_pictures
 
-        pictured = {event["stage"] for event in known if event["kind"] == "pictures" and event["dataset"] == dataset}
+        mine = [event for event in known if event["kind"] == "pictures" and event["dataset"] == dataset]
+        pictured = {(event["stage"], event["purpose"]) for event in mine}
         if not pictured:
             self._record.add_missing((("baseline", fields) for fields in baselines), known)
-        num_pictures = self._study.report.num_pictures
-        for found in take_pictures(self._folder, images, done, num_pictures, skip=pictured):
+        for found in take_pictures(self._folder, self._study, images, done, skip=pictured):
             self._record.add("pictures", **found)
 
     def _train(self, cluster: Cluster, jobs: list[Job], metric: str, ashas: dict[Any, Asha]) -> None:

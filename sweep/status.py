@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from aesweep.extension import has_ended
 from aesweep.report.reading import run_state
+from aesweep.wording import plural
 
 
 def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -75,6 +76,6 @@ def status_text(values: dict[str, Any]) -> str:
     table = tabulate(rows, ["stage", "state", "trials", "epochs", "winner"], tablefmt="github")
     failures = [f"{failure['trial']} {failure['status']}: {failure['reason']}" for failure in values["failures"]]
     repeated = ", ".join(f"{count} {cause}" for cause, count in values["attempts_repeated"].items())
-    counts = [f"resumed {values['times_resumed']} times"] if values["times_resumed"] else []
+    counts = [f"resumed {plural(values['times_resumed'], 'time')}"] if values["times_resumed"] else []
     counts += [f"attempts that failed and were repeated: {repeated}"] if repeated else []
     return "\n".join([f"{values['study']}: {values['status']}", "", table, "", *counts, *failures]).rstrip()

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from aesweep.search_space import SearchSpace
+from aesweep.wording import plural
 
 BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
@@ -105,7 +106,7 @@ class Stage(_Strict):
         if self.mode != METRICS[self.metric]:
             faults.append(f"mode: {self.metric} is better when it is {METRICS[self.metric]}imal; got {self.mode}")
         if self.asha.grace_period > self.epochs:
-            faults.append(f"asha.grace_period: {self.asha.grace_period} is more than the {self.epochs} epochs")
+            faults.append(f"asha.grace_period: {self.asha.grace_period} is more than {plural(self.epochs, 'epoch')}")
         if faults:
             raise ValueError("\n".join(faults))
         return self

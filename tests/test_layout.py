@@ -15,13 +15,15 @@ MODULES = sorted(path for part in ("sweep", "models", "data") for path in (ROOT 
 # Whoever stands first in a row may import what follows, and nothing of the project besides.
 ALLOWED = {
     "aesweep.user_path": set(),
-    "aesweep.data": {"aesweep.data", "aesweep.user_path"},
+    "aesweep.wording": set(),
+    "aesweep.data": {"aesweep.data", "aesweep.user_path", "aesweep.wording"},
     "aesweep.models": {"aesweep.models"},
     "aesweep.training": {
         "aesweep.data",
         "aesweep.models",
         "aesweep.training",
         "aesweep.job",
+        "aesweep.wording",
         "aesweep.configuration",
         "aesweep.files",
         "aesweep.leaving",
@@ -40,10 +42,11 @@ ALLOWED = {
         "aesweep.environment",
         "aesweep.errors",
         "aesweep.storage",
+        "aesweep.wording",
     },
     "aesweep.parcel": {"aesweep.data", "aesweep.errors", "aesweep.models", "aesweep.study"},
     "aesweep.fetching": {"aesweep.errors", "aesweep.journal", "aesweep.named_files", "aesweep.run_folder"},
-    "aesweep.named_files": {"aesweep.run_folder"},
+    "aesweep.named_files": {"aesweep.resume", "aesweep.run_folder"},
     "aesweep.command_options": set(),
     "aesweep.image_places": {"aesweep.data", "aesweep.errors", "aesweep.study"},
     "aesweep.report": {
@@ -53,9 +56,10 @@ ALLOWED = {
         "aesweep.statistics",
         "aesweep.errors",
         "aesweep.configuration",
+        "aesweep.wording",
     },
     "aesweep.journal": {"aesweep.errors"},
-    "aesweep.study": {"aesweep.search_space"},
+    "aesweep.study": {"aesweep.search_space", "aesweep.wording"},
     "aesweep.study_file": {"aesweep.errors", "aesweep.study", "aesweep.user_path"},
     "aesweep.search_space": {"aesweep.configuration"},
     "aesweep.asha": set(),
@@ -67,7 +71,14 @@ ALLOWED = {
     "aesweep.resume": {"aesweep.asha", "aesweep.errors", "aesweep.job", "aesweep.study", "aesweep.study_file"},
     "aesweep.recorder": {"aesweep.asha", "aesweep.failure", "aesweep.job", "aesweep.resume"},
     "aesweep.failure": set(),
-    "aesweep.extension": {"aesweep.configuration", "aesweep.errors", "aesweep.job", "aesweep.study", "aesweep.winners"},
+    "aesweep.extension": {
+        "aesweep.configuration",
+        "aesweep.errors",
+        "aesweep.job",
+        "aesweep.study",
+        "aesweep.winners",
+        "aesweep.wording",
+    },
     "aesweep.outcome": set(),
 }
 # What executes code that comes from a file or a text, or reads a format that can.

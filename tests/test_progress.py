@@ -46,7 +46,7 @@ def follow(monkeypatch, *, terminal: bool, quiet: bool = False) -> str:
 
 def test_log_file_gets_plain_lines_with_counts(monkeypatch):
     lines = follow(monkeypatch, terminal=False).splitlines()
-    assert lines[0] == "stage architecture: 2 trials in 1 cells, up to 3 epochs"
+    assert lines[0] == "stage architecture: 2 trials in 1 cell, up to 3 epochs"
     assert any("1 of 2 trials ended (1 completed), 1 running" in line for line in lines)
     assert lines[-1] == "stage architecture: done in 7 s (1 completed, 1 diverged)"
     assert not any("\x1b" in line for line in lines)
@@ -83,9 +83,10 @@ def test_time_left_shrinks_when_trials_are_stopped_early(monkeypatch):
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     for event in list(events())[:7]:
         shown.follow(event)
-    before = shown._epochs_saved
+    assert shown._remaining_s() > 0
+    shown.follow({"kind": "trial_ended", "trial": "a", "status": "completed", "epochs": 3})
     shown.follow({"kind": "trial_ended", "trial": "b", "status": "stopped", "epochs": 1})
-    assert shown._epochs_saved == before + 2
+    assert shown._remaining_s() == 0
 
 
 def test_stage_that_goes_on_counts_what_is_recorded_and_its_pace_anew(monkeypatch):
@@ -112,3 +113,31 @@ def test_time_left_leaves_the_workers_start_out_until_a_trial_has_ended(monkeypa
         shown.follow(event)
     # One of 6 epochs is done: 5 are left, of 2 s each, although the first came 100 s after the stage began.
     assert shown._remaining_s() == pytest.approx(10.0)
+
+
+def lines_of(monkeypatch, followed, recalled=()) -> list[str]:
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
+    file = io.StringIO()
+    with Progress(Console(file=file, force_terminal=False, width=200)) as shown:
+        shown.recall(list(recalled))
+        for event in followed:
+            shown.follow(event)
+    return file.getvalue().splitlines()
+
+
+def test_what_had_ended_before_an_extension_is_still_counted(monkeypatch):
+    extension = {**STAGE, "kind": "stage_extended", "num_trials": 3, "extension": 9}
+    created = {"kind": "trial_created", "trial": "c", "dataset": "digits", "cell": {"latent_dim": 4}, "epochs": 3}
+    row = {"kind": "row", "trial": "c", "epoch": 1, "validation_mse": 0.5, "seconds": 2.0}
+    lines = lines_of(monkeypatch, [extension, created, row], events())
+    assert lines[-1].startswith("stage architecture: 2 of 3 trials ended (1 completed, 1 diverged), 1 running")
+
+
+def test_no_more_trials_end_than_there_are(monkeypatch):
+    lost = {"kind": "checkpoint_lost", "trial": "a", "reason": "a.safetensors cannot be read"}
+    again = {"kind": "trial_ended", "trial": "a", "status": "completed", "epochs": 3}
+    lines = lines_of(monkeypatch, [*events(), lost, again])
+    assert lines[-1].startswith("stage architecture: 2 of 2 trials ended (1 completed, 1 diverged), 0 running")
+    interrupted = {"kind": "trial_ended", "trial": "b", "status": "interrupted", "epochs": 1}
+    lines = lines_of(monkeypatch, [*events(), interrupted, again])
+    assert "2 of 2 trials ended (1 completed, 1 interrupted)" in lines[-1]

@@ -101,9 +101,9 @@ def toy_row(job, epoch, diverging):
     return row
 
 
-def toy_pictures(folder, images, done, num_pictures, skip=()):
+def toy_pictures(folder, study, images, done, skip=()):
     for stage in dict.fromkeys(winner.stage for retraining in done for winner in retraining.serves):
-        if stage not in skip:
+        if (stage, "reconstruction") not in skip:
             content = f"{images.name}, {stage}".encode()
             name = f"pictures/{images.name}-{stage}.npz"
             FolderFiles(folder.root).write(name, content)

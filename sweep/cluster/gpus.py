@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from aesweep.errors import AesweepError
+from aesweep.wording import agree, plural
 
 SAY_INTERVAL_S = 10.0
 
@@ -46,7 +47,7 @@ def wait_for_gpus(
             num_up = int(ray.cluster_resources().get("GPU", 0))
             now = time.monotonic()
             if num_up != said or now - said_at > SAY_INTERVAL_S:
-                say(f"{num_up} of {wanted} GPUs up")
+                say(f"{num_up} of {plural(wanted, 'GPU')} up")
                 said, said_at = num_up, now
             if num_up >= wanted or stop_requested():
                 return
@@ -58,10 +59,11 @@ def wait_for_gpus(
         request_resources(bundles=[])
     if num_up < least:
         raise AesweepError(
-            f"{num_up} of {wanted} GPUs were up after {limit_s:g} s, and the study's resources need {least_gpus:g}: "
+            f"{num_up} of {plural(wanted, 'GPU')} {agree(num_up, 'was', 'were')} up after {limit_s:g} s, "
+            f"and the study's resources need {least_gpus:g}: "
             "look at `ray status`, give a longer --gpu-wait, or ask for fewer in `resources`"
         )
-    say(f"going on with {num_up} of {wanted} GPUs")
+    say(f"going on with {num_up} of {plural(wanted, 'GPU')}")
 
 
 def count_gpus(address: str) -> float:

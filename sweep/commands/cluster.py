@@ -14,6 +14,7 @@ from aesweep.commands.options import LOCATION, PATH, address_option, json_option
 from aesweep.errors import AesweepError, RunFolderError
 from aesweep.run_folder import NAME
 from aesweep.study_file import load_study
+from aesweep.wording import agree, plural
 
 RUNS = "$HOME/aesweep-runs"  # for the head's shell
 
@@ -123,7 +124,7 @@ def fetch(name: str, source: str, runs_dir: Path, as_json: bool) -> None:
         bring_run(Storage(f"{source.rstrip('/')}/{name}"), root)
     num_files = check_run(root)
     click.echo(json.dumps({"run": str(root), "files": num_files}) if as_json else str(root))
-    click.echo(f"{num_files} files are what the journal says", err=True)
+    click.echo(f"{plural(num_files, 'file')} {agree(num_files, 'is', 'are')} what the journal says", err=True)
 
 
 @click.command()
@@ -193,4 +194,4 @@ def doctor(
         for finding in findings:
             click.echo(f"{'fault' if finding.is_fault else 'ok   '} {finding.subject}: {finding.text}")
     if faults:
-        raise AesweepError(f"{len(faults)} faults; nothing was started")
+        raise AesweepError(f"{plural(len(faults), 'fault')}; nothing was started")

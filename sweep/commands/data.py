@@ -9,6 +9,7 @@ import click
 
 from aesweep.commands.options import LOCATION, data_options, json_option
 from aesweep.data.datasets import IDX_FOLDERS, data_folder
+from aesweep.wording import plural
 
 names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*IDX_FOLDERS]))
 data_dir_option = data_options[0]
@@ -58,5 +59,6 @@ def pull(names: tuple[str, ...], url: str, data_dir: Path | None, as_json: bool)
     click.echo(json.dumps(brought) if as_json else str(data_folder(data_dir)))
     for name, paths in brought.items():
         click.echo(
-            f"{name}: {len(paths)} files brought, the others were there" if paths else f"{name}: all there", err=True
+            f"{name}: {plural(len(paths), 'file')} brought, the others were there" if paths else f"{name}: all there",
+            err=True,
         )

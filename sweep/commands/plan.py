@@ -11,6 +11,7 @@ from aesweep.commands.options import data_options, json_option, options, set_opt
 from aesweep.image_places import place_images
 from aesweep.study import Study
 from aesweep.study_file import load_study
+from aesweep.wording import plural
 
 
 @click.command()
@@ -59,7 +60,7 @@ def show_plan(study: Study, data_dir: Path | None, download: bool, workers: int 
         return
     click.echo(plan_table(stages, retraining))
     click.echo(f"\n{packs_table(stages)}")
-    click.echo(f"\nabout {duration(total)} with {num_workers} workers, from steps timed on this machine")
+    click.echo(f"\nabout {duration(total)} with {plural(num_workers, 'worker')}, from steps timed on this machine")
     states = max(stage.state_bytes for stage in stages)
     models = sum(stage.checkpoint_bytes for stage in stages) + retraining["checkpoint_bytes"]
     click.echo(f"on the disk at most {size(states)} of states while it trains, and {size(models)} of models that stay")

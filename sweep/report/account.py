@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from aesweep.report.markdown import inert, percent, plural
+from aesweep.report.markdown import inert, percent
 from aesweep.report.rows import Run, Trial
+from aesweep.wording import agree, plural
 
 STATUSES = ("completed", "stopped", "diverged", "failed", "interrupted", "unfinished", "waiting")
 ACCOUNT_COLUMNS = [
@@ -83,7 +84,8 @@ def account_sentence(line: pd.Series) -> str:
     return (
         f"{inert(line['stage'])}: ASHA stopped {line['stopped']} of {plural(line['trials'], 'trial')}"
         + (f" ({stops})" if stops else "")
-        + f"; {line['epochs_trained']:,} of {line['epochs_full']:,} epochs were trained "
+        + f"; {line['epochs_trained']:,} of {plural(line['epochs_full'], 'epoch')} "
+        f"{agree(line['epochs_trained'], 'was', 'were')} trained "
         f"({percent(share)} of a full search)."
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -75,7 +76,13 @@ def axis_value(axis: str, value: Any) -> str:
         return REGULARIZER_NAMES.get(value, value.replace("+", " + "))
     if isinstance(value, (tuple, list)):
         return "-".join(str(width) for width in value) or "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    # As the study has it: two values of an axis are two headings, also where they differ in the fifth digit.
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def cell_name(cell: Iterable[tuple[str, Any]]) -> str:
+    """A cell in words, from its axes and their values: latent dimension 30, hidden layers 512-128."""
+    return ", ".join(f"{axis_name(axis).lower()} {axis_value(axis, value)}" for axis, value in cell)
 
 
 def dataset_name(name: str) -> str:
@@ -136,13 +143,21 @@ def file_name(*parts: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(parts)).lstrip(".")
 
 
+def untaken(name: str, taken: Iterable[str]) -> str:
+    """The name, or the first of name.2, name.3, ... that no file has yet, also where a system minds no case."""
+    known = {other.casefold() for other in taken}
+    numbered = (f"{name}.{number}" for number in itertools.count(2))
+    return next(found for found in itertools.chain([name], numbered) if found.casefold() not in known)
+
+
 def listing(parts: Sequence[str]) -> str:
     """a, b and c."""
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+def drawn_value(axis: str, value: Any) -> str:
+    """A value of an axis that may have been drawn at random, and has more digits than anybody reads."""
+    return f"{value:.4g}" if isinstance(value, float) else axis_value(axis, value)
 
 
 def bold(text: str) -> str:

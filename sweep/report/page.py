@@ -5,6 +5,7 @@ Made from the run folder alone: the journal and the pictures. The same journal g
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import io
 import re
@@ -29,6 +30,7 @@ from aesweep.report.sentences.denoising import denoising_headline
 from aesweep.report.sentences.rules import OVERFITTING_GAP
 from aesweep.report.tables import BASELINES, cell_table, seed_table, trial_table, winner_table
 from aesweep.run_folder import RunFolder, write_whole
+from aesweep.wording import agree, plural
 
 
 def write_report(folder: RunFolder | Path) -> Path:
@@ -89,13 +91,28 @@ class Report:
             "account": self._account.assign(stopped_at=self._account["stopped_at"].map(stops_text)),
             "failures": self._failures,
         }
+        self._tables: dict[tuple[str, str], str] = {}
         for (stage, dataset), frame in self._cells.items():
             shown = frame.drop(columns=["rows", "columns"])
             unused = [name for name in shown if name.startswith(BASELINES) and shown[name].isna().all()]
-            self.frames[markdown.file_name(dataset, stage)] = shown.drop(columns=unused)
+            self._add_table(stage, dataset, shown.drop(columns=unused))
         for dataset, frame in self._winners.items():
             if len(frame):
-                self.frames[markdown.file_name(dataset, "winners")] = frame
+                self._add_table("winners", dataset, frame, key="")
+
+    def _add_table(self, name: str, dataset: str, frame: pd.DataFrame, key: str | None = None) -> None:
+        file = markdown.untaken(markdown.file_name(dataset, name), self.frames)
+        self.frames[file] = frame
+        self._tables[name if key is None else key, dataset] = file
+
+    def _named(self, drawings: list[Drawing]) -> list[Drawing]:
+        """The drawings under names of their own, whatever stages and data sets are called."""
+        named = []
+        for drawing in drawings:
+            name = markdown.untaken(drawing.name, [known.name for known in self.drawings])
+            self.drawings.append(dataclasses.replace(drawing, name=name))
+            named.append(self.drawings[-1])
+        return named
 
     def render(self) -> str:
         """The page's markdown. Draws the figures on the way."""
@@ -106,7 +123,9 @@ class Report:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        environment.filters.update(inert=markdown.inert, code=markdown.code, dataset=markdown.dataset_name)
+        environment.filters.update(
+            plural=plural, inert=markdown.inert, code=markdown.code, dataset=markdown.dataset_name
+        )
         text = environment.get_template("page.md.j2").render(
             run=self.run,
             state=self._state(),
@@ -135,7 +154,7 @@ class Report:
                 ended = sum(trial.status not in ("unfinished", "waiting", "interrupted") for trial in stage.trials)
                 found.append(
                     f"Stage {markdown.inert(name)} has not ended: {ended} of "
-                    f"{markdown.plural(len(stage.trials), 'trial')} have; its winners are provisional."
+                    f"{plural(len(stage.trials), 'trial')} {agree(ended, 'has', 'have')}; its winners are provisional."
                 )
             elif any(winner is None for winner in stage.winners.values()):
                 found.append(f"Stage {markdown.inert(name)} has cells in which no trial was trained to its end.")
@@ -149,7 +168,7 @@ class Report:
         owed = [retraining for retraining in run.retrainings if retraining.result is None]
         if owed:
             found.append(
-                f"{len(owed)} of {markdown.plural(len(run.retrainings), 'retraining')} gave no result; intervals are "
+                f"{len(owed)} of {plural(len(run.retrainings), 'retraining')} gave no result; intervals are "
                 "over the seeds that did."
             )
         elif run.status in ("unfinished", "interrupted", "open") and not run.retrainings:
@@ -169,15 +188,20 @@ class Report:
             for stage in run.stages.values()
             if dataset in stage.datasets
         ]
-        reconstructions = pictures(run, self._folder, dataset, "reconstruction")
-        rungs = rungs_figure(markdown.file_name(dataset, "rungs"), run, dataset)
-        self.drawings += [drawing for section in sections for drawing in section.drawings] + reconstructions
-        self.drawings += [rungs] if rungs else []
-        has_winners = bool(len(plain))
-        denoisers = [
-            denoising_headline(section.stage, self._cells[section.stage.name, dataset])
+        sections = [
+            dataclasses.replace(
+                section, drawings=self._named(section.drawings), csv=self._tables[section.stage.name, dataset]
+            )
             for section in sections
-            if section.stage.kind == "denoising"
+        ]
+        reconstructions = self._named(pictures(run, self._folder, dataset, "reconstruction"))
+        rungs = rungs_figure(markdown.file_name(dataset, "rungs"), run, dataset)
+        rungs = self._named([rungs])[0] if rungs else None
+        has_winners = bool(len(plain))
+        denoising = [section.stage for section in sections if section.stage.kind == "denoising"]
+        denoisers = [
+            denoising_headline(stage, self._cells[stage.name, dataset], is_alone=len(denoising) == 1)
+            for stage in denoising
         ]
         return {
             "name": dataset,
@@ -186,8 +210,9 @@ class Report:
             "headline": " ".join(filter(None, [winners.headline(frame), *denoisers])),
             "sections": sections,
             "winners": result_tables.winners_markdown(plain, self._published, dataset) if has_winners else "",
+            "winners_notes": result_tables.winners_notes(plain) if has_winners else "",
             "winners_prose": winners.winner_sentences(plain) + winners.published_winner(plain) if has_winners else [],
-            "winners_csv": markdown.file_name(dataset, "winners"),
+            "winners_csv": self._tables.get(("", dataset)),
             "reconstructions": reconstructions,
             "configurations": record_tables.configurations_markdown(self._best(dataset)),
             "account": [
@@ -206,7 +231,7 @@ class Report:
                 frame = self._cells[stage.name, dataset] if dataset in stage.datasets else pd.DataFrame({"trial": []})
                 trials = {trial.name: trial for trial in stage.trials}
                 found += [
-                    (f"{stage.name}, {line['noise_variance']:g}", trials[line["trial"]])
+                    (f"{stage.name}, {markdown.cell_name(trials[line['trial']].cell)}", trials[line["trial"]])
                     for _, line in frame.iterrows()
                     if line["trial"] in trials
                 ]

@@ -83,7 +83,7 @@ def _trials(events: list[dict[str, Any]]) -> dict[str, Trial]:
             name=name,
             stage=event.get("stage"),
             dataset=event["dataset"],
-            cell=_cell(event.get("cell", {})),
+            cell=read_cell(event.get("cell", {})),
             configuration=Configuration.from_dict(event["configuration"]),
             seeds=tuple(event["seeds"]) if "seeds" in event else (event["seed"],),
             budget=event["epochs"],
@@ -131,7 +131,8 @@ def _winners(trials: tuple[Trial, ...], metric: str, mode: str) -> dict[tuple[st
     return best
 
 
-def _cell(values: dict[str, Any]) -> Cell:
+def read_cell(values: dict[str, Any]) -> Cell:
+    """A cell as a journal holds it: axis to value."""
     return tuple((axis, tuple(value) if isinstance(value, list) else value) for axis, value in values.items())
 
 
@@ -151,7 +152,7 @@ def _retrainings(
     found = {}
     for event in events:
         if event["kind"] == "retraining_created":
-            serves = [(s["stage"], _cell(s["cell"]), s["trial"]) for s in event["serves"]]
+            serves = [(s["stage"], read_cell(s["cell"]), s["trial"]) for s in event["serves"]]
             serves = tuple(winner for winner in serves if still_wins(event["dataset"], *winner))
             name = event["trial"]
             found[name] = Retraining(trials[name], event["num_images"], serves, results.get(name))

@@ -6,7 +6,7 @@ import pandas as pd
 
 from aesweep.configuration import FIELDS
 from aesweep.report.account import STATUSES
-from aesweep.report.markdown import MISSING, axis_name, axis_value, code, dataset_name, hours, inert, percent, table
+from aesweep.report.markdown import MISSING, axis_name, code, dataset_name, drawn_value, hours, inert, percent, table
 from aesweep.report.rows import Trial
 
 # These statuses have a column even where no trial ended so.
@@ -22,7 +22,7 @@ def configurations_markdown(winners: list[tuple[str, Trial]]) -> str:
 
 
 def _field(trial: Trial, field: str) -> str:
-    return axis_value(field, getattr(trial.configuration, field))
+    return drawn_value(field, getattr(trial.configuration, field))
 
 
 def account_markdown(frame: pd.DataFrame) -> str:

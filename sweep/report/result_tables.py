@@ -21,6 +21,7 @@ from aesweep.report.published import Published
 from aesweep.report.rows import Stage
 from aesweep.report.sentences.architecture import beaten_by
 from aesweep.report.sentences.rules import is_known
+from aesweep.report.sentences.winners import winner_names
 from aesweep.report.tables import QUANTITY
 from aesweep.statistics import Estimate
 
@@ -81,11 +82,11 @@ def winners_markdown(frame: pd.DataFrame, published: Published, dataset: str) ->
         "Training MSE", "Test MSE", "PCA, test MSE", "Mean image, test MSE", *names.values(),
     ]  # fmt: skip
     rows = []
-    for _, line in frame.iterrows():
+    for winner, (_, line) in zip(winner_names(frame), frame.iterrows(), strict=True):
         num_seeds, test = line["num_retrained"], interval(_estimate(line, "test_mse"))
         rows.append(
             [
-                inert(line["stage"]),
+                inert(winner),
                 code(line["hidden_layers"]),
                 str(line["latent_dim"]),
                 inert(axis_value("regularizer", line["regularizer"])),
@@ -93,13 +94,19 @@ def winners_markdown(frame: pd.DataFrame, published: Published, dataset: str) ->
                 f"{num_seeds}" if num_seeds == line["num_owed"] else f"{num_seeds} of {line['num_owed']}",
                 number(line["search_validation_mse"]),
                 interval(_estimate(line, "retrained_training_mse")),
-                bold(test) if num_seeds else test,
+                bold(test) if line["is_best"] and line["is_longest"] else test,
                 number(line["pca_test_mse"]),
                 number(line["mean_image_test_mse"]),
                 *decimals([known[name] for name in names]),
             ]
         )
     return table(headings, rows, num_labels=2)
+
+
+def winners_notes(frame: pd.DataFrame) -> str:
+    """Which lines of the table of winners are those that count, where there are others."""
+    counts = frame["is_best"] & frame["is_longest"]
+    return "" if counts.all() else "Bold: the winner of each stage, by its longest retraining."
 
 
 def regularization_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> str:

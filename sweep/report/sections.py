@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import itertools
 import math
 import zipfile
 from typing import Any
@@ -18,11 +19,13 @@ from aesweep.report.figures.curves import learning_curves
 from aesweep.report.figures.denoising import denoising_figure
 from aesweep.report.figures.pictures import denoising_grid, reconstruction_grid
 from aesweep.report.figures.style import Drawing
-from aesweep.report.markdown import file_name, plural
+from aesweep.report.markdown import axis_value, cell_name, file_name
 from aesweep.report.published import Published
-from aesweep.report.rows import Run, Stage
+from aesweep.report.reading import read_cell
+from aesweep.report.rows import Cell, Run, Stage
 from aesweep.report.sentences import architecture, denoising, regularization
 from aesweep.run_folder import RunFolder
+from aesweep.wording import plural
 
 PICTURE_NAMES = {
     "reconstruction": {"original", "winner", "pca"},
@@ -87,12 +90,13 @@ def stage_section(
         prose = denoising.denoisers(stage, frame) + architecture.empty_cells(stage, dataset, frame)
         prose += denoising.published_denoising(dataset, frame, published)
         drawings = [denoising_figure(name, run, stage, dataset, frame)]
-        drawings += pictures(run, folder, dataset, "denoising", stage.name)
     else:
         tables = [("", result_tables.generic_markdown(stage, frame))]
         prose = architecture.best_cell(stage, frame) + architecture.undertrained(stage, frame)
         prose += architecture.empty_cells(stage, dataset, frame)
         drawings = [learning_curves(f"{name}-curves", stage, dataset)]
+    # A stage of any kind may hold denoisers, as where the noise variance makes the columns of its table.
+    drawings += pictures(run, folder, dataset, "denoising", stage.name)
     return Section(
         stage,
         stage.name.replace("_", " ").capitalize(),
@@ -112,8 +116,9 @@ def _judged_on(run: Run, stage: Stage, dataset: str) -> str:
     trials = [trial for trial in stage.trials if trial.dataset == dataset]
     text = (
         f"{plural(len(trials), 'trial')} in {plural(len(stage.cells(dataset)), 'cell')}, "
-        f"{plural(len(trials[0].seeds), 'seed')} each, up to {plural(stage.epochs, 'epoch')} on {training:,} training "
-        f"images, on which the baselines were fitted too; judged on {validation:,} validation images, by which alone "
+        f"{plural(len(trials[0].seeds), 'seed')} each, up to {plural(stage.epochs, 'epoch')} on "
+        f"{plural(training, 'training image')}, "
+        f"on which the baselines were fitted too; judged on {plural(validation, 'validation image')}, by which alone "
         "the winner of each cell was selected."
     )
     if stage.kind == "denoising":
@@ -130,16 +135,64 @@ def pictures(run: Run, folder: RunFolder, dataset: str, purpose: str, stage: str
         if arrays is None:
             continue
         name = file_name(dataset, event["stage"], "pictures")
+        shown = pictured(run, event)
         if purpose == "reconstruction":
             latent_dim = event["latent_dim"]
             known = event.get("pca_latent_dim", min(latent_dim, _most_components(run.datasets[dataset])))
-            found.append(reconstruction_grid(name, dataset, event["stage"], arrays, latent_dim, known))
-        else:
-            found += [
-                denoising_grid(f"{name}-{variance:g}", dataset, arrays, index, variance)
-                for index, variance in enumerate(event["noise_variances"])
-            ]
+            whose = f"{event['stage']}{shown[0].whose(others=True)}" if shown[0].cell else _unnamed(run, event)
+            found.append(reconstruction_grid(name, dataset, whose, arrays, latent_dim, known))
+            continue
+        for index, (picture, variance) in enumerate(zip(shown, event["noise_variances"], strict=True)):
+            cell = [axis_value(axis, value) for axis, value in picture.cell or () if axis != "noise_variance"]
+            whose = picture.whose(others=bool(cell))
+            network = f"the retrained winner of {event['stage']}{whose}" if whose else ""
+            file = file_name(name, axis_value("noise_variance", variance), *cell)
+            found.append(denoising_grid(file, dataset, arrays, index, variance, network))
     return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictured:
+    """Whose pictures are shown: the cell of a winner and for how many epochs it was retrained; None if unknown."""
+
+    cell: Cell | None
+    epochs: int | None
+
+    def whose(self, others: bool) -> str:
+        """What follows the name of its stage in a sentence; its cell only where there are others to be told from."""
+        cell = f" at {cell_name(self.cell)}" if self.cell and others else ""
+        return cell + (f" after {plural(self.epochs, 'epoch')}" if self.epochs else "")
+
+
+def pictured(run: Run, event: dict[str, Any]) -> list[Pictured]:
+    """Whose pictures a `pictures` event is about, in its order.
+
+    Journals of older runs do not say so. Their denoisers stood in the order of their noise variances, then of their
+    cells, which tells them apart where all of the stage's were retrained.
+    """
+    variances = event["noise_variances"] or [None]
+    cells = [read_cell(cell) for cell in event.get("cells", ())]
+    stage = run.stages.get(event["stage"])
+    if not cells and stage is not None and event["purpose"] == "denoising":
+        winners = [winner for winner in stage.cells(event["dataset"]).values() if winner is not None]
+        winners = [winner for winner in winners if winner.configuration.noise_variance > 0]
+        winners.sort(key=lambda winner: winner.configuration.noise_variance)
+        if [winner.configuration.noise_variance for winner in winners] == variances:
+            cells = [winner.cell for winner in winners]
+    known = itertools.zip_longest(variances, cells, event.get("epochs", ()))
+    return [Pictured(cell, epochs) for _, cell, epochs in itertools.islice(known, len(variances))]
+
+
+def _unnamed(run: Run, event: dict[str, Any]) -> str:
+    """A stage whose pictures do not say whose they are; of several winners it need not be the best's."""
+    stage, dataset = run.stages.get(event["stage"]), event["dataset"]
+    mine = {
+        trial
+        for retraining in run.retrainings
+        for name, _, trial in retraining.serves
+        if name == event["stage"] and retraining.trial.dataset == dataset
+    }
+    return f"one cell of {event['stage']}" if stage and len(mine) > 1 else event["stage"]
 
 
 def _most_components(facts: dict[str, Any]) -> int:

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from aesweep.configuration import FIELDS
-from aesweep.report.markdown import axis_value
+from aesweep.report.markdown import axis_value, cell_name
 from aesweep.report.published import Published
-from aesweep.report.rows import Cell, Retraining, Run, Stage, Trial
+from aesweep.report.rows import Retraining, Run, Stage, Trial
 from aesweep.statistics import Estimate, estimate, ranks
 
 # The journal's metrics, as baselines and retrained winners name them.
@@ -127,41 +127,55 @@ def _test_numbers(run: Run, dataset: str, retrained: list[Retraining]) -> dict[s
 
 
 def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
-    """One line per winner that was to be retrained, in the order of the study's stages.
+    """One line per winner that was to be retrained, in the order of the study's stages and their cells.
 
-    Several lines for one winner where it was retrained for different numbers of epochs.
+    Several lines for one winner where it was retrained for different numbers of epochs. Which of them counts is said
+    here for whatever speaks of winners: `is_longest` marks the longest retraining of each winner that has a result, and
+    `is_best` the winner of its stage, of those that have one (denoisers are no rivals of plain autoencoders).
     """
-    keys: dict[tuple[str, Cell, str, int], None] = {}
-    for retraining in run.retrainings:
-        if retraining.trial.dataset == dataset:
-            for stage, cell, trial in retraining.serves:
-                keys.setdefault((stage, cell, trial, retraining.trial.budget))
-    order = list(run.stages)
+    serving = [retraining for retraining in run.retrainings if retraining.trial.dataset == dataset]
+    winners = dict.fromkeys((stage, trial) for retraining in serving for stage, _, trial in retraining.serves)
     lines = []
-    for stage, _, name, epochs in sorted(keys, key=lambda key: order.index(key[0])):
-        winner = next(trial for trial in run.stages[stage].trials if trial.name == name)
-        retrained = retrained_as(run, winner, epochs)
-        # Those of other stages too, as `retrained_as` counts them.
-        key = (dataset, winner.configuration, epochs)
-        owed = [r for r in run.retrainings if (r.trial.dataset, r.trial.configuration, r.trial.budget) == key]
-        lines.append(
-            {
-                "stage": stage,
-                "epochs": epochs,
-                "trial": name,
-                **_configuration(winner),
-                "search_epochs": winner.last.epoch,
-                "search_training_mse": winner.value("training_mse"),
-                "search_validation_mse": winner.value("validation_mse"),
-                "search_validation_psnr_db": winner.value("validation_psnr_db"),
-                "num_owed": len(owed),
-                "num_images": owed[0].num_images,
-                **_test_numbers(run, dataset, retrained),
-                "published_training_mse": published.winner(dataset).get("train_mse"),
-                "published_validation_mse": published.winner(dataset).get("validation_mse"),
-            }
-        )
+    for stage in run.stages.values():
+        mine = [trial for trial in stage.cells(dataset).values() if trial and (stage.name, trial.name) in winners]
+        known = {trial.name: retrained_as(run, trial) for trial in mine}
+        best = {
+            _best_of(stage, [t for t in mine if known[t.name] and (t.configuration.noise_variance > 0) == denoises])
+            for denoises in (False, True)
+        }
+        for winner in mine:
+            # Also those that were made for another stage, as `retrained_as` counts them.
+            same = [retraining for retraining in serving if retraining.trial.configuration == winner.configuration]
+            for epochs in sorted({retraining.trial.budget for retraining in same}):
+                owed = [retraining for retraining in same if retraining.trial.budget == epochs]
+                lines.append(
+                    {
+                        "stage": stage.name,
+                        "cell": cell_name(winner.cell),
+                        "epochs": epochs,
+                        "trial": winner.name,
+                        "is_best": winner.name in best,
+                        "is_longest": bool(known[winner.name]) and known[winner.name][0].trial.budget == epochs,
+                        **_configuration(winner),
+                        "search_epochs": winner.last.epoch,
+                        "search_training_mse": winner.value("training_mse"),
+                        "search_validation_mse": winner.value("validation_mse"),
+                        "search_validation_psnr_db": winner.value("validation_psnr_db"),
+                        "num_owed": len(owed),
+                        "num_images": owed[0].num_images,
+                        **_test_numbers(run, dataset, retrained_as(run, winner, epochs)),
+                        "published_training_mse": published.winner(dataset).get("train_mse"),
+                        "published_validation_mse": published.winner(dataset).get("validation_mse"),
+                    }
+                )
     return pd.DataFrame(lines)
+
+
+def _best_of(stage: Stage, trials: list[Trial]) -> str | None:
+    """The name of the best by the stage's metric, the first of equals."""
+    sign = 1.0 if stage.mode == "min" else -1.0
+    best = min(trials, key=lambda trial: sign * trial.value(stage.metric), default=None)
+    return best.name if best else None
 
 
 def seed_table(run: Run) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from aesweep.training.member_file import FOLDER
 from aesweep.training.memory import HEADROOM, PackMemory, pack_memory
 from aesweep.training.pack import Pack
 from aesweep.training.trainee import Trainee, judge
+from aesweep.wording import plural
 
 
 @dataclasses.dataclass
@@ -153,7 +154,8 @@ class Packs:
             room = left // len(self._packs) // shared.memory.step_bytes
             if room < 1:
                 raise MemoryError(
-                    f"{job.trial}: the device has {self._memory_bytes / 1e6:.0f} MB for packs, which is too little "
-                    f"for {len(self._packs)} packs with this trial: set a smaller resources.trials_per_trainer"
+                    f"{job.trial}: the device has {self._memory_bytes / 1e6:.0f} MB for packs, which is too "
+                    f"little for {plural(len(self._packs), 'pack')} with this trial: set a smaller "
+                    "resources.trials_per_trainer"
                 )
             shared.pack.limit_members_per_step(room)

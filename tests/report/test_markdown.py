@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from aesweep.report.markdown import axis_value, code, decimals, file_name, inert, interval, listing, number, table
+from aesweep.report.markdown import (
+    axis_value,
+    code,
+    decimals,
+    drawn_value,
+    file_name,
+    inert,
+    interval,
+    listing,
+    number,
+    table,
+)
 from aesweep.statistics import Estimate
 
 
@@ -63,7 +74,9 @@ def test_code_cannot_be_left() -> None:
 def test_axis_values() -> None:
     assert axis_value("hidden_layers", (512, 128)) == "512-128"
     assert axis_value("regularizer", "l1_l2") == "L1 + L2"
-    assert axis_value("learning_rate", 0.0012345678) == "0.001235"
+    assert drawn_value("learning_rate", 0.0012345678) == "0.001235" and drawn_value("regularizer", "l1") == "L1"
+    assert axis_value("learning_rate", 0.00010001) != axis_value("learning_rate", 0.00010002)
+    assert axis_value("learning_rate", 5.0e-4) == "0.0005" and axis_value("l1", 1e-8) == "1e-08"
 
 
 def test_names_of_files_stay_in_their_folder() -> None:

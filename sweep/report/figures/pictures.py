@@ -8,6 +8,7 @@ import numpy as np
 
 from aesweep.report.figures.style import WIDTH_IN, Drawing, Figure
 from aesweep.report.markdown import dataset_name
+from aesweep.wording import agree, plural
 
 LABEL_IN = 1.05
 GAP = 0.06
@@ -21,34 +22,39 @@ def reconstruction_grid(
     Args:
         name: of the files.
         dataset: its name.
-        stage: whose winner it is.
+        stage: whose winner it is; with its cell and epochs where several could be meant.
         arrays: original, winner, pca: float32 [N, C, H, W] in [0, 1].
         latent_dim: of the winner.
         pca_latent_dim: of PCA, which has no more than there are pixels and images.
     """
     original = arrays["original"]
+    images = "test image" if len(original) == 1 else plural(len(original), "test image")
     rows = [
         ("Original", original),
         (f"Winner\nMSE {_mse(arrays['winner'], original):.3g}", arrays["winner"]),
         (f"PCA\nMSE {_mse(arrays['pca'], original):.3g}", arrays["pca"]),
     ]
     if pca_latent_dim == latent_dim:
-        methods, pca = f"reconstructions and PCA's, both from {latent_dim} numbers an image", ""
+        methods, pca = f"reconstructions and PCA's, both from {plural(latent_dim, 'number')} an image", ""
     else:
-        methods = f"reconstructions from {latent_dim} numbers an image and PCA's from {pca_latent_dim}"
-        pca = f" from {pca_latent_dim} numbers, as many as there are"
+        methods = f"reconstructions from {plural(latent_dim, 'number')} an image and PCA's from {pca_latent_dim}"
+        pca = f" from {plural(pca_latent_dim, 'number')}, as many as there are"
     return Drawing(
         name,
         _grid(rows),
-        f"{len(original)} test images of {dataset_name(dataset)} in three rows: the originals, the retrained winner's "
+        f"{plural(len(original), 'test image')} of {dataset_name(dataset)} in three rows: the originals, the "
+        f"retrained winner's "
         f"{methods}.",
-        f"The first {len(original)} test images of {dataset_name(dataset)} and their reconstructions from a code of "
+        f"The first {images} of {dataset_name(dataset)} and "
+        f"{agree(len(original), 'its reconstruction', 'their reconstructions')} from a code of "
         f"length {latent_dim}, by the retrained winner of {stage} (its first seed) and by PCA{pca}. The MSE is the "
         "mean over the images shown.",
     )
 
 
-def denoising_grid(name: str, dataset: str, arrays: dict[str, np.ndarray], index: int, variance: float) -> Drawing:
+def denoising_grid(
+    name: str, dataset: str, arrays: dict[str, np.ndarray], index: int, variance: float, network: str = ""
+) -> Drawing:
     """Clean, noisy, the linear MMSE denoiser's and the network's images at one noise variance.
 
     Args:
@@ -57,19 +63,23 @@ def denoising_grid(name: str, dataset: str, arrays: dict[str, np.ndarray], index
         arrays: original [N, C, H, W]; noisy, linear_mmse, denoised [V, N, C, H, W], in [0, 1].
         index: which of the V variances.
         variance: its value.
+        network: which one it is, where that is known.
     """
     original = arrays["original"]
+    images = "test image" if len(original) == 1 else plural(len(original), "test image")
     rows = [("Clean", original)]
     for label, key in (("Noisy", "noisy"), ("Linear MMSE", "linear_mmse"), ("Network", "denoised")):
         rows.append((f"{label}\n{_psnr_db(arrays[key][index], original):.1f} dB", arrays[key][index]))
     return Drawing(
         name,
         _grid(rows),
-        f"{len(original)} test images of {dataset_name(dataset)} in four rows: clean, with Gaussian noise of variance "
-        f"{variance:g}, denoised by the linear MMSE denoiser, and denoised by the network.",
-        f"The first {len(original)} test images of {dataset_name(dataset)} under noise of variance {variance:g} "
-        f"(standard deviation {math.sqrt(variance):.2g}), clipped to [0, 1], and denoised. The PSNR is the mean over "
-        "the images shown.",
+        f"{plural(len(original), 'test image')} of {dataset_name(dataset)} in four rows: clean, with Gaussian "
+        f"noise of variance "
+        f"{variance:g}, denoised by the linear MMSE denoiser, and denoised by the network{network and f', {network}'}.",
+        f"The first {images} of {dataset_name(dataset)} under noise of variance {variance:g} "
+        f"(standard deviation {math.sqrt(variance):.2g}), clipped to [0, 1], and denoised. "
+        + (f"The network is {network} (its first seed). " if network else "")
+        + "The PSNR is the mean over the images shown.",
     )
 
 

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 
 from aesweep.report.account import stopped_at
 from aesweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, log_errors, log_ticks, new_figure
-from aesweep.report.markdown import dataset_name, plural
+from aesweep.report.markdown import dataset_name
 from aesweep.report.rows import Run, Stage, Trial
+from aesweep.wording import agree, plural
 
 METRIC_LABELS = {
     "validation_mse": "Validation MSE per pixel",
@@ -82,7 +83,14 @@ def _draw(axes: Axes, stage: Stage, dataset: str) -> None:
     for rung in stage.rungs:
         axes.axvline(rung, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
     ticks = sorted({1, *stage.rungs, stage.epochs})
-    log_ticks(axes, ticks, [f"{tick}\n{stops[tick]} stop" if tick in stops else f"{tick}" for tick in ticks])
+    log_ticks(
+        axes,
+        ticks,
+        [
+            f"{tick}\n{stops[tick]} {agree(stops[tick], 'stops', 'stop')}" if tick in stops else f"{tick}"
+            for tick in ticks
+        ],
+    )
     if stage.metric == "validation_mse":
         log_errors(axes)
     axes.set_title(f"{stage.name.replace('_', ' ').capitalize()}, {plural(len(trials), 'trial')}", loc="left")

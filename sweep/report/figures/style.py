@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from aesweep.report.figures.defaults import default_settings
 from aesweep.run_folder import write_whole
 
 WIDTH_IN = 6.75
@@ -77,8 +78,8 @@ class Drawing:
 
 
 def styled() -> matplotlib.rc_context:
-    """The style, for a `with` around everything that draws or saves."""
-    return matplotlib.rc_context(STYLE)
+    """The style, and matplotlib's defaults for the rest, for a `with` around everything that draws or saves."""
+    return matplotlib.rc_context({**default_settings(), **STYLE})
 
 
 def new_figure(height_in: float, rows: int = 1, columns: int = 1, **shared: bool) -> tuple[Figure, list[Axes]]:

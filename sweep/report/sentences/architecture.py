@@ -5,11 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from aesweep.report.account import STATUSES
-from aesweep.report.markdown import axis_name, axis_value, code, listing, number, plural
+from aesweep.report.markdown import axis_name, axis_value, code, listing, number
 from aesweep.report.published import Published
 from aesweep.report.rows import Stage, Trial
 from aesweep.report.sentences.rules import against, cell_text, is_better, is_known, metric_text
 from aesweep.report.tables import QUANTITY
+from aesweep.wording import agree, plural
 
 # How the last recorded epoch of a trial stands to its end.
 WHEN = {"stopped": "at", "diverged": "in", "failed": "after", "interrupted": "after"}
@@ -45,7 +46,9 @@ def _endings(trials: list[Trial]) -> str:
         epochs = sorted({trial.last.epoch for trial in mine if trial.last})
         text = f"{len(mine)} {status}"
         if status in WHEN and epochs:
-            text += f" {WHEN[status]} epoch{'s' if len(epochs) > 1 else ''} {listing([str(epoch) for epoch in epochs])}"
+            text += (
+                f" {WHEN[status]} {agree(len(epochs), 'epoch', 'epochs')} {listing([str(epoch) for epoch in epochs])}"
+            )
         parts += [text] if mine else []
     return ", ".join(parts)
 
@@ -136,7 +139,8 @@ def published_against_baselines(stage: Stage, dataset: str, frame: pd.DataFrame,
     above_pca = sum(value >= pca[dim] for dim, value in values)
     above_mean = sum(value >= mean_image.iloc[0] for _, value in values)
     return [
-        f"Of {plural(len(values), 'published value')} at these latent dimensions, {above_pca} lie above PCA and "
+        f"Of {plural(len(values), 'published value')} at these latent dimensions, {above_pca} "
+        f"{agree(above_pca, 'lies', 'lie')} above PCA and "
         f"{above_mean} above the mean image, both as measured here (on this run's validation images, which need not be "
         "the published ones)."
     ]

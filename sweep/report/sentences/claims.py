@@ -6,10 +6,11 @@ import itertools
 
 import pandas as pd
 
-from aesweep.report.markdown import axis_value, listing, plural
+from aesweep.report.markdown import axis_value, listing
 from aesweep.report.published import Published
 from aesweep.report.rows import Run, Stage
 from aesweep.report.sentences.rules import OVERFITTING_GAP, gap_text, is_better, is_known
+from aesweep.wording import plural
 
 # Those that the claim on regularization names; a run may try more.
 PUBLISHED_REGULARIZERS = ("l1", "l2", "l1_l2", "dropout")

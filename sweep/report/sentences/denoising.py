@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from aesweep.report.markdown import inert, listing, plural
+from aesweep.report.markdown import inert, listing
 from aesweep.report.published import Published
 from aesweep.report.rows import Stage
 from aesweep.report.sentences.rules import cell_text, is_known
+from aesweep.wording import plural
 
 
 def denoisers(stage: Stage, frame: pd.DataFrame) -> list[str]:
@@ -35,9 +36,10 @@ def denoisers(stage: Stage, frame: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def denoising_headline(stage: Stage, frame: pd.DataFrame) -> str | None:
-    """One line on a denoising stage: its sentence on test images, if it was retrained."""
-    return next((text for text in denoisers(stage, frame) if " test images" in text), None)
+def denoising_headline(stage: Stage, frame: pd.DataFrame, is_alone: bool = True) -> str | None:
+    """One line on a denoising stage: its sentence on test images, if it was retrained; named where there are others."""
+    name = "" if is_alone else f"{inert(stage.name)}: "
+    return next((name + text for text in denoisers(stage, frame) if " test images" in text), None)
 
 
 def published_denoising(dataset: str, frame: pd.DataFrame, published: Published) -> list[str]:

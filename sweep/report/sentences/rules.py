@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from aesweep.report.markdown import axis_name, axis_value, number
+from aesweep.report.markdown import cell_name, number
 from aesweep.report.rows import Stage
 from aesweep.report.tables import QUANTITY
 
@@ -34,7 +34,7 @@ def gap_text(training: float, other: float, split: str) -> str:
 def cell_text(stage: Stage, line: pd.Series) -> str:
     """A cell in words: latent dimension 30, hidden layers 512-128."""
     axes = [(stage.rows, line["rows"])] + ([(stage.columns, line["columns"])] if stage.columns else [])
-    return ", ".join(f"{axis_name(axis).lower()} {axis_value(axis, value)}" for axis, value in axes)
+    return cell_name(axes)
 
 
 def metric_text(stage: Stage, value: float) -> str:
