@@ -7,9 +7,12 @@ from aesweep.search_path import own_modules_first
 
 def main() -> None:
     own_modules_first()
-    from aesweep.cli import main
+    from aesweep.interruption import Interruption
 
-    main()
+    with Interruption():
+        from aesweep.cli import main
+
+        main()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -79,19 +80,30 @@ class Execution:
 
     def follow(self, execute: Callable[[], Outcome]) -> None:
         """Executes, writes the report, says how it ended, and exits accordingly."""
-        with self._folder.one_writer() as gone, self._interruption:
-            if gone:
-                click.echo(f"{gone} held {self._folder.root} and is gone: its lock is taken over", err=True)
-            with self._progress:
-                outcome = execute()
-            report = write_report(self._folder)
-            if self._replica is not None:
-                self._replica.send_files()
-        self._say(outcome, report)
-        if outcome.status == "interrupted":
-            sys.exit(128 + outcome.signal_number)
+        root = self._folder.root
+        self._interruption.last_words = f"interrupted; what is recorded goes on with: aesweep resume {root}"
+        with contextlib.ExitStack() as ends:
+            ends.callback(discard_unbegun, self._folder)
+            ends.enter_context(self._interruption)
+            gone = ends.enter_context(self._folder.one_writer())
+            with self._interruption.last_step(self._let_go):
+                if gone:
+                    click.echo(f"{gone} held {root} and is gone: its lock is taken over", err=True)
+                with self._progress:
+                    outcome = execute()
+                report = write_report(self._folder)
+                if self._replica is not None:
+                    self._replica.send_files()
+            self._say(outcome, report)
+        number = self._interruption.signal_number
+        if number is not None:
+            sys.exit(128 + number)
         is_good = outcome.status == "completed" and (self._allow_failures or not outcome.failed_trials)
         sys.exit(0 if is_good else 1)
+
+    def _let_go(self) -> None:
+        self._folder.holder.unlink(missing_ok=True)
+        self._progress.abandon()
 
     def _say(self, outcome: Outcome, report: Path) -> None:
         root = self._folder.root
@@ -104,6 +116,22 @@ class Execution:
             click.echo(f"failed: {trial}" + ("" if self._allow_failures else " (see --allow-failures)"), err=True)
         if outcome.status == "interrupted":
             click.echo(f"interrupted; what is done is recorded, and goes on with: aesweep resume {root}", err=True)
+        elif self._interruption.requested():
+            click.echo(
+                f"interrupted when the run had ended; its report is whole: aesweep report {root} writes it again",
+                err=True,
+            )
+
+
+def discard_unbegun(folder: RunFolder) -> None:
+    """Removes the folder of a run in which nothing was recorded, so that its name is free again."""
+    with contextlib.suppress(OSError):
+        if folder.journal.exists() and folder.journal.stat().st_size:
+            return
+        for path in (folder.study, folder.journal, folder.lock, folder.holder):
+            path.unlink(missing_ok=True)
+        for path in (folder.checkpoints, folder.pictures, folder.root):
+            path.rmdir()  # not with anything in it
 
 
 def replica_of(folder: RunFolder, storage: str) -> Replica:

@@ -173,16 +173,19 @@ class Run:
     def _finish(self, retry: bool = False) -> Outcome:
         """Everything that the journal does not hold yet."""
         started = time.monotonic()
-        with Cluster(self._images, self._files, *self._workers, note=self._folder.scratch) as cluster:
-            self._interruption.install()
-            if self._workers[1] is not None:
-                told = self._progress.say, self._interruption.requested
-                cluster.wait_for_gpus(self._study.resources, *self._gpus, *told)
-            for stage in self._study.stages:
-                if not self._interruption.requested() and not has_ended(self._events, stage):
-                    self._search(cluster, stage)
-            if not self._interruption.requested():
-                self._retrain(cluster, retry)
+        self._interruption.defer()
+        if not self._interruption.requested():
+            with Cluster(
+                self._images, self._files, *self._workers, note=self._folder.scratch, interruption=self._interruption
+            ) as cluster:
+                if self._workers[1] is not None:
+                    told = self._progress.say, self._interruption.requested
+                    cluster.wait_for_gpus(self._study.resources, *self._gpus, *told)
+                for stage in self._study.stages:
+                    if not self._interruption.requested() and not has_ended(self._events, stage):
+                        self._search(cluster, stage)
+                if not self._interruption.requested():
+                    self._retrain(cluster, retry)
         outcome = outcome_of(self._events, self._interruption.signal_number)
         if outcome.status != "interrupted":
             self._folder.discard_states()
@@ -192,6 +195,7 @@ class Run:
     def _record(self, kind: str, **fields: Any) -> dict[str, Any]:
         if self._replica and kind in ("run_started", "pictures"):
             self._replica.send_files()  # before the record speaks of them
+        self._interruption.defer()
         event = self._journal.append(kind, **fields)
         self._events.append(event)
         self._progress.follow(event)

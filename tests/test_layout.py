@@ -65,6 +65,8 @@ ALLOWED = {
     "aesweep.failure": set(),
     "aesweep.extension": {"aesweep.configuration", "aesweep.errors", "aesweep.job", "aesweep.study", "aesweep.winners"},
     "aesweep.outcome": set(),
+    "aesweep.interruption": set(),
+    "aesweep.cluster.processes": set(),
 }
 # What executes code that comes from a file or a text, or reads a format that can.
 FORBIDDEN_IMPORTS = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "code", "runpy", "imp", "pty"}
