@@ -10,6 +10,9 @@ def main() -> None:
     from aesweep.interruption import Interruption
 
     with Interruption():
+        from aesweep.standard_streams import take_streams
+
+        take_streams()
         from aesweep.cli import main
 
         main()

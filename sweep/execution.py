@@ -94,7 +94,9 @@ class Execution:
                 report = write_report(self._folder)
                 if self._replica is not None:
                     self._replica.send_files()
-            self._say(outcome, report)
+            # A reader that has left changes nothing of how the run ended.
+            with contextlib.suppress(BrokenPipeError):
+                self._say(outcome, report)
         number = self._interruption.signal_number
         if number is not None:
             sys.exit(128 + number)

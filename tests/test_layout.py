@@ -66,6 +66,7 @@ ALLOWED = {
     "aesweep.extension": {"aesweep.configuration", "aesweep.errors", "aesweep.job", "aesweep.study", "aesweep.winners"},
     "aesweep.outcome": set(),
     "aesweep.interruption": set(),
+    "aesweep.standard_streams": set(),
     "aesweep.cluster.processes": set(),
 }
 # What executes code that comes from a file or a text, or reads a format that can.
