@@ -31,10 +31,12 @@ ALLOWED = {
     "aesweep.files": {"aesweep.run_folder"},
     "aesweep.storage": {"aesweep.errors", "aesweep.files", "aesweep.run_folder"},
     "aesweep.dataset_files": {"aesweep.data", "aesweep.run_folder", "aesweep.storage"},
-    "aesweep.cluster_file": {"aesweep.errors", "aesweep.study_file"},
+    "aesweep.cluster_file": {"aesweep.cluster_token", "aesweep.errors", "aesweep.study_file"},
+    "aesweep.cluster_token": set(),
     "aesweep.doctor": {
         "aesweep.data",
         "aesweep.cluster_file",
+        "aesweep.cluster_token",
         "aesweep.dataset_files",
         "aesweep.environment",
         "aesweep.errors",

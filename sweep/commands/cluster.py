@@ -185,4 +185,4 @@ def doctor(
         for finding in findings:
             click.echo(f"{'fault' if finding.is_fault else 'ok   '} {finding.subject}: {finding.text}")
     if faults:
-        raise AesweepError(f"{len(faults)} faults; nothing was started")
+        raise AesweepError(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}; nothing was started")
