@@ -10,9 +10,11 @@ def main() -> None:
     from aesweep.interruption import Interruption
 
     with Interruption():
+        from aesweep.process_environment import leave_out_libraries
         from aesweep.standard_streams import take_streams
 
         take_streams()
+        leave_out_libraries()
         from aesweep.cli import main
 
         main()

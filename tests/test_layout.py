@@ -69,6 +69,7 @@ ALLOWED = {
     "aesweep.outcome": set(),
     "aesweep.interruption": set(),
     "aesweep.standard_streams": set(),
+    "aesweep.process_environment": set(),
     "aesweep.cluster.processes": set(),
 }
 # What executes code that comes from a file or a text, or reads a format that can.

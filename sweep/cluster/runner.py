@@ -19,6 +19,7 @@ from aesweep.failure import Cause
 from aesweep.files import Files
 from aesweep.interruption import Interruption
 from aesweep.job import Job
+from aesweep.process_environment import prepare_local_ray
 from aesweep.recorder import Recorder
 from aesweep.search_path import hidden_from_workers
 from aesweep.study import Resources
@@ -26,7 +27,7 @@ from aesweep.study import Resources
 if TYPE_CHECKING:
     from aesweep.cluster.tune_session import TuneSession
 
-# Ray reads these when it is imported and when it starts; what the user has set stands.
+# Ray reads these when it is imported and when it starts; what the user has set for a cluster stands.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -67,6 +68,8 @@ class Cluster:
         note: Path,
         interruption: Interruption,
     ):
+        if address is None:
+            prepare_local_ray(_ENVIRONMENT)
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import ray
