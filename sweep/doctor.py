@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import importlib.util
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,10 @@ def _gpus() -> Iterator[Finding]:
 
     names = describe_gpus()
     usable = usable_gpus()
-    if len(names) != usable:
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None and usable < len(names):
+        yield Finding("GPUs", f"{usable} of {len(names)} are used, as CUDA_VISIBLE_DEVICES={hidden} asks for")
+    elif len(names) != usable:
         text = (
             f"the driver shows {len(names)}, PyTorch can use {usable}: driver and PyTorch {torch.__version__} disagree"
         )

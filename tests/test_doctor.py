@@ -66,6 +66,15 @@ def test_this_machine_is_described():
     assert not [finding for finding in findings if finding.is_fault]
 
 
+def test_gpus_that_are_hidden_are_no_fault_and_those_that_are_lost_are(monkeypatch):
+    monkeypatch.setattr(doctor, "describe_gpus", lambda: ["A", "B"])
+    monkeypatch.setattr(doctor, "usable_gpus", lambda: 0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert [finding.is_fault for finding in doctor._gpus()] == [False]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert [finding.is_fault for finding in doctor._gpus()] == [True]
+
+
 def test_command_exits_by_what_it_found(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "examine_machine", lambda: [doctor.Finding("a", "is good")])
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
