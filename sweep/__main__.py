@@ -7,9 +7,17 @@ from aesweep.search_path import own_modules_first
 
 def main() -> None:
     own_modules_first()
-    from aesweep.cli import main
+    from aesweep.interruption import Interruption
 
-    main()
+    with Interruption():
+        from aesweep.process_environment import leave_out_libraries
+        from aesweep.standard_streams import take_streams
+
+        take_streams()
+        leave_out_libraries()
+        from aesweep.cli import main
+
+        main()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """The command line: which commands there are, and how the user's mistakes end. Data goes to stdout, messages to stderr.
 
 Exit codes: 0 done; 1 done, with something left without a result; 2 usage; 65 data or record; 73 run folder; 78 study;
-130 and 143 ended by SIGINT and SIGTERM.
+129, 130 and 143 ended by SIGHUP, SIGINT and SIGTERM.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -20,6 +19,7 @@ from aesweep.commands.reconstruct import reconstruct
 from aesweep.commands.run import extend, resume, retrain, run
 from aesweep.data.image_data import DataError
 from aesweep.errors import EX_CANTCREAT, EX_DATAERR, AesweepError
+from aesweep.standard_streams import OutputError
 
 
 class Commands(click.Group):
@@ -38,9 +38,9 @@ class Commands(click.Group):
         except KeyboardInterrupt as error:
             context.exit(error.args[0] if error.args else 130)
         except BrokenPipeError:
-            # The reader of stdout has left, as `head` does; nothing is wrong.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            context.exit(0)
+            context.exit(0)  # the reader of stdout has left, as `head` does; nothing is wrong
+        except OutputError:
+            raise
         except OSError as error:
             click.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
             context.exit(EX_CANTCREAT)
@@ -60,7 +60,11 @@ for _command in (
 
 
 def main() -> None:
-    commands(prog_name="aesweep")
+    try:
+        commands(prog_name="aesweep")
+    except OutputError as error:
+        click.echo(f"error: {error.filename}: {error.strerror}; what was to be told is lost", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from aesweep.cluster_token import TOKEN_PATH
 from aesweep.errors import StudyError
 from aesweep.study_file import read_yaml
 
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]*>")
-TOKEN_PATH = "~/.ray/auth_token"  # noqa: S105 - a path
 # What Ray reads from a node_config beside the parameters of AWS's RunInstances.
 _RAYS_OWN = {"SubnetIds"}
 

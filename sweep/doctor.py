@@ -6,14 +6,14 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
 
-from aesweep.cluster_file import TOKEN_PATH, cluster_faults
+from aesweep.cluster_file import cluster_faults
+from aesweep.cluster_token import token_fault, token_place
 from aesweep.data.image_data import DataError
 from aesweep.dataset_files import check_pushed
 from aesweep.environment import describe_gpus
@@ -21,8 +21,7 @@ from aesweep.errors import AesweepError
 from aesweep.storage import Storage, try_storage
 from aesweep.wording import plural
 
-PARTS = ("aesweep", "aesweep.models", "aesweep.data")
-TOKEN_REMEDY = "`(umask 077; ray get-auth-token --generate > /dev/null)` makes one"  # noqa: S105 - a sentence
+PARTS = {"aesweep": "sweep", "aesweep.models": "models", "aesweep.data": "data"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,23 +36,19 @@ class Finding:
 def examine_machine() -> Iterator[Finding]:
     """Versions against the project's pins, the project's own packages, and the GPUs of this machine."""
     yield from _versions(importlib.metadata.requires("aesweep") or [], importlib.metadata.version)
-    yield from _packages(Path(__file__).resolve().parent.parent)
+    yield from _packages(Path(__file__).resolve().parent)
     yield from _gpus()
 
 
 def examine_token(path: Path | None = None) -> Iterator[Finding]:
     """The token by which a cluster knows its users. Ray writes it with what permissions the shell's umask leaves."""
-    if os.environ.get("RAY_AUTH_TOKEN"):
-        yield Finding("token", "from RAY_AUTH_TOKEN; other processes of this user can read it there")
-        return
-    path = path or Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or TOKEN_PATH).expanduser()
-    if not path.is_file() or not path.read_text().strip():
-        yield Finding("token", f"{path}: expected a token, found none: {TOKEN_REMEDY}", is_fault=True)
-        return
-    mode = stat.S_IMODE(path.stat().st_mode)
-    wide = bool(mode & 0o077)
-    remedy = f": expected 0600, so that others cannot read it: chmod 600 {path}" if wide else ""
-    yield Finding("token", f"{path} has mode {mode:04o}{remedy}", is_fault=wide)
+    fault, place = token_fault(path), token_place(path)
+    if place is None:
+        yield Finding(
+            "token", fault or "from RAY_AUTH_TOKEN; other processes of this user can read it there", bool(fault)
+        )
+    else:
+        yield Finding("token", fault or f"{place} is there, and its owner's alone", bool(fault))
 
 
 def examine_cluster_file(
@@ -132,14 +127,15 @@ def _versions(requirements: Iterable[str], installed: Callable[[str], str]) -> I
         yield Finding("packages", "are those that the project is pinned to")
 
 
-def _packages(root: Path) -> Iterator[Finding]:
-    """`data` and `models` are names that a stranger's package may have as well."""
-    for part in PARTS:
-        spec = importlib.util.find_spec(part)
+def _packages(own: Path) -> Iterator[Finding]:
+    """The package's folders lie side by side in a checkout and inside each other where it is installed without one."""
+    for name, folder in PARTS.items():
+        spec = importlib.util.find_spec(name)
         found = Path(spec.origin).resolve().parent if spec and spec.origin else None
-        if found != root / part:
-            remedy = f"expected {root / part}, found {found}: it is shadowed; look at PYTHONPATH and the working folder"
-            yield Finding(part, remedy, is_fault=True)
+        expected = own if name == "aesweep" else own / folder
+        if found not in (expected, own.parent / folder):
+            remedy = f"expected {expected}, found {found}: another package of that name is installed; remove it"
+            yield Finding(name, remedy, is_fault=True)
 
 
 def usable_gpus() -> int:
@@ -154,7 +150,10 @@ def _gpus() -> Iterator[Finding]:
 
     names = describe_gpus()
     usable = usable_gpus()
-    if len(names) != usable:
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None and usable < len(names):
+        yield Finding("GPUs", f"{usable} of {len(names)} are used, as CUDA_VISIBLE_DEVICES={hidden} asks for")
+    elif len(names) != usable:
         text = (
             f"the driver shows {len(names)}, PyTorch can use {usable}: driver and PyTorch {torch.__version__} disagree"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -80,6 +81,8 @@ class Execution:
 
         if self._storage is not None:
             self._replica = replica_of(self._folder, self._storage)
+        goes_on = resume_command(self._folder.root, self.options)
+        self._interruption.last_words = f"interrupted; what is recorded goes on with: {goes_on}"
         followed = {"progress": self._progress, "interruption": self._interruption}
         return Run(
             study,
@@ -99,19 +102,30 @@ class Execution:
 
     def follow(self, execute: Callable[[], Outcome]) -> None:
         """Executes, writes the report, says how it ended, and exits accordingly."""
-        with self._folder.one_writer() as gone, self._interruption:
-            if gone:
-                click.echo(f"{gone} held {self._folder.root} and is gone: its lock is taken over", err=True)
-            with self._progress:
-                outcome = execute()
-            report = self._report()
-            if self._replica is not None:
-                self._replica.send_files()
-        self._say(outcome, report)
-        if outcome.status == "interrupted":
-            sys.exit(128 + outcome.signal_number)
+        root = self._folder.root
+        with contextlib.ExitStack() as ends:
+            ends.enter_context(self._interruption)
+            gone = ends.enter_context(self._folder.one_writer())
+            with self._interruption.last_step(self._let_go):
+                if gone:
+                    click.echo(f"{gone} held {root} and is gone: its lock is taken over", err=True)
+                with self._progress:
+                    outcome = execute()
+                report = self._report()
+                if self._replica is not None:
+                    self._replica.send_files()
+            # A reader that has left changes nothing of how the run ended.
+            with contextlib.suppress(BrokenPipeError):
+                self._say(outcome, report)
+        number = self._interruption.signal_number
+        if number is not None:
+            sys.exit(128 + number)
         is_good = outcome.status == "completed" and (self._allow_failures or not outcome.failed_trials)
         sys.exit(0 if is_good and report else 1)
+
+    def _let_go(self) -> None:
+        self._folder.holder.unlink(missing_ok=True)
+        self._progress.abandon()
 
     def _report(self) -> Path | None:
         """The report's path; None where it cannot be written, which is told and takes nothing from the run."""
@@ -138,6 +152,11 @@ class Execution:
         if outcome.status == "interrupted":
             goes_on = resume_command(root, self.options)
             click.echo(f"interrupted; what is done is recorded, and goes on with: {goes_on}", err=True)
+        elif self._interruption.requested():
+            click.echo(
+                f"interrupted when the run had ended; its report is whole: aesweep report {root} writes it again",
+                err=True,
+            )
 
 
 def replica_of(folder: RunFolder, storage: str) -> Replica:

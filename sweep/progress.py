@@ -5,6 +5,7 @@ Fed with the journal's events, so that it shows what is recorded and nothing els
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from typing import Any
@@ -58,6 +59,11 @@ class Progress:
         if self._live:
             self._live.stop()
             self._live = None
+
+    def abandon(self) -> None:
+        """Leaves the terminal as it was, from wherever the process is to end."""
+        if self._live:
+            os.write(self._console.file.fileno(), b"\x1b[?25h\n")  # a live table hides the cursor
 
     def say(self, message: str) -> None:
         """A line that stays."""

@@ -179,8 +179,9 @@ class Run:
     def _session(self, begin: Callable[[], Any], retry: bool = False) -> Outcome:
         """Everything that the journal does not hold yet, after what `begin` records."""
         started = time.monotonic()
-        with Cluster(self._images, self._record.files, *self._workers, note=self._folder.scratch) as cluster:
-            self._interruption.install()
+        self._interruption.defer()
+        held = self._folder.scratch, self._interruption
+        with Cluster(self._images, self._record.files, *self._workers, *held) as cluster:
             cluster.check_room(self._study.resources)
             if self._workers[1] is not None:
                 told = self._progress.say, self._interruption.requested

@@ -20,6 +20,10 @@ def own_modules_first() -> None:
 
     The folder that this package was imported from stays where it is: a cluster's job is told of its code in this way.
     """
+    try:
+        os.getcwd()
+    except OSError:
+        os.chdir("/")  # what has no working folder any more has nothing in it either
     own = os.path.dirname(_package_folder())
     users = [entry for entry in sys.path if _is_users(entry) and os.path.abspath(entry or ".") != own]
     sys.path[:] = [entry for entry in sys.path if entry not in users] + users

@@ -21,6 +21,9 @@ from aesweep.errors import AesweepError
         ("secret", 0o644, "chmod 600"),
         ("secret", 0o640, "chmod 600"),
         ("", 0o600, "found none"),
+        (" \n", 0o600, "found none"),
+        ("two\nlines", 0o600, "on one line"),
+        ("nön-ascii", 0o600, "ASCII"),
     ],
 )
 def test_token_is_a_fault_unless_it_is_there_and_its_owners_alone(tmp_path, monkeypatch, content, mode, expected):
@@ -53,12 +56,23 @@ def test_version_that_is_not_the_pinned_one_is_a_fault():
 
 
 def test_strangers_package_of_the_same_name_is_a_fault(tmp_path):
-    assert {finding.subject for finding in _packages(tmp_path)} == {"sweep", "models", "data"}
-    assert not list(_packages(doctor.Path(doctor.__file__).parent.parent))
+    assert {finding.subject for finding in _packages(tmp_path)} == {"aesweep", "aesweep.models", "aesweep.data"}
+    assert not list(_packages(doctor.Path(doctor.__file__).resolve().parent))
 
 
 def test_this_machine_is_described():
-    assert {finding.subject for finding in examine_machine()} >= {"packages", "GPUs"}
+    findings = list(examine_machine())
+    assert {finding.subject for finding in findings} >= {"packages", "GPUs"}
+    assert not [finding for finding in findings if finding.is_fault]
+
+
+def test_gpus_that_are_hidden_are_no_fault_and_those_that_are_lost_are(monkeypatch):
+    monkeypatch.setattr(doctor, "describe_gpus", lambda: ["A", "B"])
+    monkeypatch.setattr(doctor, "usable_gpus", lambda: 0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert [finding.is_fault for finding in doctor._gpus()] == [False]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert [finding.is_fault for finding in doctor._gpus()] == [True]
 
 
 def test_command_exits_by_what_it_found(tmp_path, monkeypatch):

@@ -34,10 +34,12 @@ ALLOWED = {
     "aesweep.files": {"aesweep.run_folder"},
     "aesweep.storage": {"aesweep.errors", "aesweep.files", "aesweep.run_folder"},
     "aesweep.dataset_files": {"aesweep.data", "aesweep.run_folder", "aesweep.storage"},
-    "aesweep.cluster_file": {"aesweep.errors", "aesweep.study_file"},
+    "aesweep.cluster_file": {"aesweep.cluster_token", "aesweep.errors", "aesweep.study_file"},
+    "aesweep.cluster_token": set(),
     "aesweep.doctor": {
         "aesweep.data",
         "aesweep.cluster_file",
+        "aesweep.cluster_token",
         "aesweep.dataset_files",
         "aesweep.environment",
         "aesweep.errors",
@@ -80,6 +82,10 @@ ALLOWED = {
         "aesweep.wording",
     },
     "aesweep.outcome": set(),
+    "aesweep.interruption": set(),
+    "aesweep.standard_streams": set(),
+    "aesweep.process_environment": set(),
+    "aesweep.cluster.processes": set(),
 }
 # What executes code that comes from a file or a text, or reads a format that can.
 FORBIDDEN_IMPORTS = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "code", "runpy", "imp", "pty"}

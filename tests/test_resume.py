@@ -39,7 +39,7 @@ class ToyCluster:
     failing: frozenset = frozenset()
     interrupt_after: int | None = None
 
-    def __init__(self, images, files, num_workers, address, note):
+    def __init__(self, images, files, num_workers, address, note, interruption):
         self._files = files
 
     def __enter__(self):
@@ -77,6 +77,9 @@ class Interrupted:
 
     def install(self):
         pass
+
+    def defer(self) -> None:
+        """A test's signals come between a run's steps alone."""
 
     def requested(self):
         return self.signal_number is not None

@@ -72,10 +72,11 @@ def count_gpus(address: str) -> float:
     Args:
         address: of the dashboard, such as http://127.0.0.1:8265.
     """
+    from aesweep.cluster.address import dashboard_address, reach_dashboard
+
+    address = dashboard_address(address)
+    reach_dashboard(address)
     from ray.util.state import list_nodes
 
-    from aesweep.cluster.address import reach_dashboard
-
-    reach_dashboard(address)
     nodes = list_nodes(address=address, filters=[("state", "=", "ALIVE")])
     return sum(node.resources_total.get("GPU", 0) for node in nodes)

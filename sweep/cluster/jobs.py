@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from aesweep.cluster.address import reach_dashboard
+from aesweep.cluster.address import dashboard_address, reach_dashboard
 from aesweep.errors import AesweepError
 
 if TYPE_CHECKING:
@@ -27,16 +25,11 @@ class Jobs:
         address: of its dashboard, such as http://127.0.0.1:8265.
 
     Raises:
-        AesweepError: nobody answers there within 15 s, or the token is refused.
+        AesweepError: nobody answers there within 15 s, the token is refused, or it may not be sent there.
     """
 
     def __init__(self, address: str):
-        address = address if "://" in address else f"http://{address}"
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise AesweepError(f"{address}: expected the address of a dashboard, such as http://127.0.0.1:8265")
-        # Ray reads the mode once a process; without it the token would stay at home, where one is needed.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        address = dashboard_address(address)
         reach_dashboard(address)
         from ray.job_submission import JobSubmissionClient
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shlex
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from aesweep.cluster.address import reach_head
 from aesweep.cluster.placement import Placement
+from aesweep.cluster.processes import kill_processes, started_processes
 from aesweep.cluster.scratch_folder import ScratchFolder
 from aesweep.data.datasets import ImageData
 from aesweep.errors import AesweepError
 from aesweep.failure import Cause
 from aesweep.files import Files
+from aesweep.interruption import Interruption
 from aesweep.job import Job
+from aesweep.process_environment import prepare_local_ray
 from aesweep.recorder import Recorder
 from aesweep.search_path import hidden_from_workers
 from aesweep.study import Resources
@@ -25,7 +29,7 @@ from aesweep.study import Resources
 if TYPE_CHECKING:
     from aesweep.cluster.tune_session import TuneSession
 
-# Ray reads these when it is imported and when it starts; what the user has set stands.
+# Ray reads these when it is imported and when it starts; what the user has set for a cluster stands.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -51,17 +55,31 @@ class Cluster:
         num_workers: trials that train at once on this machine; ignored with an address.
         address: of a running Ray cluster, or None to start one on this machine alone, closed to the network.
         note: where the run notes which folder of this machine Ray has, see `ScratchFolder`.
+        interruption: of the run; asked twice, it ends Ray as well.
 
     Raises:
         AesweepError: Ray cannot be started or reached.
     """
 
-    def __init__(self, images: dict[str, ImageData], files: Files, num_workers: int, address: str | None, note: Path):
+    def __init__(
+        self,
+        images: dict[str, ImageData],
+        files: Files,
+        num_workers: int,
+        address: str | None,
+        note: Path,
+        interruption: Interruption,
+    ):
+        if address is None:
+            prepare_local_ray(_ENVIRONMENT)
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import ray
 
         self._scratch = ScratchFolder(note)
+        self._interruption = interruption
+        self._ends = contextlib.ExitStack()
+        self._ends.enter_context(interruption.last_step(self._end_at_once))
         local = {
             "num_cpus": num_workers,
             "include_dashboard": False,
@@ -76,7 +94,7 @@ class Cluster:
         try:
             if address:
                 reach_head(address)
-            with hidden_from_workers(str(self._scratch.path)):
+            with hidden_from_workers(str(self._scratch.path)), interruption.held_back():
                 ray.init(
                     address=address or "local",
                     log_to_driver=False,
@@ -96,13 +114,20 @@ class Cluster:
     def __enter__(self) -> Cluster:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         import ray
 
-        if self._session is not None:
-            # Who has asked twice does not want to wait.
-            self._session.close(limit_s=1.0 if kind is KeyboardInterrupt else None)
-        ray.shutdown()
+        with self._ends:
+            if self._session is not None:
+                self._session.close()
+            processes = started_processes()
+            with self._interruption.held_back():  # Ray leaves SIGTERM as if nobody had taken it
+                ray.shutdown()
+            kill_processes(processes)  # Ray's agents notice a minute later that nobody needs them
+            self._scratch.remove()
+
+    def _end_at_once(self) -> None:
+        kill_processes(started_processes())
         self._scratch.remove()
 
     def wait_for_gpus(

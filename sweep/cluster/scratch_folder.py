@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import stat
+import sys
 import tempfile
 from pathlib import Path
 
+from aesweep.errors import AesweepError
+
 PREFIX = "aesweep-"
-MAX_TEMPORARY_PATH = 30  # characters; Ray's sockets lie in its folder, and a socket's path has room for 100 or so
+# What a socket of Ray (2.60) is called in its folder at the longest, by the largest process number that Linux gives.
+LONGEST_SOCKET = f"session_2026-01-01_00-00-00_000000_{2**22}/sockets/plasma_store"
+MAX_SOCKET_BYTES = 107 if sys.platform == "linux" else 103  # of a path: sun_path has room for a 0 at its end
+_PLAIN = re.compile(r"[A-Za-z0-9_./+@%=,-]+")
 
 
 class ScratchFolder:
@@ -31,7 +38,13 @@ class ScratchFolder:
         self._note = note
         with contextlib.suppress(OSError, ValueError):
             remove_left_behind(Path(note.read_text(errors="strict").strip()))
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_parent()))
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_parent()))
+        except OSError as error:
+            raise AesweepError(
+                f"{_parent()}: no folder for Ray's temporary files can be made there: {error.strerror}; expected a "
+                f"folder that can be written, of at most {_room()} bytes, in TMPDIR"
+            ) from error
         try:
             note.write_text(str(self.path))
         except OSError:
@@ -63,4 +76,12 @@ def remove_left_behind(path: Path) -> bool:
 
 
 def _parent() -> str:
-    return tempfile.gettempdir() if len(tempfile.gettempdir()) <= MAX_TEMPORARY_PATH else "/tmp"  # noqa: S108
+    """Where folders are made: the user's choice, unless Ray's sockets would not fit, or Ray might misread its name."""
+    chosen = tempfile.gettempdir()
+    fits = len(os.fsencode(chosen)) <= _room() and _PLAIN.fullmatch(chosen)
+    return chosen if fits else "/tmp"  # noqa: S108
+
+
+def _room() -> int:
+    """The bytes that are left for the path of the folder in which ours is made."""
+    return MAX_SOCKET_BYTES - len(f"/{PREFIX}01234567/{LONGEST_SOCKET}")  # mkdtemp adds eight characters

@@ -38,9 +38,12 @@ def _is_noticed(metadata: str) -> bool:
     """Whether the instance is to be stopped or ended; False also where nobody answers."""
     try:
         life = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-        token = requests.put(f"{metadata}/api/token", headers=life, timeout=LIMIT_S)
-        asked = {"X-aws-ec2-metadata-token": token.text}
-        return requests.get(f"{metadata}/meta-data/spot/instance-action", headers=asked, timeout=LIMIT_S).ok
+        with requests.Session() as session:
+            session.trust_env = False  # the service is this machine's own: no proxy knows of it
+            token = session.put(f"{metadata}/api/token", headers=life, timeout=LIMIT_S)
+            asked = {"X-aws-ec2-metadata-token": token.text}
+            where = f"{metadata}/meta-data/spot/instance-action"
+            return session.get(where, headers=asked, timeout=LIMIT_S, allow_redirects=False).status_code == 200
     except requests.RequestException:
         return False
 

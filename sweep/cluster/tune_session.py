@@ -137,15 +137,11 @@ class TuneSession:
         """Whether it takes another batch."""
         return self._thread.is_alive()
 
-    def close(self, limit_s: float | None = None) -> None:
-        """Ends the workers. Trials that are under training are lost: there are none but where something broke.
-
-        Args:
-            limit_s: how long to wait for it; None for as long as it takes.
-        """
+    def close(self) -> None:
+        """Ends the workers. Trials that are under training are lost: there are none but where something broke."""
         self.scheduler.abandon()
         self._feed.close()
-        self._thread.join(limit_s)
+        self._thread.join()
 
     def _run(self, trainable: Any, folder: Path) -> None:
         scheduler = self.scheduler

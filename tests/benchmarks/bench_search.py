@@ -76,6 +76,9 @@ class OneDevice:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def check_room(self, resources: Any) -> None:
+        """There is: trials take turns."""
+
     def train(self, jobs: list[Job], *, recorder: Recorder, resources: Any, stop_requested: Callable[[], bool]) -> None:
         """As `Cluster.train`, but that a trial that breaks ends it all."""
         configure_torch(1, jobs[0].precision)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from aesweep.cluster.scratch_folder import PREFIX, ScratchFolder, remove_left_behind
+from aesweep.cluster.scratch_folder import LONGEST_SOCKET, PREFIX, ScratchFolder, remove_left_behind
+from aesweep.errors import AesweepError
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +20,7 @@ def temporary(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setattr("aesweep.cluster.scratch_folder.MAX_TEMPORARY_PATH", 1000)
+    monkeypatch.setattr("aesweep.cluster.scratch_folder.MAX_SOCKET_BYTES", 1000)
     return folder
 
 
@@ -83,3 +86,50 @@ def test_links_inside_are_not_followed(tmp_path, temporary):
     (left / "out").symlink_to(tmp_path)
     assert remove_left_behind(left)
     assert (tmp_path / "precious").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["n" * length for length in range(3, 40)] + ["é" * 10, "ä b", "a b", "ü" * 21, "q'\"q"]
+)
+def test_sockets_path_fits_whatever_the_temporary_folder_is_called(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("aesweep.cluster.scratch_folder.MAX_SOCKET_BYTES", 107)
+    chosen = Path("/tmp") / f"x{os.getpid()}" / name
+    chosen.mkdir(parents=True)
+    try:
+        monkeypatch.setattr(tempfile, "tempdir", str(chosen))
+        scratch = ScratchFolder(tmp_path / "note")
+        path = scratch.path / LONGEST_SOCKET
+        path.parent.mkdir(parents=True)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))  # the system's own word
+        assert scratch.path.parent in (chosen, Path("/tmp"))
+        assert (
+            scratch.path.parent == chosen or len(os.fsencode(chosen)) > 26 or not name.isalpha() or not name.isascii()
+        )
+        assert len(os.fsencode(path)) <= 107
+        assert remove_left_behind(scratch.path)
+    finally:
+        shutil.rmtree(chosen.parent)
+
+
+def test_no_place_for_a_folder_is_told_in_one_line(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with pytest.raises(AesweepError, match="Permission denied; expected a folder that can be written"):
+        ScratchFolder(tmp_path / "note")
+
+
+@pytest.mark.ray
+def test_longest_socket_is_as_ray_names_it():
+    """With the folder's name and this process's number in place of the longest, as Ray itself makes it."""
+    from tests.cluster.local_ray import local_ray
+
+    with local_ray(num_cpus=1) as folder:
+        longest = max(
+            len(str(path.relative_to(folder))) - len(str(os.getpid()))
+            for path in folder.glob("session_2*/**/*")
+            if path.is_socket()
+        )
+    assert longest == len(LONGEST_SOCKET) - 7

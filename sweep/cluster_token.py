@@ -1,0 +1,55 @@
+"""The token by which a cluster knows its users: where it lies, and what is wrong with it. Never what it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+TOKEN_PATH = "~/.ray/auth_token"  # noqa: S105 - a path
+TOKEN_REMEDY = "`(umask 077; ray get-auth-token --generate > /dev/null)` makes one"  # noqa: S105 - a sentence
+_TOKEN = re.compile(rb"[!-~]+")
+
+
+def is_token_sent() -> bool:
+    """Whether requests to a cluster carry the token: Ray's mode, which is ours to set where the user has not."""
+    return os.environ.get("RAY_AUTH_MODE", "token").lower() == "token"
+
+
+def token_place(path: Path | None = None) -> Path | None:
+    """The token's file; None where it comes from RAY_AUTH_TOKEN.
+
+    Args:
+        path: instead of the one that Ray would read.
+    """
+    if path is None and os.environ.get("RAY_AUTH_TOKEN", "").strip():
+        return None
+    named = path or os.environ.get("RAY_AUTH_TOKEN_PATH") or TOKEN_PATH
+    return Path(os.path.expanduser(named))
+
+
+def token_fault(path: Path | None = None) -> str | None:
+    """What is wrong with the token, and the remedy, in one line; None for nothing.
+
+    Args:
+        path: see `token_place`.
+    """
+    place = token_place(path)
+    if place is None:
+        token = os.environb[b"RAY_AUTH_TOKEN"].strip()
+        return None if _TOKEN.fullmatch(token) else "RAY_AUTH_TOKEN: expected a token of ASCII letters and digits"
+    try:
+        token = place.read_bytes().strip()
+        mode = stat.S_IMODE(place.stat().st_mode)
+    except FileNotFoundError:
+        return f"{place}: expected a token, found none: {TOKEN_REMEDY}"
+    except OSError as error:
+        return f"{place}: the token cannot be read: {error.strerror}: expected a file that this user can read"
+    if not token:
+        return f"{place}: expected a token, found none: {TOKEN_REMEDY}"
+    if not _TOKEN.fullmatch(token):
+        return f"{place}: expected a token of ASCII letters and digits on one line, found something else"
+    if mode & 0o077:
+        return f"{place} has mode {mode:04o}: expected 0600, so that others cannot read it: chmod 600 {place}"
+    return None
