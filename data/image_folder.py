@@ -62,7 +62,8 @@ def _image_paths(folder: Path, part: str, name: str) -> list[Path]:
                 raise DataError(path, f"is a link that leads out of {folder}", "copy the file into the folder")
     except FileNotFoundError as error:
         problem = "not found (a data set of images is a folder with train/ and test/)"
-        raise DataError(error.filename or folder / part, problem, remedy) from error
+        place = (error.filename or folder / part) if folder.exists() else folder  # not the first part of its path
+        raise DataError(place, problem, remedy) from error
     except NotADirectoryError as error:
         raise DataError(folder / part, "is a file, expected a folder of images", remedy) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
