@@ -13,6 +13,7 @@ from PIL import Image
 
 from aesweep.data.datasets import load_dataset
 from aesweep.data.image_data import DataError
+from aesweep.data.image_folder import read_image_folder
 
 RANDOM = np.random.default_rng(5)
 many_files = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
