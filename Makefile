@@ -1,4 +1,5 @@
 # Everything here needs Python >= 3.11 and make, and nothing else.
+#   make install      the commands alone; EXTRAS=aws adds what AWS takes
 #   make quickstart   a whole study on the bundled digits, to a finished report, in about a minute
 #   make test         all tests but the long ones
 #   make test-mnist   the tests on the real MNIST and Fashion-MNIST; DATA=folder
@@ -21,9 +22,9 @@ BIN := $(VENV)/bin
 DATA ?= $(AESWEEP_DATA_DIR)
 N ?= 20
 SEED ?= 1
-EXTRAS ?= test
+EXTRAS ?=
 
-.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos audit lint pins install FORCE
+.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos audit lint pins install install-for-tests FORCE
 
 # The list of modules, written anew only where it has changed.
 $(VENV)/modules: FORCE
@@ -33,49 +34,60 @@ $(VENV)/modules: FORCE
 
 # What is installed is a package of links to the modules (in build/), which editors follow.
 # Workers start four seconds faster with compiled bytecode, which some environments tell Python not to write.
+INSTALL := $(BIN)/pip install --quiet --no-compile --constraint .ci/constraints.txt \
+	--config-settings editable_mode=strict --editable
+COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib build > /dev/null || true
+
 $(VENV)/installed: pyproject.toml .ci/constraints.txt $(VENV)/modules
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --constraint .ci/constraints.txt \
-		--config-settings editable_mode=strict --editable '.[$(EXTRAS)]'
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib build > /dev/null || true
+	$(INSTALL) '.$(if $(EXTRAS),[$(EXTRAS)])'
+	$(COMPILE)
+	touch $@
+
+# What tests, benchmarks and style checks need besides.
+$(VENV)/installed-for-tests: $(VENV)/installed
+	$(INSTALL) '.[test]'
+	$(COMPILE)
 	touch $@
 
 install: $(VENV)/installed
+
+install-for-tests: $(VENV)/installed-for-tests
 
 quickstart: install
 	rm -rf runs/quickstart
 	$(BIN)/aesweep run jobs/quickstart.yaml
 
-test: install
+test: install-for-tests
 	$(BIN)/python -m pytest
 
-test-mnist: install
+test-mnist: install-for-tests
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest -m mnist
 
-test-gpu: install
+test-gpu: install-for-tests
 	$(BIN)/python -m pytest -m gpu
 
-test-cluster: install
+test-cluster: install-for-tests
 	$(BIN)/python -m pytest -m cluster
 
-benchmark: install
+benchmark: install-for-tests
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python tests/benchmarks/bench_cpu.py
 
-benchmark-many: install
+benchmark-many: install-for-tests
 	$(BIN)/python tests/benchmarks/bench_many_trials.py
 
-benchmark-scaling: install
+benchmark-scaling: install-for-tests
 	$(BIN)/python tests/benchmarks/bench_scaling.py
 
-benchmark-gpu: install
+benchmark-gpu: install-for-tests
 	$(BIN)/python tests/benchmarks/bench_gpu.py
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python tests/benchmarks/bench_search.py jobs/mnist.yaml
 
-fuzz: install
+fuzz: install-for-tests
 	$(BIN)/python -m pytest -m fuzz --hypothesis-profile=fuzz --timeout=3600
 
-chaos: install
+chaos: install-for-tests
 	$(BIN)/python -m tests.chaos.harness --faults $(N) --seed $(SEED)
 
 # A tool with dependencies of its own, kept apart from ours.
@@ -84,9 +96,9 @@ audit: install
 	$(VENV)/audit/bin/pip install --quiet pip-audit==2.10.1
 	$(VENV)/audit/bin/pip-audit --requirement .ci/constraints.txt --no-deps --disable-pip
 
-lint: install
+lint: install-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-pins: install
+pins: install-for-tests
 	$(BIN)/pip freeze --exclude-editable > .ci/constraints.txt

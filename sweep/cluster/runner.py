@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +68,7 @@ class Cluster:
             "_temp_dir": str(self._scratch.path),
             "_node_ip_address": "127.0.0.1",
             "object_store_memory": _object_store_bytes(images),
+            **_quoted_interpreter(),
         }
         self._is_local = address is None
         self._trainers: list[Any] = []
@@ -208,6 +211,15 @@ def _reachable(files: Files) -> Files:
     from aesweep.cluster.file_keeper import KeptFiles
 
     return KeptFiles(files)
+
+
+def _quoted_interpreter() -> dict[str, Any]:
+    """Arguments that let Ray start workers by an interpreter whose path a shell would split.
+
+    Ray (2.60) starts a worker by a shell and puts the path of the interpreter into its command as it is.
+    """
+    quoted = shlex.quote(sys.executable)
+    return {} if quoted == sys.executable else {"runtime_env": {"py_executable": quoted}}
 
 
 def _object_store_bytes(images: dict[str, ImageData]) -> int:

@@ -25,7 +25,9 @@ def make_laptop(out: Path, numbers: Iterable[int], key: str) -> Path:
     missing = missing_tools()
     if missing:
         pytest.skip(f"NOT RUN: `ray up` needs {', '.join(missing)} on this machine")
-    left_out = shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
+    left_out = shutil.ignore_patterns(
+        ".git", ".venv", "build", "runs", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info"
+    )
     shutil.copytree(ROOT, out / "checkout", ignore=left_out)
     for number in numbers:
         install(machine_home(out, number))
@@ -44,6 +46,14 @@ def install(home: Path) -> None:
     environment.mkdir(parents=True)
     for part in ("bin", "lib", "pyvenv.cfg"):
         (environment / part).symlink_to(Path(sys.prefix) / part)
+    # As `make` would leave it there: it installs anew where the list of modules is another.
+    modules = sorted(
+        path.relative_to(ROOT).as_posix()
+        for part in ("sweep", "models", "data")
+        for path in (ROOT / part).rglob("*")
+        if path.suffix in (".py", ".j2")
+    )
+    (environment / "modules").write_text("".join(f"{name}\n" for name in modules))
     (environment / "installed").touch()
 
 

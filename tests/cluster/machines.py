@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "10.77.0"
 HERE = f"{NETWORK}.254"
 # What ends it ends all of it: the machines are inside its PID namespace.
@@ -62,10 +64,11 @@ def make_machine(folder: Path, number: int) -> int:
     # A login shell starts from the system's PATH.
     (disk / "home" / ".bash_profile").write_text('PATH="$HOME/bin:$PATH"\n')
     script = (
-        f"mount --bind {disk}/home {HOME} && mount --bind {disk}/tmp /tmp && mount -t tmpfs tmpfs /dev/shm && "
+        f"{bind_what_tmp_hides(disk / 'tmp')}mount --bind {quote(disk / 'home')} {HOME} && "
+        f"mount --rbind {quote(disk / 'tmp')} /tmp && mount -t tmpfs tmpfs /dev/shm && "
         "mount -t proc proc /proc || exit; "
         # The shell stays, as a machine's first process: it is the one who buries the orphans.
-        f"{sys.executable} -I -S {__file__} --machine & wait"
+        f"{quote(sys.executable)} -I -S {quote(__file__)} --machine & wait"
     )
     command = ["unshare", "--pid", "--fork", "--mount", "--net", "--ipc", "--kill-child", "bash", "-c", script]
     environment = {"HOME": HOME, "USER": "tester", "PATH": f"{HOME}/bin:{SYSTEM_PATH}", "LANG": "C.UTF-8"}
@@ -84,11 +87,26 @@ def make_machine(folder: Path, number: int) -> int:
     return int(inside)
 
 
+def bind_what_tmp_hides(tmp: Path) -> str:
+    """Shell commands that bring the checkout and its environment into a machine's own /tmp, if they lie in ours."""
+    commands = ""
+    for needed in {ROOT, Path(sys.prefix)}:
+        if needed.is_relative_to("/tmp"):
+            target = tmp / needed.relative_to("/tmp")
+            target.mkdir(parents=True, exist_ok=True)
+            commands += f"mount --bind {quote(needed)} {quote(target)} && "
+    return commands
+
+
+def quote(path: Path | str) -> str:
+    return shlex.quote(str(path))
+
+
 def tools_in(folder: Path) -> Path:
     """A folder with an `ssh`."""
     tools = folder / "bin"
     tools.mkdir()
-    (tools / "ssh").write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} --ssh "$@"\n')
+    (tools / "ssh").write_text(f'#!/bin/sh\nexec {quote(sys.executable)} -I -S {quote(__file__)} --ssh "$@"\n')
     (tools / "ssh").chmod(0o755)
     return tools
 
