@@ -2,16 +2,18 @@
 
 Image files are strangers' input: format, size and number of channels are checked from the header before anything is
 decoded, and whatever the decoder then stumbles over ends as a DataError that names the file. Pixels are taken as they
-are stored: no colour management, no EXIF rotation.
+are stored: no colour management, no EXIF rotation. That EXIF says to turn images is told: they have been taken so since
+the first runs, whose hashes they are known by.
 """
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from aesweep.data.image_data import DataError
 from aesweep.wording import plural
@@ -21,6 +23,7 @@ MAX_IMAGE_PIXELS = 1024 * 1024
 MAX_FOLDER_BYTES = 8 * 1024**3
 _CHANNELS = {"1": 1, "L": 1, "P": 3, "RGB": 3, "CMYK": 3, "YCbCr": 3}
 _Shape = tuple[int, int, int]
+_log = logging.getLogger(__name__)
 
 
 def read_image_folder(folder: Path, name: str = "NAME") -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +66,8 @@ def _image_paths(folder: Path, part: str, name: str) -> list[Path]:
                 raise DataError(path, f"is a link that leads out of {folder}", "copy the file into the folder")
     except FileNotFoundError as error:
         problem = "not found (a data set of images is a folder with train/ and test/)"
-        raise DataError(error.filename or folder / part, problem, remedy) from error
+        place = (error.filename or folder / part) if folder.exists() else folder  # not the first part of its path
+        raise DataError(place, problem, remedy) from error
     except NotADirectoryError as error:
         raise DataError(folder / part, "is a file, expected a folder of images", remedy) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
@@ -80,6 +84,7 @@ def _image_paths(folder: Path, part: str, name: str) -> list[Path]:
 
 def _read_all(paths: list[Path], shape: _Shape, first: Path) -> np.ndarray:
     images = np.empty((len(paths), *shape), dtype=np.uint8)
+    turned: list[Path] = []
     for index, path in enumerate(paths):
         with _opened(path) as image:
             found = _shape(image, path)
@@ -90,7 +95,28 @@ def _read_all(paths: list[Path], shape: _Shape, first: Path) -> np.ndarray:
                     "bring all images to one size and one number of channels",
                 )
             images[index] = _pixels(image, path, shape)
+            if _is_turned(image):
+                turned.append(path)
+    _tell_turned(turned)
     return images
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether EXIF says that the picture is to be turned or mirrored before it is shown."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
+    except Exception:  # damaged EXIF says nothing; the pixels are good
+        return False
+
+
+def _tell_turned(paths: list[Path]) -> None:
+    if paths:
+        first = DataError(
+            paths[0],
+            f"has an EXIF orientation, as have {len(paths) - 1} other images beside it; it is not applied",
+            "turn the pixels themselves, as `mogrify -auto-orient` does, if they should be trained as they are shown",
+        )
+        _log.warning("%s", first)
 
 
 def _opened(path: Path) -> Image.Image:
@@ -150,4 +176,6 @@ def read_image(path: Path, shape: _Shape) -> np.ndarray:
         found = _shape(image, path)
         if found != shape:
             raise DataError(path, f"has {_shown(found)}, expected {_shown(shape)}", "scale or convert it")
-        return _pixels(image, path, shape)
+        pixels = _pixels(image, path, shape)
+        _tell_turned([path] if _is_turned(image) else [])
+        return pixels

@@ -42,7 +42,9 @@ class Commands(click.Group):
         except OutputError:
             raise
         except OSError as error:
-            click.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+            # A storage names itself in what it says.
+            place = f"{error.filename}: " if error.filename else ""
+            click.echo(f"error: {place}{error.strerror or error}", err=True)
             context.exit(EX_CANTCREAT)
 
 

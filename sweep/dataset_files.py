@@ -20,13 +20,14 @@ MANIFEST = "manifest.json"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def push_dataset(name: str, storage: Storage, data_dir: str | None = None) -> list[str]:
+def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None, download: bool = False) -> list[str]:
     """Copies a data set to a storage.
 
     Args:
         name: "mnist" or "fashion_mnist".
         storage: where to; what it has of the data set is written anew.
         data_dir: see `aesweep.data.datasets.data_folder`.
+        download: fetch the data set first where it is missing.
 
     Returns:
         The names of the files that were written, the manifest's last.
@@ -34,7 +35,7 @@ def push_dataset(name: str, storage: Storage, data_dir: str | None = None) -> li
     Raises:
         DataError: the data set is missing here, or damaged.
     """
-    load_dataset(name, data_dir=data_dir)  # whole, or nobody shall have it from us
+    load_dataset(name, data_dir=data_dir, download=download)  # whole, or nobody shall have it from us
     hashes = {}
     for file in IDX_FILES:
         content = _read_raw(_folder(name, data_dir) / file)
@@ -45,7 +46,7 @@ def push_dataset(name: str, storage: Storage, data_dir: str | None = None) -> li
     return [*(_stored(name, f"raw/{file}") for file in hashes), manifest]
 
 
-def pull_dataset(name: str, storage: Storage, data_dir: str | None = None) -> list[Path]:
+def pull_dataset(name: str, storage: Storage, data_dir: Path | str | None = None) -> list[Path]:
     """Brings a data set from a storage into the data folder; a file that is there as it should be stays.
 
     Args:
@@ -107,7 +108,7 @@ def _read_raw(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
 
 
-def _folder(name: str, data_dir: str | None) -> Path:
+def _folder(name: str, data_dir: Path | str | None) -> Path:
     return data_folder(data_dir) / IDX_FOLDERS[name] / "raw"
 
 

@@ -98,7 +98,10 @@ class Execution:
     def check_storage(self) -> None:
         """Raises what would keep a new run out of its storage, before there is a run."""
         if self._storage is not None:
+            from aesweep.storage import try_storage
+
             replica_of(self._folder, self._storage)
+            try_storage(self._storage)
 
     def follow(self, execute: Callable[[], Outcome]) -> None:
         """Executes, writes the report, says how it ended, and exits accordingly."""

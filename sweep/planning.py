@@ -34,6 +34,8 @@ class StagePlan:
         state_bytes: the most that the states of trials under training take on the disk, one trial a worker.
         checkpoint_bytes: of the best model in each cell, which stays.
         packs: which trials share packs.
+        assumed_from: the stage whose slowest configuration stands for its winner, which is not known yet; None where
+            nothing is assumed.
     """
 
     stage: str
@@ -46,6 +48,7 @@ class StagePlan:
     state_bytes: int
     checkpoint_bytes: int
     packs: list[PackPlan]
+    assumed_from: str | None = None
 
 
 def plan_study(
@@ -95,6 +98,7 @@ def plan_study(
                 state_bytes=num_workers * stage.seeds * _STATE_MODELS * max(models.values()),
                 checkpoint_bytes=sum(models.values()),
                 packs=plan_packs(jobs, study.resources, sizes),
+                assumed_from=stage.from_,
             )
         )
         if stage.retraining.of == "none":
@@ -169,6 +173,19 @@ def plan_table(stages: list[StagePlan], retraining: dict[str, Any]) -> str:
     return tabulate(rows, ["stage", "trials", "cells", "rungs", "epochs expected", "time"], tablefmt="github")
 
 
+LEFT_OUT = "Ray's start, judging on validation and test images, the baselines, pictures and the report"
+
+
+def assumptions(stages: list[StagePlan]) -> list[str]:
+    """What the plan takes for granted, a line each."""
+    return [
+        f"{stage.stage} starts from the winner of {stage.assumed_from}, which is not known yet: "
+        "the slowest configuration there stands for it"
+        for stage in stages
+        if stage.assumed_from
+    ]
+
+
 def size(num_bytes: int) -> str:
     """A number of bytes in the unit that suits it."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
@@ -180,7 +197,7 @@ def packs_table(stages: list[StagePlan]) -> str:
         (
             stage.stage,
             pack.dataset,
-            "-".join(map(str, pack.widths)),
+            "-".join(map(str, pack.widths)) + (" (assumed)" if stage.assumed_from else ""),
             pack.batch_size,
             pack.num_trials,
             pack.trials_at_once,

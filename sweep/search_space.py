@@ -33,11 +33,15 @@ from aesweep.configuration import (
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 
 Value = TypeVar("Value")
-Widths = Annotated[list[Annotated[int, Field(ge=1, le=65536, strict=True)]], Field(max_length=16)]
-Count = Annotated[int, Field(ge=1, le=65536, strict=True)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Rate = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+# Every number of a study is one of these two, taken as it is written: YAML's `yes` and `on`, texts of digits and, where
+# a whole number is due, 3.0 are mistakes. tests/test_study.py walks the schema for any that is not.
+Whole = Annotated[int, Field(strict=True)]
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Count = Annotated[Whole, Field(ge=1, le=65536)]
+Widths = Annotated[list[Count], Field(max_length=16)]
+Positive = Annotated[Real, Field(gt=0)]
+NonNegative = Annotated[Real, Field(ge=0)]
+Rate = Annotated[Real, Field(ge=0, lt=1)]
 
 
 class Axis(BaseModel, Generic[Value]):
@@ -153,7 +157,11 @@ class SearchSpace(BaseModel):
                     faults.append(f"{name}.when.{other}: expected an unconditional axis with listed values")
                 else:
                     known = [_jsonable(option) for option in axes[other].options]
-                    unknown = [w for w in (wanted if isinstance(wanted, list) else [wanted]) if w not in known]
+                    unknown = [
+                        value
+                        for value in (wanted if isinstance(wanted, list) else [wanted])
+                        if not any(_is_same(value, option) for option in known)
+                    ]
                     if unknown:
                         faults.append(f"{name}.when.{other}: {unknown} is not among its values {known}")
         return faults
@@ -172,6 +180,18 @@ class SearchSpace(BaseModel):
                         f"add `when: {{regularizer: [...]}}` to {strength}"
                     )
         return faults
+
+
+def _is_same(written: Any, option: Any) -> bool:
+    """Whether a condition's value is an axis's option; Python takes True for 1, and 1.0 as well."""
+    if isinstance(option, list):
+        return (
+            isinstance(written, list)
+            and len(written) == len(option)
+            and all(_is_same(*pair) for pair in zip(written, option, strict=True))
+        )
+    is_kind = type(written) is type(option) or (type(written) is int and isinstance(option, float))
+    return is_kind and written == option
 
 
 def _jsonable(value: Any) -> Any:

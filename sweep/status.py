@@ -13,7 +13,7 @@ from aesweep.wording import plural
 
 
 def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Plain values: the run's state, and for each stage its trials by state and its winners.
+    """Plain values: the run's state, and for each stage, also those to come, its trials by state and its winners.
 
     A trial's state is the status that it ended with; without an end, "unfinished" where it has rows (it is being
     trained, or its run was killed) and "waiting" where it has none.
@@ -36,7 +36,11 @@ def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
         if event["kind"] == "stage_winner":
             winner = {name: event[name] for name in ("dataset", "cell", "trial", "value")}
             winners.setdefault(event["stage"], {})[event["dataset"]] = winner
-    ended = {stage for stage in dict.fromkeys(created.values()) if has_ended(events, stage)}
+    planned = start["study"].get("stages", {}) if start else {}
+    is_retrained = any(stage.get("retraining", {}).get("of") != "none" for stage in planned.values())
+    begun = dict.fromkeys(created.values())
+    names = dict.fromkeys([*planned, *begun, *(["retraining"] if is_retrained else [])])
+    ended = {stage for stage in names if has_ended(events, stage)}
     return {
         "study": start["study"]["name"] if start else None,
         "status": run_state(events),
@@ -44,18 +48,20 @@ def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
         "stages": [
             {
                 "stage": stage,
+                "begun": stage in begun,
                 "ended": stage in ended,
                 "trials": dict(sorted(Counter(state[t] for t in created if created[t] == stage).items())),
                 "epochs_trained": epochs[stage],
                 "winners": list(winners.get(stage, {}).values()),
             }
-            for stage in dict.fromkeys(created.values())
+            for stage in names
         ],
         "failures": [
             {"trial": event["trial"], "status": event["status"], "reason": event["reason"]}
             for event in events
             if event["kind"] == "trial_ended" and event["status"] in ("failed", "diverged")
         ],
+        "models_lost": [event["trial"] for event in events if event["kind"] == "model_lost"],
         "attempts_repeated": dict(Counter(e["cause"] for e in events if e["kind"] == "failure" and e["retried"])),
         "times_resumed": sum(event["kind"] == "resumed" for event in events),
     }
@@ -66,7 +72,7 @@ def status_text(values: dict[str, Any]) -> str:
     rows = [
         (
             stage["stage"],
-            "ended" if stage["ended"] else "open",
+            "ended" if stage["ended"] else "open" if stage["begun"] else "to come",
             ", ".join(f"{count} {state}" for state, count in stage["trials"].items()),
             stage["epochs_trained"],
             "; ".join(f"{w['dataset']}: {w['trial']} ({w['value']:.5g})" for w in stage["winners"]),
@@ -78,4 +84,6 @@ def status_text(values: dict[str, Any]) -> str:
     repeated = ", ".join(f"{count} {cause}" for cause, count in values["attempts_repeated"].items())
     counts = [f"resumed {plural(values['times_resumed'], 'time')}"] if values["times_resumed"] else []
     counts += [f"attempts that failed and were repeated: {repeated}"] if repeated else []
+    lost = ", ".join(values["models_lost"])
+    counts += [f"models lost for good, what they reached is recorded: {lost}"] if lost else []
     return "\n".join([f"{values['study']}: {values['status']}", "", table, "", *counts, *failures]).rstrip()

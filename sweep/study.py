@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from aesweep.search_space import SearchSpace
+from aesweep.search_space import Real, SearchSpace, Whole
 from aesweep.wording import plural
 
 BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
@@ -65,16 +65,16 @@ class Table(_Strict):
 class Asha(_Strict):
     """Asynchronous successive halving (Li et al., MLSys 2020), within each cell."""
 
-    grace_period: Annotated[int, Field(ge=1)] = 1
-    reduction_factor: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 3
+    grace_period: Annotated[Whole, Field(ge=1)] = 1
+    reduction_factor: Annotated[Real, Field(gt=1)] = 3
 
 
 class StageRetraining(_Strict):
     """What of a stage is retrained on the full data: its winner, the winner of each cell, or nothing."""
 
     of: Literal["winner", "cells", "none"] = "winner"
-    epochs: Annotated[int, Field(ge=1)] | None = None
-    seeds: Annotated[int, Field(ge=1)] | None = None
+    epochs: Annotated[Whole, Field(ge=1)] | None = None
+    seeds: Annotated[Whole, Field(ge=1)] | None = None
 
 
 class Stage(_Strict):
@@ -83,11 +83,11 @@ class Stage(_Strict):
     from_: str | None = Field(default=None, alias="from")
     space: SearchSpace
     table: Table
-    samples: Annotated[int, Field(ge=1, le=100_000)] = 1
-    seeds: Annotated[int, Field(ge=1, le=1000)] = 1
-    epochs: Annotated[int, Field(ge=1)]
-    training_images: Annotated[int, Field(ge=1)] | None = None
-    validation_images: Annotated[int, Field(ge=1)] | None = None
+    samples: Annotated[Whole, Field(ge=1, le=100_000)] = 1
+    seeds: Annotated[Whole, Field(ge=1, le=1000)] = 1
+    epochs: Annotated[Whole, Field(ge=1)]
+    training_images: Annotated[Whole, Field(ge=1)] | None = None
+    validation_images: Annotated[Whole, Field(ge=1)] | None = None
     asha: Asha = Asha()
     metric: Literal[tuple(METRICS)] = "validation_mse"
     mode: Literal["min", "max"] | None = None
@@ -135,15 +135,15 @@ class Stage(_Strict):
 class Retraining(_Strict):
     """How winners are trained on training and validation images together, before the test set is opened."""
 
-    epochs: Annotated[int, Field(ge=1)] = 30
-    seeds: Annotated[int, Field(ge=1, le=1000)] = 5
+    epochs: Annotated[Whole, Field(ge=1)] = 30
+    seeds: Annotated[Whole, Field(ge=1, le=1000)] = 5
 
 
 class Report(_Strict):
     """What the report shows beside the run's own numbers."""
 
     reference: FilePath | None = None
-    num_pictures: Annotated[int, Field(ge=1, le=32)] = 10
+    num_pictures: Annotated[Whole, Field(ge=1, le=32)] = 10
 
 
 class Resources(_Strict):
@@ -153,10 +153,10 @@ class Resources(_Strict):
     holds a CPU core and `gpus_per_trainer`, and trains up to `trials_per_trainer` trials at once, as packs.
     """
 
-    gpus_per_trial: Annotated[float, Field(ge=0)] = 0
-    trainers: Annotated[int, Field(ge=0, le=10_000)] = 0
-    gpus_per_trainer: Annotated[float, Field(ge=0)] = 1
-    trials_per_trainer: Annotated[int, Field(ge=1, le=1000)] = 16
+    gpus_per_trial: Annotated[Real, Field(ge=0)] = 0
+    trainers: Annotated[Whole, Field(ge=0, le=10_000)] = 0
+    gpus_per_trainer: Annotated[Real, Field(ge=0)] = 1
+    trials_per_trainer: Annotated[Whole, Field(ge=1, le=1000)] = 16
 
     @property
     def least_gpus(self) -> float:
@@ -176,9 +176,9 @@ class Study(_Strict):
     """A whole study, as its file says, with every default filled in."""
 
     name: Name
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 1
     datasets: Annotated[list[Dataset], Field(min_length=1)]
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    validation_fraction: Annotated[Real, Field(gt=0, lt=1)] = 0.1
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     resources: Resources = Resources()
     stages: Annotated[dict[Name, Stage], Field(min_length=1)]

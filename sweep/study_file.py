@@ -173,6 +173,8 @@ def _faults(error: pydantic.ValidationError) -> list[str]:
             message = "is missing"
         elif fault["type"] != "value_error":
             message = f"{message}, got {str(fault['input'])[:80]!r}"
+            if isinstance(fault["input"], bool):
+                message += " (so YAML reads yes, no, on and off; a text of these goes into quotes)"
         faults += [f"{key}: {line}" for line in message.split("\n")]
     return faults
 

@@ -186,3 +186,56 @@ def test_second_driver_exits_with_73_and_names_the_first(tmp_path):
         done = call("resume", tmp_path)
     assert done.exit_code == 73
     assert f"process {os.getpid()}" in done.stderr
+
+
+def test_plan_wants_the_reference_and_says_what_it_leaves_out_and_assumes(small_study, write_study, tmp_path):
+    path = write_study(small_study)
+    text = call("plan", path).stdout
+    assert "not counted" in text and "Ray's start" in text and "baselines" in text
+    assert "regularization starts from the winner of architecture, which is not known yet" in text
+    assert "(assumed)" in text and text.count("(assumed)") < text.count("| architecture")
+    values = json.loads(call("plan", path, "--json").stdout)
+    assert [stage["assumed_from"] for stage in values["stages"]] == [None, "architecture"]
+    small_study["report"] = {"reference": "missing.yaml"}
+    for command in ("plan", "run"):
+        done = call(command, write_study(small_study), *(["--dry-run"] if command == "run" else []))
+        assert done.exit_code == 78 and "missing.yaml: cannot be read" in done.stderr
+
+
+def test_settings_of_a_submitted_run_that_goes_on_are_refused(small_study, write_study):
+    done = call("submit", write_study(small_study), "--resume", "--set", "seed=2")
+    assert done.exit_code == 2 and "--set changes nothing of a run that goes on" in done.stderr
+
+
+def test_data_push_has_the_option_that_it_advises(tmp_path):
+    done = call("data", "push", "mnist", "--to", tmp_path / "to", "--data-dir", tmp_path / "none")
+    assert done.exit_code == 65
+    advised = [word for word in done.stderr.replace(",", " ").split() if word.startswith("--")]
+    assert advised and all(option in call("data", "push", "--help").stdout for option in advised)
+
+
+def test_error_of_a_storage_names_it_once(monkeypatch, tmp_path):
+    def refuse(*_):
+        raise OSError(5, "s3://bucket/runs: access denied")
+
+    monkeypatch.setattr("aesweep.storage.read_segments", refuse)
+    done = call("fetch", "run", "--from", tmp_path / "kept", "--runs", tmp_path / "runs")
+    assert (done.exit_code, done.stderr) == (73, "error: s3://bucket/runs: access denied\n")
+
+
+def test_folder_in_place_of_an_image_is_called_one(tmp_path):
+    from aesweep.data.image_data import DataError
+    from aesweep.data.image_folder import read_image
+
+    with pytest.raises(DataError, match="is a folder, expected an image file"):
+        read_image(tmp_path, (1, 8, 8))
+
+
+def test_status_says_how_a_run_goes_on(small_study, write_study, tmp_path):
+    study = load_study(write_study(small_study))
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        options = {"storage": "s3://bucket/my runs", "workers": 2}
+        journal.append("run_started", study=study.resolved(), command=["aesweep"], options=options)
+    expected = f"aesweep resume {tmp_path} --storage 's3://bucket/my runs' --workers 2"
+    assert call("status", tmp_path).stdout.splitlines()[-1].endswith(f"it goes on with: {expected}")
+    assert json.loads(call("status", tmp_path, "--json").stdout)["goes_on_with"] == expected

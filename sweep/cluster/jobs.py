@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aesweep.cluster.address import dashboard_address, reach_dashboard
-from aesweep.errors import AesweepError
+from aesweep.errors import EX_CANTCREAT, AesweepError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails
@@ -67,9 +67,9 @@ class Jobs:
         except RuntimeError as error:
             raise AesweepError(f"the cluster refuses the job: {str(error).splitlines()[0]}") from error
 
-    def status(self, run: str) -> dict[str, Any]:
-        """Plain values: how the latest job of a run stands."""
-        job = self._known(run)
+    def status(self, run: str, job: str | None = None) -> dict[str, Any]:
+        """Plain values: how a job of a run stands, by default the latest that worked on it."""
+        job = self._known(run, job)
         return {
             "run": run,
             "job": job.submission_id,
@@ -80,16 +80,16 @@ class Jobs:
             "ended": job.end_time and job.end_time / 1000,
         }
 
-    def log(self, run: str) -> str:
-        """What the latest job of a run has said so far."""
-        return self._client.get_job_logs(self._known(run).submission_id)
+    def log(self, run: str, job: str | None = None) -> str:
+        """What a job of a run has said so far, by default the latest that worked on it."""
+        return self._client.get_job_logs(self._known(run, job).submission_id)
 
-    def follow(self, run: str, interval_s: float = 1.0) -> Iterator[str]:
-        """What the latest job of a run says, until it ends; by asking again, so no line is lost."""
+    def follow(self, run: str, interval_s: float = 1.0, job: str | None = None) -> Iterator[str]:
+        """What a job of a run says, until it ends; by asking again, so no line is lost."""
         known = 0
         while True:
-            ended = self._known(run).status in ENDED
-            text = self.log(run)
+            ended = self._known(run, job).status in ENDED
+            text = self.log(run, job)
             if len(text) > known:
                 yield text[known:]
                 known = len(text)
@@ -101,13 +101,16 @@ class Jobs:
         """Asks the latest job of a run to end, as SIGTERM does; returns whether it was still at work."""
         return self._client.stop_job(self._known(run).submission_id)
 
-    def _known(self, run: str) -> JobDetails:
-        job = self._latest(run)
+    def _known(self, run: str, number: str | None = None) -> JobDetails:
+        job = self._latest(run, number)
         if job is None:
             known = sorted({job.metadata[RUN] for job in self._client.list_jobs() if RUN in (job.metadata or {})})
             raise AesweepError(f"{run}: no job of that run; known are: {', '.join(known) or 'none'}")
         return job
 
-    def _latest(self, run: str) -> JobDetails | None:
+    def _latest(self, run: str, number: str | None = None) -> JobDetails | None:
         mine = [job for job in self._client.list_jobs() if (job.metadata or {}).get(RUN) == run]
-        return max(mine, key=lambda job: job.start_time or 0, default=None)
+        mine = [job for job in mine if number in (None, job.submission_id)]
+        # A job that found the run's name taken, or the run held by another, did nothing to it.
+        worked = [job for job in mine if job.driver_exit_code != EX_CANTCREAT]
+        return max(worked or mine, key=lambda job: job.start_time or 0, default=None)

@@ -26,6 +26,12 @@ RUNS = "$HOME/aesweep-runs"  # for the head's shell
 @click.option("--name", help="The run's name. [default: the study's]")
 @click.option("--resume", "resumes", is_flag=True, help="Go on with the run of that name, which is on the cluster.")
 @click.option("--data-dir", help="Where MNIST and Fashion-MNIST lie on the head.")  # a `~` is the head's to expand
+@click.option(
+    "--images",
+    multiple=True,
+    metavar="NAME=FOLDER",
+    help="Take the images of the study's data set NAME from this folder of the head.",
+)
 @click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST to the head where they are missing.")
 @click.option("--gpus", type=click.IntRange(min=0), help="Wait for so many GPUs. [default: what one trial needs]")
 @click.option("--wait", is_flag=True, help="Show what the run says, and end as it ends.")
@@ -37,12 +43,15 @@ def submit(
     name: str | None,
     resumes: bool,
     data_dir: str | None,
+    images: tuple[str, ...],
     download: bool,
     gpus: int | None,
     wait: bool,
     as_json: bool,
 ) -> None:
     """Run a study on a cluster."""
+    if resumes and overrides:
+        raise click.UsageError("--set changes nothing of a run that goes on: leave it out, or give another --name")
     from aesweep.cluster.jobs import Jobs
     from aesweep.parcel import STUDY, fill_parcel
 
@@ -52,21 +61,22 @@ def submit(
         raise RunFolderError(f"{name!r} cannot name a run: expected 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot")
     settings = ["--address", "auto"]
     settings += ["--data-dir", data_dir] if data_dir else []
+    settings += [word for pair in images for word in ("--images", pair)]
     settings += ["--download"] if download else []
     settings += ["--gpus", str(gpus)] if gpus is not None else []
     target = f"resume {RUNS}/{name}" if resumes else f"run {STUDY} --runs {RUNS} --name {name}"
     command = f"exec python -m aesweep {target} {shlex.join(settings)}"
     with tempfile.TemporaryDirectory(prefix="aesweep-") as folder:
-        num_bytes = fill_parcel(Path(folder), study)
+        num_bytes = fill_parcel(Path(folder), None if resumes else study)  # the journal holds it
         jobs = Jobs(address)
         job = jobs.submit(name, command, Path(folder))
     click.echo(f"{name} runs as job {job}; sent {num_bytes:,} bytes", err=True)
     if not wait:
         click.echo(json.dumps({"run": name, "job": job}) if as_json else job)
         return
-    for text in jobs.follow(name):
+    for text in jobs.follow(name, job=job):
         click.echo(text, err=True, nl=False)
-    values = jobs.status(name)
+    values = jobs.status(name, job)
     click.echo(json.dumps(values) if as_json else f"{name}: {values['status']}")
     sys.exit(0 if values["status"] == "succeeded" else values["exit_code"] or 1)
 

@@ -12,7 +12,7 @@ from aesweep.data.datasets import IDX_FOLDERS, data_folder
 from aesweep.wording import plural
 
 names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*IDX_FOLDERS]))
-data_dir_option = data_options[0]
+data_dir_option, download_option, _ = data_options
 
 
 @click.group()
@@ -31,14 +31,15 @@ def data() -> None:
     help="A folder, or a storage such as s3://bucket/datasets.",
 )
 @data_dir_option
+@download_option
 @json_option
-def push(names: tuple[str, ...], url: str, data_dir: Path | None, as_json: bool) -> None:
+def push(names: tuple[str, ...], url: str, data_dir: Path | None, download: bool, as_json: bool) -> None:
     """Copy data sets (mnist, fashion_mnist) to a storage, with their hashes."""
     from aesweep.dataset_files import push_dataset
     from aesweep.storage import Storage
 
     storage = Storage(url.rstrip("/"))
-    written = {name: push_dataset(name, storage, data_dir) for name in names}
+    written = {name: push_dataset(name, storage, data_dir, download) for name in names}
     click.echo(
         json.dumps(written) if as_json else "\n".join(f"{storage.url}/{files[-1]}" for files in written.values())
     )

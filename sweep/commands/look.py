@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from aesweep.command_options import recorded_options, resume_command
 from aesweep.commands.options import json_option, run_argument
 from aesweep.run_folder import RunFolder
 
@@ -37,8 +38,14 @@ def status(run_folder: Path, address: str | None, as_json: bool) -> None:
     from aesweep.journal import read_journal
     from aesweep.status import run_status, status_text
 
-    values = run_status(read_journal(RunFolder.open(run_folder).journal))
+    events = read_journal(RunFolder.open(run_folder).journal)
+    values = run_status(events)
+    if values["status"] in ("interrupted", "unfinished", "open"):
+        values["goes_on_with"] = resume_command(run_folder, recorded_options(events))
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return
     click.echo(status_text(values))
+    if "goes_on_with" in values:
+        condition = "" if values["status"] == "interrupted" else "where nobody is at work on it, "
+        click.echo(f"\n{condition}it goes on with: {values['goes_on_with']}")

@@ -40,8 +40,11 @@ def show_plan(study: Study, data_dir: Path | None, download: bool, workers: int 
     import dataclasses
 
     from aesweep.execution import num_cores
-    from aesweep.inputs import load_images
-    from aesweep.planning import duration, packs_table, plan_study, plan_table, size
+    from aesweep.inputs import load_images, read_reference
+    from aesweep.planning import LEFT_OUT, assumptions, duration, packs_table, plan_study, plan_table, size
+
+    if study.report.reference:
+        read_reference(study.report.reference)
 
     images = load_images(study, data_dir, download)
     sizes = {name: (len(found.training), int(found.training[0].size)) for name, found in images.items()}
@@ -55,12 +58,17 @@ def show_plan(study: Study, data_dir: Path | None, download: bool, workers: int 
             "retraining": retraining,
             "num_workers": num_workers,
             "seconds": round(total, 1),
+            "left_out": LEFT_OUT,
         }
         click.echo(json.dumps(values, indent=2))
         return
     click.echo(plan_table(stages, retraining))
     click.echo(f"\n{packs_table(stages)}")
-    click.echo(f"\nabout {duration(total)} with {plural(num_workers, 'worker')}, from steps timed on this machine")
+    for line in assumptions(stages):
+        click.echo(f"\n{line}")
+    workers = plural(num_workers, "worker")
+    click.echo(f"\nabout {duration(total)} of training with {workers}, from steps timed on this machine")
+    click.echo(f"not counted, for a small study most of its time: {LEFT_OUT}")
     states = max(stage.state_bytes for stage in stages)
     models = sum(stage.checkpoint_bytes for stage in stages) + retraining["checkpoint_bytes"]
     click.echo(f"on the disk at most {size(states)} of states while it trains, and {size(models)} of models that stay")

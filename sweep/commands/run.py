@@ -62,10 +62,6 @@ def run(
     if study.report.reference:
         read_reference(study.report.reference)
     loaded = load_images(study, data_dir, download)
-    if settings["storage"] is not None:
-        from aesweep.storage import try_storage
-
-        try_storage(settings["storage"])
     # The images' places are the study's own by now.
     execution = Execution(folder, **settings, options=options_to_record({**_given(), "images": None}))
     execution.check_storage()

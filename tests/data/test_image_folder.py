@@ -13,6 +13,7 @@ from PIL import Image
 
 from aesweep.data.datasets import load_dataset
 from aesweep.data.image_data import DataError
+from aesweep.data.image_folder import read_image_folder
 
 RANDOM = np.random.default_rng(5)
 many_files = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -212,3 +213,21 @@ def test_a_flipped_bit_is_refused_or_harmless_but_never_another_error(folder, da
         load_dataset("faces", path=folder)
     except DataError:
         refusal(folder)
+
+
+def test_exif_orientation_is_told_and_changes_no_hash(tmp_path, caplog):
+    """Older runs took the pixels as they are stored, and are known by their hash."""
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        Image.fromarray(pixels).save(tmp_path / part / "plain.png")
+    plain, _ = read_image_folder(tmp_path)
+    assert not caplog.records
+    for part in ("train", "test"):
+        Image.fromarray(pixels).save(tmp_path / part / "plain.png", exif=exif)
+    turned, _ = read_image_folder(tmp_path)
+    assert np.array_equal(plain, turned)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "plain.png: has an EXIF orientation" in caplog.text and "not applied" in caplog.text
