@@ -16,7 +16,7 @@ from typing import Any
 from aesweep.asha import Asha
 from aesweep.errors import JournalError
 from aesweep.job import Job
-from aesweep.study import Study
+from aesweep.study import Study, study_hash
 from aesweep.study_file import check_study
 
 Event = dict[str, Any]
@@ -146,8 +146,10 @@ def recorded_study(events: list[Event], source: Path) -> Study:
     start = next((event for event in events if event["kind"] == "run_started"), None)
     if start is None:
         raise JournalError(f"{source}: nothing was recorded yet: remove the folder and run the study again")
-    digest = hashlib.sha256(json.dumps(start["study"], sort_keys=True).encode()).hexdigest()
-    if digest != start["study_hash"]:
+    digest = study_hash(start["study"])
+    # The first journals hold a hash of the whole paths.
+    of_whole_paths = hashlib.sha256(json.dumps(start["study"], sort_keys=True).encode()).hexdigest()
+    if start["study_hash"] not in (digest, of_whole_paths):
         raise JournalError(f"{source}: the study's hash is {digest}, expected {start['study_hash']}")
     return check_study(start["study"], str(source))
 

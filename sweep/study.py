@@ -5,8 +5,10 @@ How a file becomes one, and how its faults are told, is the business of `aesweep
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +20,8 @@ BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
+# `with_paths` knows every field of this kind; tests/test_study.py walks the schema for them.
+FilePath = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"})]
 
 
 class _Strict(BaseModel):
@@ -28,7 +32,7 @@ class Dataset(_Strict):
     """A bundled or well-known data set by its name, or a folder of images under a name of one's own."""
 
     name: Name
-    path: str | None = None
+    path: FilePath | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -137,7 +141,7 @@ class Retraining(_Strict):
 class Report(_Strict):
     """What the report shows beside the run's own numbers."""
 
-    reference: str | None = None
+    reference: FilePath | None = None
     num_pictures: Annotated[int, Field(ge=1, le=32)] = 10
 
 
@@ -193,14 +197,28 @@ class Study(_Strict):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def sha256(self) -> str:
-        """The hash by which two runs of the same study are known as such, wherever its files lie.
+        """See `study_hash`."""
+        return study_hash(self.resolved())
 
-        Of a path only the last part counts: the images have a hash of their own, and the journal holds the reference.
-        """
-        values = self.resolved()
-        for dataset in values["datasets"]:
-            if "path" in dataset:
-                dataset["path"] = Path(dataset["path"]).name
-        if "reference" in values["report"]:
-            values["report"]["reference"] = Path(values["report"]["reference"]).name
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+def with_paths(values: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """A copy of a study's plain values in which every path has gone through a function."""
+    copied = copy.deepcopy(values)
+    holders = [(dataset, "path") for dataset in copied["datasets"]]
+    for holder, key in [*holders, (copied.get("report", {}), "reference")]:
+        if isinstance(holder, dict) and holder.get(key) is not None:
+            holder[key] = change(holder[key])
+    return copied
+
+
+def study_hash(values: dict[str, Any]) -> str:
+    """The hash by which two runs of the same study are known as such, wherever its files lie.
+
+    Of a path only the last part counts: the images have a hash of their own, and the journal holds the reference.
+
+    Args:
+        values: of the study, as `Study.resolved` gives them and a journal holds them. They are taken as they are, so
+            that a default that came later changes no hash.
+    """
+    named = with_paths(values, lambda path: Path(path).name)
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()

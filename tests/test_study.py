@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aesweep.errors import EX_CONFIG, StudyError
-from aesweep.study import Study
+from aesweep.errors import EX_CONFIG, JournalError, StudyError
+from aesweep.journal import Journal, read_journal
+from aesweep.resume import recorded_study
+from aesweep.study import Study, with_paths
 from aesweep.study_file import MAX_FILE_BYTES, check_study, load_study
 from tests.conftest import SMALL_STUDY
 
 JOBS = sorted((Path(__file__).parent.parent / "jobs").glob("*.yaml"))
+STUDIES = [job for job in JOBS if "stages:" in job.read_text()]
 
 
 def test_resolved_study_reads_back_as_the_same_study(small_study, write_study):
@@ -168,6 +173,65 @@ def test_hash_of_a_study_does_not_depend_on_its_folder(small_study, tmp_path):
     assert len(hashes) == 1
 
 
+def with_every_path(values: dict) -> dict:
+    """The study with a text wherever its schema has a path."""
+    values["datasets"] = [{"name": "faces", "path": "images/faces"}, "digits", {"name": "more", "path": "other"}]
+    values["report"] = {"reference": "published/numbers.yaml"}
+    return values
+
+
+def schema_paths(part, definitions, place=()):
+    """The places in a JSON schema that hold a path; a `*` stands for any item."""
+    if "$ref" in part:
+        part = definitions[part["$ref"].rpartition("/")[2]]
+    if part.get("format") == "path":
+        yield place
+    for key in ("anyOf", "allOf", "oneOf"):
+        for option in part.get(key, ()):
+            yield from schema_paths(option, definitions, place)
+    for name, inner in part.get("properties", {}).items():
+        yield from schema_paths(inner, definitions, (*place, name))
+    for key in ("items", "additionalProperties"):
+        if isinstance(part.get(key), dict):
+            yield from schema_paths(part[key], definitions, (*place, "*"))
+
+
+def test_every_path_of_the_schema_is_known_to_be_one(small_study, write_study):
+    schema = Study.model_json_schema()
+    places = set(schema_paths(schema, schema["$defs"]))
+    assert places == {("datasets", "*", "path"), ("report", "reference")}
+    values = load_study(write_study(with_every_path(small_study))).resolved()
+    seen = []
+    changed = with_paths(values, lambda path: seen.append(path) or "changed")
+    assert len(seen) == 3 and changed != values
+    assert [dataset.get("path") for dataset in changed["datasets"]] == ["changed", None, "changed"]
+    assert changed["report"]["reference"] == "changed"
+    # What sounds like a path is one.
+    texts = json.dumps(schema)
+    for name in ("path", "reference", "folder", "file", "directory", "dir"):
+        assert texts.count(f'"{name}": {{') == sum(place[-1] == name for place in places)
+
+
+@pytest.mark.parametrize("is_first_kind", [False, True], ids=["names", "whole paths, as first journals have it"])
+def test_recorded_study_with_paths_is_taken_up_again(small_study, write_study, tmp_path, is_first_kind):
+    study = load_study(write_study(with_every_path(small_study)))
+    values = json.loads(json.dumps(study.resolved()))
+    whole = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    start = {"kind": "run_started", "study": values, "study_hash": whole if is_first_kind else study.sha256()}
+    assert recorded_study([start], tmp_path) == study
+    values["seed"] += 1
+    with pytest.raises(JournalError, match="hash"):
+        recorded_study([start], tmp_path)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
+def test_job_file_is_taken_up_again_as_it_is_recorded(path, tmp_path):
+    study = load_study(path)
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.append("run_started", study=study.resolved(), study_hash=study.sha256())
+    assert recorded_study(read_journal(tmp_path / "journal.jsonl"), tmp_path) == study
+
+
 @pytest.mark.parametrize("where", ["hidden_layers", "latent_dim"])
 def test_conditional_layers_without_an_earlier_stage_are_refused(small_study, write_study, where):
     space = small_study["stages"]["architecture"]["space"]
@@ -184,7 +248,7 @@ def test_name_that_is_no_plain_name_is_refused(small_study, write_study, name):
         load_study(write_study(small_study))
 
 
-@pytest.mark.parametrize("path", [job for job in JOBS if "stages:" in job.read_text()], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
 def test_job_files_are_valid_studies(path):
     load_study(path)
 
