@@ -5,6 +5,7 @@
 #   make benchmark    our CPU time against a plain Ray Tune sweep; DATA=folder
 #   make fuzz         more than ten thousand drawn cases for the journal and for study files
 #   make chaos        kills and damages real runs: N faults (20), drawn from SEED (1)
+#   make flows        every study of jobs/ and of tests/flows/ run, killed, resumed, extended, fetched, submitted; DATA=folder
 #   make audit        known vulnerabilities of what is installed; needs the network
 #   make benchmark-many   what 100 and 1,000 small trials cost
 #   make benchmark-scaling  what the driver costs at 16, 128 and 1,024 GPUs
@@ -23,7 +24,7 @@ N ?= 20
 SEED ?= 1
 EXTRAS ?= test
 
-.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos audit lint pins install FORCE
+.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos flows audit lint pins install FORCE
 
 # The list of modules, written anew only where it has changed.
 $(VENV)/modules: FORCE
@@ -77,6 +78,9 @@ fuzz: install
 
 chaos: install
 	$(BIN)/python -m tests.chaos.harness --faults $(N) --seed $(SEED)
+
+flows: install
+	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest tests/flows -m 'flows or not flows'
 
 # A tool with dependencies of its own, kept apart from ours.
 audit: install

@@ -327,7 +327,8 @@ def comparable_report(run: Path) -> str:
     text = re.sub(r"## How to reproduce it\n.*", "", text, flags=re.DOTALL)
     text = re.sub(r" Wall time: [^(]*\.", "", text)
     # The account's last column is core hours.
-    return re.sub(r"^(\|.*\|)[^|]*\|$", r"\1", text, flags=re.MULTILINE) if "core hours" in text.lower() else text
+    before, account, after = text.partition("## What the search cost\n")
+    return before + account + re.sub(r"^(\|.*\|)[^|]*\|$", r"\1", after, flags=re.MULTILINE)
 
 
 def _plain(event: dict) -> dict:

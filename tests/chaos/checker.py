@@ -51,7 +51,7 @@ def _trials(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
     for event in _of(events, "trial_created"):
         stage = study["stages"][event["stage"]]
         if event["seeds"] != [study["seed"] + k for k in range(stage["seeds"])] or event["epochs"] != stage["epochs"]:
-            yield f"{event['trial']} has the seeds {event['seeds']} and {event['epochs']} epochs, which the study has not"
+            yield f"{event['trial']} has the seeds {event['seeds']} and {event['epochs']} epochs: not the study's"
     budgets = {event["trial"]: event["epochs"] for event in events if "created" in event["kind"]}
     for trial in created:
         mine = [event for event in events if event.get("trial") == trial]

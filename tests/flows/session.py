@@ -24,7 +24,7 @@ def is_retraining_row(event: Event) -> bool:
 
 # Where a driver is killed: at the event that shows that it is there. In the order in which a run passes them.
 PHASES: dict[str, Callable[[Event], bool]] = {
-    "search": lambda event: event["kind"] == "row" and not is_retraining_row(event) and event["epoch"] > 1,
+    "search": lambda event: event["kind"] == "row" and not is_retraining_row(event),
     "between stages": lambda event: event["kind"] == "stage_ended" and event["stage"] != "retraining",
     "retraining": is_retraining_row,
     "test baselines": lambda event: event["kind"] == "baseline" and event["split"] == "test",

@@ -165,10 +165,10 @@ class TriedStudy:
         return [str(self.write(folder)), *(part for text in self.overrides for part in ("--set", text))]
 
 
-def write_faces(folder: Path) -> None:
-    """Grey images of 8 x 8 pixels: a disk somewhere, which few dimensions can tell of."""
+def write_faces(folder: Path, side: int = 8) -> None:
+    """Grey images of so many pixels a side: a disk somewhere, which few dimensions can tell of."""
     draws = np.random.default_rng(7)
-    rows, columns = np.mgrid[:8, :8]
+    rows, columns = np.mgrid[:side, :side] * 8 / side
     for part, number in NUM_FACES.items():
         (folder / part).mkdir(parents=True, exist_ok=True)
         for k in range(number):
