@@ -47,7 +47,7 @@ def ended_well(*arguments: object, environment: dict[str, str] | None = None) ->
 
 def killed(journal: Path, phase: str, *arguments: object) -> None:
     """Starts a command and ends it by SIGKILL at the first event of a phase that it records itself."""
-    known = _num_lines(journal)
+    known = num_lines(journal)
     process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         wait_for(journal, PHASES[phase], known, process.poll)
@@ -93,5 +93,6 @@ def wait_for(
         time.sleep(0.002)
 
 
-def _num_lines(path: Path) -> int:
+def num_lines(path: Path) -> int:
+    """How many lines a journal has; 0 where there is none."""
     return path.read_bytes().count(b"\n") if path.exists() else 0

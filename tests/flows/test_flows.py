@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from aesweep.journal import read_journal
-from tests.chaos.campaign import comparable_report, differences
 from tests.chaos.checker import violations
+from tests.chaos.comparison import comparable_report, differences
 from tests.flows.conftest import workers
 from tests.flows.session import COMMON, PHASES, ended_well, killed
 from tests.flows.studies import TriedStudy, all_studies, write_faces
