@@ -36,6 +36,9 @@ from tests.chaos.faults import (
     RUNNING_STORED,
     TRAINER,
     WORKER,
+    damaged,
+    drawn,
+    flipped,
 )
 from tests.chaos.undisturbed import undisturbed_rows
 from tests.chaos.unreliable_s3 import BUSY, LOST, REFUSED, TORN
@@ -133,7 +136,7 @@ class Campaign:
         for _ in range(min(self._random.randrange(2, 12), self._left())):
             if not self._wait_rows(driver, self._random.randrange(1, 9)):
                 return driver.poll(), None
-            fault = _draw(self._random, RUNNING_STORED if self._storage else RUNNING)
+            fault = drawn(self._random, RUNNING_STORED if self._storage else RUNNING)
             if self._disturb(driver, fault):
                 self.result.faults[fault] += 1
         if self._left() <= 0:
@@ -142,9 +145,9 @@ class Campaign:
         if not early and not self._wait_rows(driver, self._random.randrange(1, 9)):
             return driver.poll(), None
         endings = ENDING_STORED if self._storage else ENDING
-        ending = _draw(self._random, endings)
+        ending = drawn(self._random, endings)
         while ending == FULL and not self._world.has_disk:
-            ending = _draw(self._random, endings)
+            ending = drawn(self._random, endings)
         time.sleep(self._random.uniform(0, 1.0 if early else 0.1))
         return self._end(driver, ending)
 
@@ -195,14 +198,7 @@ class Campaign:
     def _damage_file(self, fault: str, files: list[Path]) -> bool:
         try:
             path = self._random.choice(sorted(files))
-            content = path.read_bytes()
-            if "emptied" in fault:
-                content = b""
-            elif "truncated" in fault:
-                content = content[: self._random.randrange(len(content))]
-            else:
-                content = _flipped(content, self._random.randrange(len(content)), self._random)
-            path.write_bytes(content)
+            path.write_bytes(damaged(path.read_bytes(), fault, self._random))
         except (OSError, IndexError, ValueError):
             return False  # nothing there, or gone before it could be damaged
         return True
@@ -250,7 +246,7 @@ class Campaign:
     def _disturb_files(self) -> None:
         """Damages what lies there between two drivers."""
         for _ in range(min(self._random.randrange(0, 6), self._left())):
-            fault = _draw(self._random, DOWN_STORED if self._storage else DOWN)
+            fault = drawn(self._random, DOWN_STORED if self._storage else DOWN)
             content = self._journal.read_bytes()
             if fault == FOLDER:
                 if not self._kept():
@@ -269,7 +265,7 @@ class Campaign:
                 last = content.rfind(b"\n", 0, content.rfind(b"\n")) + 1
                 if last == 0:
                     continue
-                self._journal.write_bytes(_flipped(content, self._random.randrange(last), self._random))
+                self._journal.write_bytes(flipped(content, self._random.randrange(last), self._random))
                 self._expect_refusal(content, fault)
             elif fault == CHECKPOINT:
                 if not self._damage_file("a flipped bit", list(self.run.glob("checkpoints/retraining*"))):
@@ -297,11 +293,11 @@ class Campaign:
 
     def _expect_refusal(self, content: bytes | None, fault: str, expected: int = 65) -> None:
         """A record that cannot be trusted is refused in one line, and not touched; then it is put back, if given."""
-        damaged = self._journal.read_bytes()
+        before = self._journal.read_bytes()
         driver = self._world.start(["resume", str(self.run), *self._common], self._log, forked=True)
         code = driver.wait(LIMIT_S)
         said = [line for line in self._log.read_text().splitlines() if "lock is taken over" not in line]
-        if code != expected or len(said) != 1 or self._journal.read_bytes() != damaged:
+        if code != expected or len(said) != 1 or self._journal.read_bytes() != before:
             self.result.found.append(f"{fault}: expected a refusal in one line, got exit {code}: {said[-20:]}")
         self._log.unlink(missing_ok=True)
         if content is not None:
@@ -328,13 +324,3 @@ class Campaign:
     def clear(self) -> None:
         """Makes room on the small disk."""
         shutil.rmtree(self._folder)
-
-
-def _draw(source: random.Random, weights: dict[str, int]) -> str:
-    return source.choices(list(weights), list(weights.values()))[0]
-
-
-def _flipped(content: bytes, position: int, source: random.Random) -> bytes:
-    damaged = bytearray(content)
-    damaged[position] ^= 1 << source.randrange(8)
-    return bytes(damaged)

@@ -1,9 +1,11 @@
-"""Which faults there are, and how often each is drawn.
+"""Which faults there are, how often each is drawn, and what some of them make of a file.
 
 Starting a process takes seconds, so what needs one is drawn less often.
 """
 
 from __future__ import annotations
+
+import random
 
 from tests.chaos.unreliable_s3 import FAULTS as STORAGE_FAULTS
 
@@ -29,3 +31,22 @@ DOWN = {CUT: 5, FLIPPED: 4, CHECKPOINT: 2, **dict.fromkeys(STATES, 2)}
 RUNNING_STORED = RUNNING | dict.fromkeys(STORAGE_FAULTS, 3)
 ENDING_STORED = ENDING | {OUT: 3}
 DOWN_STORED = DOWN | {FOLDER: 4}
+
+
+def drawn(source: random.Random, weights: dict[str, int]) -> str:
+    return source.choices(list(weights), list(weights.values()))[0]
+
+
+def damaged(content: bytes, fault: str, source: random.Random) -> bytes:
+    """A file as such a fault leaves it. Raises ValueError where it is empty."""
+    if "emptied" in fault:
+        return b""
+    position = source.randrange(len(content))
+    return content[:position] if "truncated" in fault else flipped(content, position, source)
+
+
+def flipped(content: bytes, position: int, source: random.Random) -> bytes:
+    """With one bit changed there."""
+    changed = bytearray(content)
+    changed[position] ^= 1 << source.randrange(8)
+    return bytes(changed)
