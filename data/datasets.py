@@ -17,6 +17,7 @@ import numpy as np
 from aesweep.data.idx import read_idx_images
 from aesweep.data.image_data import DataError, ImageData
 from aesweep.data.image_folder import read_image_folder
+from aesweep.user_path import user_path
 
 __all__ = ["DataError", "ImageData", "data_folder", "load_dataset"]
 
@@ -41,7 +42,7 @@ def load_dataset(
         DataError: the data set is unknown, missing or damaged.
     """
     if path is not None:
-        return ImageData.of(name, *read_image_folder(Path(path).expanduser()))
+        return ImageData.of(name, *read_image_folder(_folder(name, path), name))
     if name == "digits":
         return _digits()
     if name in IDX_FOLDERS:
@@ -63,7 +64,14 @@ def data_folder(data_dir: Path | str | None = None) -> Path:
     if data_dir is None:
         cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         data_dir = Path(cache) / "aesweep" / "data"
-    return Path(data_dir).expanduser()
+    return _folder("the folder of data sets", data_dir)
+
+
+def _folder(name: str, path: Path | str) -> Path:
+    try:
+        return user_path(path)
+    except ValueError as error:
+        raise DataError(name, str(error), "correct the path") from error
 
 
 def _digits() -> ImageData:

@@ -22,10 +22,14 @@ _CHANNELS = {"1": 1, "L": 1, "P": 3, "RGB": 3, "CMYK": 3, "YCbCr": 3}
 _Shape = tuple[int, int, int]
 
 
-def read_image_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_image_folder(folder: Path, name: str = "NAME") -> tuple[np.ndarray, np.ndarray]:
     """Reads `folder/train/*` and `folder/test/*`, each in the order of the file names.
 
     Hidden files (their names start with a dot) are passed over; everything else has to be an image.
+
+    Args:
+        folder: where it lies.
+        name: the data set's, for messages.
 
     Returns:
         Training and test images, uint8 [N, C, H, W] with C = 1 (grey) or 3 (RGB).
@@ -34,7 +38,7 @@ def read_image_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         DataError: a folder or file is missing, unreadable, leads out of `folder`, is no image, is damaged, too large,
             or of another size than the rest.
     """
-    paths = {part: _image_paths(folder, part) for part in ("train", "test")}
+    paths = {part: _image_paths(folder, part, name) for part in ("train", "test")}
     first = paths["train"][0]
     with _opened(first) as image:
         shape = _shape(image, first)
@@ -47,7 +51,8 @@ def read_image_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return _read_all(paths["train"], shape, first), _read_all(paths["test"], shape, first)
 
 
-def _image_paths(folder: Path, part: str) -> list[Path]:
+def _image_paths(folder: Path, part: str, name: str) -> list[Path]:
+    remedy = f"correct the path in the study, or say where it is with --images {name}=FOLDER"
     try:
         root = folder.resolve(strict=True)
         paths = sorted(path for path in (folder / part).iterdir() if not path.name.startswith("."))
@@ -57,9 +62,9 @@ def _image_paths(folder: Path, part: str) -> list[Path]:
                 raise DataError(path, f"is a link that leads out of {folder}", "copy the file into the folder")
     except FileNotFoundError as error:
         problem = "not found (a data set of images is a folder with train/ and test/)"
-        raise DataError(error.filename or folder / part, problem, "correct the path in the study") from error
+        raise DataError(error.filename or folder / part, problem, remedy) from error
     except NotADirectoryError as error:
-        raise DataError(folder / part, "is a file, expected a folder of images", "correct the path") from error
+        raise DataError(folder / part, "is a file, expected a folder of images", remedy) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
         reason = getattr(error, "strerror", None) or error
         raise DataError(folder / part, f"cannot be read ({reason})", "make the folder readable") from error
@@ -134,8 +139,12 @@ def read_image(path: Path, shape: _Shape) -> np.ndarray:
     Raises:
         DataError: it is unreadable, damaged, too large, or of another shape.
     """
-    if not path.is_file():
+    if path.is_dir():
+        raise DataError(path, "is a folder, expected an image file", "name the files in it")
+    if not path.exists():
         raise DataError(path, "not found, expected an image file", "correct the path")
+    if not path.is_file():
+        raise DataError(path, "is no file (a device or a pipe), expected an image file", "copy it into a file")
     with _opened(path) as image:
         found = _shape(image, path)
         if found != shape:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
+from aesweep.command_options import resume_command
 from aesweep.data.datasets import ImageData
 from aesweep.interruption import Interruption
 from aesweep.outcome import Outcome
@@ -37,6 +38,8 @@ class Execution:
         as_json: say how it ended in JSON.
         quiet: no progress.
         allow_failures: a trial that failed is no reason to exit with 1 where its cell has a winner all the same.
+        options: what the command was given, for the record and for the advice on how to go on, see
+            `aesweep.command_options`; may be set later.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Execution:
         as_json: bool,
         quiet: bool,
         allow_failures: bool,
+        options: Mapping[str, Any] | None = None,
     ):
         self._folder = folder
         self._settings = {
@@ -65,6 +69,7 @@ class Execution:
         self._replica: Replica | None = None
         self._as_json = as_json
         self._allow_failures = allow_failures
+        self.options = dict(options or {})
         self._progress = Progress(Console(stderr=True, highlight=False), quiet)
         self._interruption = Interruption()
 
@@ -75,7 +80,21 @@ class Execution:
         if self._storage is not None:
             self._replica = replica_of(self._folder, self._storage)
         followed = {"progress": self._progress, "interruption": self._interruption}
-        return Run(study, self._folder, images, events, replica=self._replica, **followed, **self._settings)
+        return Run(
+            study,
+            self._folder,
+            images,
+            events,
+            replica=self._replica,
+            options=self.options,
+            **followed,
+            **self._settings,
+        )
+
+    def check_storage(self) -> None:
+        """Raises what would keep a new run out of its storage, before there is a run."""
+        if self._storage is not None:
+            replica_of(self._folder, self._storage)
 
     def follow(self, execute: Callable[[], Outcome]) -> None:
         """Executes, writes the report, says how it ended, and exits accordingly."""
@@ -103,7 +122,8 @@ class Execution:
         for trial in outcome.failed_trials:
             click.echo(f"failed: {trial}" + ("" if self._allow_failures else " (see --allow-failures)"), err=True)
         if outcome.status == "interrupted":
-            click.echo(f"interrupted; what is done is recorded, and goes on with: aesweep resume {root}", err=True)
+            goes_on = resume_command(root, self.options)
+            click.echo(f"interrupted; what is done is recorded, and goes on with: {goes_on}", err=True)
 
 
 def replica_of(folder: RunFolder, storage: str) -> Replica:

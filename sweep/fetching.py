@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from aesweep.errors import AesweepError
 from aesweep.journal import read_journal
+from aesweep.named_files import named_files
 from aesweep.run_folder import RunFolder
-
-
-def named_files(events: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """The files that a journal names, with the SHA-256 that it has of them: winners' checkpoints and pictures."""
-    models: dict[str, dict[str, Any]] = {}
-    winners: dict[tuple[str, ...], str | None] = {}
-    for event in events:
-        if event["kind"] == "row" and "checkpoint" in event:
-            models[event["trial"]] = event["checkpoint"]
-        elif event["kind"] == "retrained":
-            yield event["checkpoint"]["file"], event["checkpoint"]["sha256"]
-        elif event["kind"] == "pictures":
-            yield event["file"], event["sha256"]
-        elif event["kind"] == "cell_winner":  # after an extension there may be another
-            winners[event["stage"], event["dataset"], str(event["cell"])] = event["trial"]
-    for found in (models.get(trial) for trial in winners.values()):
-        if found:
-            yield found["file"], found["sha256"]
 
 
 def check_run(root: Path) -> int:

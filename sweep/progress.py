@@ -38,11 +38,11 @@ class Progress:
         self._began_at = time.monotonic()
         self._trials: dict[str, dict[str, Any]] = {}
         self._last: dict[str, dict[str, Any]] = {}
-        self._ended: Counter[str] = Counter()
+        self._ended: dict[str, str] = {}  # trial to status
         self._ended_recalled = 0
         self._running: set[str] = set()
         self._epochs_done = 0
-        self._epochs_saved = 0
+        self._epochs_left_out: dict[str, int] = {}
         self._epochs_recalled = 0
         self._training_s = 0.0
 
@@ -71,7 +71,7 @@ class Progress:
         self._quiet = quiet
         self._began_at, self._epochs_recalled = time.monotonic(), self._epochs_done
         self._running.clear()
-        self._ended_recalled, self._training_s = sum(self._ended.values()), 0.0
+        self._ended_recalled, self._training_s = len(self._ended), 0.0
         if events:
             self.say(f"{self._title} goes on: {self._summary()}")
 
@@ -97,15 +97,19 @@ class Progress:
             self._epochs_done += 1
             self._training_s += event["seconds"] or 0.0
         elif kind == "trial_ended":
-            self._ended[event["status"]] += 1
+            self._ended[event["trial"]] = event["status"]
             self._running.discard(event["trial"])
-            self._epochs_saved += self._trials[event["trial"]]["epochs"] - (event["epochs"] or 0)
+            self._epochs_left_out[event["trial"]] = self._trials[event["trial"]]["epochs"] - (event["epochs"] or 0)
         elif kind == "failure":
             self._running.discard(event["trial"])
             then = "it is tried again" if event["retried"] else "it is given up"
             self.say(f"{event['trial']} failed after epoch {event['epoch']} ({event['cause']}); {then}")
         elif kind == "checkpoint_lost":
+            self._ended.pop(event["trial"], None)
+            self._epochs_left_out.pop(event["trial"], None)
             self.say(f"{event['reason']}; {event['trial']} is trained again")
+        elif kind == "model_lost":
+            self.say(f"{event['reason']}; the model of {event['trial']} is lost for good, what it reached is recorded")
         elif kind == "continued":
             for reason in event["rejected"]:
                 self.say(reason)
@@ -120,10 +124,17 @@ class Progress:
             self.say(f"{self._title}: {self._summary()}")
 
     def _counts(self) -> str:
-        return ", ".join(f"{count} {status}" for status, count in sorted(self._ended.items())) or "none ended"
+        return (
+            ", ".join(f"{count} {status}" for status, count in sorted(Counter(self._ended.values()).items()))
+            or "none ended"
+        )
+
+    @property
+    def _epochs_saved(self) -> int:
+        return sum(self._epochs_left_out.values())
 
     def _summary(self) -> str:
-        ended = sum(self._ended.values())
+        ended = len(self._ended)
         text = f"{ended} of {self._num_trials} trials ended ({self._counts()}), {len(self._running)} running"
         remaining = self._remaining_s()
         return text if remaining is None else f"{text}, at most {remaining:.0f} s left"
@@ -139,7 +150,7 @@ class Progress:
         if not trained or not budget:
             return None
         spent = time.monotonic() - self._began_at
-        if sum(self._ended.values()) == self._ended_recalled:
+        if len(self._ended) == self._ended_recalled:
             spent = self._training_s / max(1, len(self._running))
         return spent / trained * max(0, budget - self._epochs_done)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,9 @@ def recorded_study(events: list[Event], source: Path) -> Study:
     """The study that the run was started with. Raises JournalError where there is none, or not the one it was."""
     start = next((event for event in events if event["kind"] == "run_started"), None)
     if start is None:
-        raise JournalError(f"{source}: nothing was recorded yet: remove the folder and run the study again")
+        raise JournalError(
+            f"{source}: nothing was recorded yet: `aesweep run` of the study under the same name takes it over"
+        )
     digest = study_hash(start["study"])
     # The first journals hold a hash of the whole paths.
     of_whole_paths = hashlib.sha256(json.dumps(start["study"], sort_keys=True).encode()).hexdigest()
@@ -172,7 +174,7 @@ def check_images(events: list[Event], found: dict[str, dict[str, Any]], source: 
             if got != value:
                 raise JournalError(
                     f"{source}: data set {name}: {field} is {got} now and was {value} when the run started: "
-                    "give it the same images, or start a new run"
+                    "give it the same images (--images NAME=FOLDER, --data-dir), or start a new run"
                 )
 
 
@@ -181,24 +183,19 @@ def is_over(events: list[Event]) -> bool:
     return bool(events) and events[-1]["kind"] == "run_ended" and events[-1]["status"] != "interrupted"
 
 
-def after_retraining(events: list[Event]) -> list[Event]:
-    """What was recorded since the last winner was retrained: the test set's baselines and pictures, if any."""
+def after_retraining(events: list[Event], lost: Container[tuple[str, str]] = ()) -> list[Event]:
+    """What was recorded since the last winner was retrained: the test set's baselines and pictures, if any.
+
+    Args:
+        events: the journal.
+        lost: pictures that are gone, as (data set, stage); they are left out.
+    """
     first: dict[str, int] = {}
     for event in events:
         if event["kind"] == "retrained":
             first.setdefault(event["trial"], event["seq"])  # made again, a lost checkpoint is the same to the bit
-    return events[max(first.values(), default=-1) + 1 :]
-
-
-def checkpoints(events: list[Event]) -> dict[str, Event]:
-    """The winners' checkpoints that should be there: retraining to `file`, `sha256` and `num_bytes`."""
-    found = {}
-    for event in events:
-        if event["kind"] == "retrained":
-            found[event["trial"]] = event["checkpoint"]
-        elif event["kind"] == "checkpoint_lost":
-            found.pop(event["trial"], None)
-    return found
+    since = events[max(first.values(), default=-1) + 1 :]
+    return [event for event in since if event["kind"] != "pictures" or (event["dataset"], event["stage"]) not in lost]
 
 
 def unrecorded_seconds(events: list[Event]) -> float:

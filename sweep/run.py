@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -15,26 +15,25 @@ import yaml
 from aesweep.asha import Asha
 from aesweep.beside import Beside
 from aesweep.cluster.runner import Cluster
+from aesweep.command_options import resume_command
 from aesweep.data.image_data import ImageData
 from aesweep.environment import describe_environment
 from aesweep.errors import JournalError
 from aesweep.extension import has_ended, opening_events, segments, since_extended
-from aesweep.files import FolderFiles
-from aesweep.housekeeping import Housekeeping
+from aesweep.image_places import relative_places
 from aesweep.inputs import describe_images, read_reference
 from aesweep.interruption import Interruption
 from aesweep.job import Job
-from aesweep.journal import Journal
+from aesweep.named_files import lost_files
 from aesweep.outcome import Outcome, outcome_of
 from aesweep.progress import Progress
+from aesweep.record import Record
 from aesweep.recorder import Recorder
 from aesweep.resume import (
     Standing,
     after_retraining,
     check_images,
-    checkpoints,
     is_over,
-    missing,
     replay,
     stage_seconds,
     standings,
@@ -61,6 +60,7 @@ class Run:
         address: of a Ray cluster; None for this machine alone.
         num_gpus: to wait for, up to `gpu_wait_s`, before training on a cluster; None for what one trial needs.
         replica: where the run is kept as well; None for its folder alone.
+        options: of the command, for the record, see `aesweep.command_options`.
         state_interval_s: how much of a trial's training a kill may cost, about; what it goes on from is kept so often.
     """
 
@@ -78,6 +78,7 @@ class Run:
         num_gpus: int | None = None,
         gpu_wait_s: float = 900.0,
         replica: Replica | None = None,
+        options: dict[str, Any] | None = None,
         state_interval_s: float = 30.0,
     ):
         self._study = study
@@ -87,21 +88,20 @@ class Run:
         self._interruption = interruption
         self._workers, self._gpus = (num_workers, address), (num_gpus, gpu_wait_s)
         self._state_interval_s = state_interval_s
-        self._events = list(events)
-        self._replica = replica
-        self._files = replica.files if replica else FolderFiles(folder.root.resolve())
-        self._journal = Journal(folder.journal, replica.send_journal if replica else None)
-        self._housekeeping = Housekeeping(self._files, self._events)
+        self._options = options or {}
+        self._record = Record(folder, events, progress, replica)
+        self._events = self._record.events
 
     def execute(self, command: list[str]) -> Outcome:
         """Runs every stage, retrains the winners and records everything; the report is the caller's to write.
 
+        Nothing is recorded before all that is needed is there, so that what is refused leaves no run.
+
         Args:
             command: the command line, for the record.
         """
-        with self._journal:
-            self._record_start(command)
-            return self._finish()
+        with self._record:
+            return self._session(lambda: self._record_start(command))
 
     def resume(self, command: list[str]) -> Outcome:
         """Goes on with a run that was interrupted or killed; what is recorded is not repeated.
@@ -112,21 +112,24 @@ class Run:
         Raises:
             JournalError: the record is that of other images, another study or another version.
         """
-        with self._journal:
-            check_images(self._events, describe_images(self._study, self._images), self._folder.journal)
-            if is_over(self._events) and not self._folder.lost(checkpoints(self._events)):
-                self._progress.say("nothing is left to do")
-                return outcome_of(self._events, None)
+
+        def begin() -> None:
             standing = standings(self._events)
             self._folder.discard_states(keep={name for name, found in standing.items() if found.status is None})
-            self._record(
+            self._record.add(
                 "resumed",
-                command=command,
+                **self._command(command),
                 environment=describe_environment(),
                 num_workers=self._workers[0],
                 unrecorded_seconds=unrecorded_seconds(self._events),
             )
-            return self._finish()
+
+        with self._record:
+            check_images(self._events, describe_images(self._study, self._images), self._folder.journal)
+            if is_over(self._events) and not lost_files(self._folder, self._events):
+                self._progress.say("nothing is left to do")
+                return outcome_of(self._events, None)
+            return self._session(begin)
 
     def extend(self, command: list[str], stages: dict[str, dict[str, int]]) -> Outcome:
         """Adds to a finished run, see `aesweep.extension`.
@@ -142,11 +145,10 @@ class Run:
         if not is_over(self._events):
             raise JournalError(
                 f"{self._folder.journal}: the run has not ended, so there is nothing to add to yet: "
-                f"`aesweep resume {self._folder.root}` goes on with it"
+                f"`{resume_command(self._folder.root, self._options)}` goes on with it"
             )
-        with self._journal:
-            self._record("extended", command=command, stages=stages)
-            return self._finish()
+        with self._record:
+            return self._session(lambda: self._record.add("extended", **self._command(command), stages=stages))
 
     def execute_retraining(self, command: list[str], epochs: int | None = None, seeds: int | None = None) -> Outcome:
         """Trains the winners of a finished search that the journal does not hold yet, also those that failed.
@@ -157,27 +159,35 @@ class Run:
             seeds: as `epochs`.
 
         Raises:
-            JournalError: a stage of the search has not ended.
+            JournalError: a stage of the search has not ended, or the record is that of other images.
         """
+        check_images(self._events, describe_images(self._study, self._images), self._folder.journal)
         open_stages = [stage for stage in self._study.stages if not has_ended(self._events, stage)]
         if open_stages:
             raise JournalError(
                 f"{self._folder.journal}: stage {open_stages[0]} has not ended, so the search's winners are not known: "
-                f"`aesweep resume {self._folder.root}` goes on with it"
+                f"`{resume_command(self._folder.root, self._options)}` goes on with it"
             )
-        with self._journal:
-            if epochs or seeds:
-                self._record("retraining_asked", command=command, epochs=epochs, seeds=seeds)
-            return self._finish(retry=True)
 
-    def _finish(self, retry: bool = False) -> Outcome:
-        """Everything that the journal does not hold yet."""
+        def begin() -> None:
+            if epochs or seeds:
+                self._record.add("retraining_asked", **self._command(command), epochs=epochs, seeds=seeds)
+
+        with self._record:
+            return self._session(begin, retry=True)
+
+    def _session(self, begin: Callable[[], Any], retry: bool = False) -> Outcome:
+        """Everything that the journal does not hold yet, after what `begin` records."""
         started = time.monotonic()
-        with Cluster(self._images, self._files, *self._workers, note=self._folder.scratch) as cluster:
+        with Cluster(self._images, self._record.files, *self._workers, note=self._folder.scratch) as cluster:
             self._interruption.install()
+            cluster.check_room(self._study.resources)
             if self._workers[1] is not None:
                 told = self._progress.say, self._interruption.requested
                 cluster.wait_for_gpus(self._study.resources, *self._gpus, *told)
+            if self._interruption.requested():
+                return outcome_of(self._events, self._interruption.signal_number)
+            begin()
             for stage in self._study.stages:
                 if not self._interruption.requested() and not has_ended(self._events, stage):
                     self._search(cluster, stage)
@@ -186,30 +196,23 @@ class Run:
         outcome = outcome_of(self._events, self._interruption.signal_number)
         if outcome.status != "interrupted":
             self._folder.discard_states()
-        self._record("run_ended", status=outcome.status, seconds=round(time.monotonic() - started, 3))
+        self._record.add("run_ended", status=outcome.status, seconds=round(time.monotonic() - started, 3))
         return outcome
 
-    def _record(self, kind: str, **fields: Any) -> dict[str, Any]:
-        if self._replica and kind in ("run_started", "pictures"):
-            self._replica.send_files()  # before the record speaks of them
-        event = self._journal.append(kind, **fields)
-        self._events.append(event)
-        self._progress.follow(event)
-        self._housekeeping.follow(event)
-        return event
-
-    def _record_missing(self, expected: Iterable[tuple[str, dict[str, Any]]], events: list[dict[str, Any]]) -> None:
-        for kind, fields in missing(expected, list(events), self._folder.journal):
-            self._record(kind, **fields)
+    def _command(self, command: list[str], study: Study | None = None) -> dict[str, Any]:
+        """What is recorded of the command at work; with the study, where its images lie as well."""
+        places = relative_places(study, self._options, self._folder.root)
+        found = {"command": command, "options": self._options, "places": places}
+        return {name: value for name, value in found.items() if value}
 
     def _record_start(self, command: list[str]) -> None:
         reference = self._study.report.reference
         write_whole(self._folder.study, yaml.safe_dump(self._study.resolved(), sort_keys=False))
-        self._record(
+        self._record.add(
             "run_started",
             study=self._study.resolved(),
             study_hash=self._study.sha256(),
-            command=command,
+            **self._command(command, self._study),
             environment=describe_environment(),
             num_workers=self._workers[0],
             reference=read_reference(reference) if reference else None,
@@ -224,7 +227,7 @@ class Run:
         earlier = list(self._events)
         mine = {job.trial for job in jobs}
         self._progress.recall([e for e in earlier if e.get("stage") == name or e.get("trial") in mine])
-        self._record_missing(opening_events(name, found), earlier)
+        self._record.add_missing(opening_events(name, found), earlier)
         standing = standings(earlier)
         factor = self._study.stages[name].asha.reduction_factor
         ashas = {job.rivals: Asha(segment.stage.rungs(), factor, mode) for segment in found for job in segment.jobs}
@@ -235,11 +238,11 @@ class Run:
             baselines = beside.validation_baselines(name, [] if compared else jobs, self._images)
             self._train(cluster, [job for job in jobs if not _ended(job, standing)], metric, ashas)
         if not self._interruption.requested():
-            self._record_missing((("baseline", fields) for fields in baselines.result()), earlier)
+            self._record.add_missing((("baseline", fields) for fields in baselines.result()), earlier)
             known = since_extended(earlier, name)
-            self._record_missing(winner_events(self._events, name, mode, self._images), known)
+            self._record.add_missing(winner_events(self._events, name, mode, self._images), known)
             seconds = stage_seconds(earlier, name) + time.monotonic() - started
-            self._record("stage_ended", stage=name, seconds=round(seconds, 3))
+            self._record.add("stage_ended", stage=name, seconds=round(seconds, 3))
 
     def _retrain(self, cluster: Cluster, retry: bool) -> None:
         owed = retrainings(self._study, self._events, self._folder)
@@ -247,16 +250,19 @@ class Run:
         earlier = list(self._events)
         mine = {retraining.job.trial for retraining in owed}
         self._progress.recall([event for event in earlier if event.get("trial") in mine])
-        written = {trial: checkpoint for trial, checkpoint in checkpoints(earlier).items() if trial in mine}
-        for trial, reason in self._folder.lost(written).items():
-            self._record("checkpoint_lost", trial=trial, reason=reason)
+        lost = lost_files(self._folder, earlier)
+        for trial in lost.checkpoints.keys() & mine:
+            self._record.add("checkpoint_lost", trial=trial, reason=lost.checkpoints[trial])
+        for trial, reason in lost.models.items():
+            self._record.add("model_lost", trial=trial, reason=reason)
         standing = standings(self._events)
         for retraining in owed:
             if retraining.job.trial not in standing:
                 num_images = len(self._images[retraining.job.dataset].training)
-                self._record("retraining_created", **retraining.created(num_images))
+                self._record.add("retraining_created", **retraining.created(num_images))
         jobs = [retraining.job for retraining in owed if not _ended(retraining.job, standing, retry)]
-        pictured = set() if jobs else {e["dataset"] for e in after_retraining(earlier) if e["kind"] == "pictures"}
+        known = after_retraining(earlier, lost.pictures)
+        pictured = set() if jobs else {event["dataset"] for event in known if event["kind"] == "pictures"}
         with Beside(self._interruption.requested) as beside:
             if owed:
                 beside.prepare_pictures()
@@ -268,7 +274,7 @@ class Run:
             self._train(cluster, jobs, "training_mse", {})
         if self._interruption.requested():
             return
-        known = after_retraining(self._events)
+        known = after_retraining(self._events, lost.pictures)
         retrained = {event["trial"] for event in self._events if event["kind"] == "retrained"}
         done = [retraining for retraining in owed if retraining.job.trial in retrained]
         for dataset, images in self._images.items():
@@ -278,7 +284,7 @@ class Run:
                 self._record_test(dataset, images, here, found, known)
         if not any(event["kind"] == "stage_ended" and event["stage"] == "retraining" for event in known):
             seconds = stage_seconds(earlier, "retraining") + time.monotonic() - started
-            self._record("stage_ended", stage="retraining", seconds=round(seconds, 3))
+            self._record.add("stage_ended", stage="retraining", seconds=round(seconds, 3))
 
     def _record_test(
         self,
@@ -293,14 +299,14 @@ class Run:
 
         pictured = {event["stage"] for event in known if event["kind"] == "pictures" and event["dataset"] == dataset}
         if not pictured:
-            self._record_missing((("baseline", fields) for fields in baselines), known)
+            self._record.add_missing((("baseline", fields) for fields in baselines), known)
         num_pictures = self._study.report.num_pictures
         for found in take_pictures(self._folder, images, done, num_pictures, skip=pictured):
-            self._record("pictures", **found)
+            self._record.add("pictures", **found)
 
     def _train(self, cluster: Cluster, jobs: list[Job], metric: str, ashas: dict[Any, Asha]) -> None:
         standing = standings(self._events)
-        recorder = Recorder(self._record, metric, ashas, standing)
+        recorder = Recorder(self._record.add, metric, ashas, standing)
         jobs = [
             dataclasses.replace(
                 job,

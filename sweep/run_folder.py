@@ -10,6 +10,8 @@ import contextlib
 import hashlib
 import os
 import re
+import shlex
+import shutil
 import tempfile
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from aesweep.errors import RunFolderError
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 CHECKPOINTS, STATES = "checkpoints", "states"
+_MAX_FIRST_LINE = 20_000_000  # a study of 1 MB and a reference of 1 MB, written out
 _STATE = re.compile(r"(?P<trial>[^.].*)\.(?P<epoch>\d+)\.safetensors")
 
 
@@ -46,30 +49,93 @@ class RunFolder:
         self.figures = self.root / "figures"
 
     @classmethod
-    def create(cls, runs: Path, name: str) -> RunFolder:
-        """A new run's folder under `runs`. Raises RunFolderError where one of that name exists."""
+    def new(cls, runs: Path, name: str) -> RunFolder:
+        """The folder that a new run will have under `runs`; it is not created yet.
+
+        Raises:
+            RunFolderError: the name is none for a run, or a run or anything else has it.
+        """
         if not NAME.fullmatch(name):
             raise RunFolderError(f"{name!r} cannot name a run: expected 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot")
         folder = cls(runs / name)
-        try:
-            folder.root.mkdir(parents=True)
-        except FileExistsError as error:
-            raise RunFolderError(
-                f"{folder.root} exists already: `aesweep resume {folder.root}` goes on with it, "
-                f"`aesweep report {folder.root}` shows what it holds; or give another --name"
-            ) from error
-        except OSError as error:
-            raise RunFolderError(f"{folder.root} cannot be created: {error.strerror}") from error
-        for part in (folder.checkpoints, folder.pictures):
-            part.mkdir()
+        folder.check_free()
         return folder
+
+    @classmethod
+    def create(cls, runs: Path, name: str) -> RunFolder:
+        """`new`, and made."""
+        folder = cls.new(runs, name)
+        folder.make()
+        return folder
+
+    def make(self) -> None:
+        """Makes the folder of a new run; one in which nothing was recorded is taken over.
+
+        Raises:
+            RunFolderError: there is another, or it cannot be made.
+        """
+        try:
+            self.root.mkdir(parents=True)
+        except FileExistsError:
+            self.check_free()
+        except OSError as error:
+            raise RunFolderError(f"{self.root} cannot be created: {error.strerror}") from error
+        for part in (self.checkpoints, self.pictures):
+            part.mkdir(exist_ok=True)
+
+    def check_free(self) -> None:
+        """Raises RunFolderError where the folder is there and holds a run, or anything else."""
+        if not os.path.lexists(self.root) or self.is_blank():
+            return
+        root = shlex.quote(str(self.root))
+        if not self.journal.is_file():
+            raise RunFolderError(f"{self.root} exists already, and is no run: give another --name")
+        raise RunFolderError(
+            f"{self.root} exists already: `aesweep resume {root}` goes on with it, "
+            f"`aesweep report {root}` shows what it holds; or give another --name"
+        )
+
+    def is_blank(self) -> bool:
+        """Whether this is the folder of a run in which nothing was recorded, and holds nothing else.
+
+        So a run leaves its folder that was refused or killed before its first event. A first line that was torn was
+        relied upon by nobody.
+        """
+        if self.root.is_symlink() or not self.root.is_dir():
+            return False
+        empty = {self.checkpoints.name, self.pictures.name, self.states.name}
+        notes = {self.lock.name, self.holder.name, self.scratch.name}
+        if self.journal.is_file() and not self.journal.is_symlink():
+            if self.journal.stat().st_size > _MAX_FIRST_LINE or b"\n" in self.journal.read_bytes():
+                return False
+            # Of the study there is a copy just before the first event, perhaps under the name that it is written to.
+            notes |= {self.journal.name, self.study.name}
+            notes |= {path.name for path in self.root.glob(f".{self.study.name}.*")}
+        for path in self.root.iterdir():
+            if path.name in empty and path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+                continue
+            if not (path.name in notes and path.is_file() and not path.is_symlink()):
+                return False
+        return True
+
+    @contextlib.contextmanager
+    def discarded_if_blank(self) -> Iterator[None]:
+        """While a new run starts, held against other writers: no folder stays if it fails before its first event."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                if self.is_blank():
+                    shutil.rmtree(self.root)
+            raise
 
     @classmethod
     def open(cls, root: Path | str) -> RunFolder:
         """An existing run's folder. Raises RunFolderError where there is no journal, or a part leads elsewhere."""
         folder = cls(root)
         if not folder.journal.is_file():
-            raise RunFolderError(f"{folder.root} is not a run: expected {folder.journal.name} in it")
+            remedy = "; nothing was recorded in it, so `aesweep run` may take its name" if folder.is_blank() else ""
+            raise RunFolderError(f"{folder.root} is not a run: expected {folder.journal.name} in it{remedy}")
         # What is written or removed in a run must be the run's, also where its folder came from somebody else.
         for part in vars(folder).values():
             if part != folder.root and part.is_symlink():

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from aesweep.errors import RunFolderError
 from aesweep.files import Files, FolderFiles
-from aesweep.run_folder import RunFolder, write_whole
+from aesweep.run_folder import CHECKPOINTS, STATES, RunFolder, write_whole
 
 SEGMENTS = "journal"
 
@@ -132,7 +132,7 @@ class Replica:
         files: the run's, for its trials: in the folder and in the storage at once.
 
     Raises:
-        RunFolderError: the storage holds another run, or more of this one than the folder.
+        RunFolderError: the storage holds another run, or more of this one than the folder, or what is no run.
     """
 
     def __init__(self, folder: RunFolder, storage: Storage):
@@ -145,6 +145,8 @@ class Replica:
                 f"{storage.url} holds {'another run' if not known.startswith(local) else 'more of this run'} than "
                 f"{folder.root}: bring it here first with `aesweep fetch`, or give another --name"
             )
+        if not known:
+            _check_unused(storage)
         self._num_bytes = len(known)
         self._sent: dict[str, str] = {}
         self.files: Files = MirroredFiles(FolderFiles(folder.root.resolve()), storage)
@@ -213,6 +215,18 @@ class MirroredFiles:
     def remove(self, name: str) -> None:
         self._near.remove(name)
         self._far.remove(name)
+
+
+def _check_unused(storage: Storage) -> None:
+    """Raises RunFolderError where a place for a new run holds other files, which would be removed as the run's."""
+    folders = (SEGMENTS, CHECKPOINTS, STATES, "pictures", "tables", "figures")
+    files = ("study.yaml", "report.md")
+    for name in storage.names():
+        if name not in files and name.partition("/")[0] not in folders:
+            raise RunFolderError(
+                f"{storage.url} holds {name}, which is no part of a run: expected an empty place; "
+                "give another --storage or --name"
+            )
 
 
 def read_segments(storage: Storage) -> bytes:

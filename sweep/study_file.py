@@ -14,6 +14,7 @@ import yaml
 
 from aesweep.errors import StudyError
 from aesweep.study import Study
+from aesweep.user_path import user_path
 
 MAX_FILE_BYTES = 1_000_000
 RESERVED_STAGES = ("retraining", "winners", "rungs")  # parts of the report have these names
@@ -87,12 +88,14 @@ def _parse(text: bytes | str, source: str) -> Any:
         raise StudyError(source, [f"is not readable as YAML: {reason}"]) from error
 
 
-def load_study(path: Path, overrides: tuple[str, ...] = ()) -> Study:
+def load_study(path: Path, overrides: tuple[str, ...] = (), *, keeps_home: bool = False) -> Study:
     """Reads and checks a study file.
 
     Args:
-        path: the YAML file. Relative paths inside it (image folders, the reference) are taken from its folder.
+        path: the YAML file. Relative paths inside it (image folders, the reference) are taken from its folder; see
+            `aesweep.user_path` for a leading `~`.
         overrides: `dotted.key=value` texts, applied before the check; values are read as YAML.
+        keeps_home: leave a `~` before a folder of images as it is, for the machine that reads the images to expand.
 
     Raises:
         StudyError: with every fault of the file, each with its dotted key.
@@ -104,11 +107,19 @@ def load_study(path: Path, overrides: tuple[str, ...] = ()) -> Study:
         _override(values, override)
     study = check_study(values, str(path))
     for dataset in study.datasets:
-        if dataset.path is not None:
-            dataset.path = str((path.parent / dataset.path).resolve())
+        if dataset.path is not None and not (keeps_home and dataset.path.startswith("~")):
+            dataset.path = str(_resolved(dataset.path, path, f"datasets.{dataset.name}.path"))
     if study.report.reference is not None:
-        study.report.reference = str((path.parent / study.report.reference).resolve())
+        study.report.reference = str(_resolved(study.report.reference, path, "report.reference"))
     return study
+
+
+def _resolved(text: str, study_file: Path, key: str) -> Path:
+    """A path of a study: relative to the study's own folder."""
+    try:
+        return (study_file.parent / user_path(text)).resolve()
+    except (ValueError, OSError, RuntimeError) as error:  # the latter two: links in a circle
+        raise StudyError(str(study_file), [f"{key}: {error}"]) from error
 
 
 def check_study(values: dict[str, Any], source: str) -> Study:

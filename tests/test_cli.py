@@ -71,7 +71,8 @@ def test_stage_that_asks_for_more_images_than_there_are_exits_with_78(small_stud
 
 
 def test_existing_run_exits_with_73(small_study, write_study, tmp_path):
-    (tmp_path / "runs" / "small").mkdir(parents=True)
+    with Journal(RunFolder.create(tmp_path / "runs", "small").journal) as journal:
+        journal.append("run_started")
     done = call("run", write_study(small_study), "--runs", tmp_path / "runs")
     assert done.exit_code == 73
     assert "exists already" in done.stderr and "aesweep resume" in done.stderr

@@ -20,7 +20,10 @@ def folder(tmp_path) -> RunFolder:
         for kind, name in (("retrained", "checkpoints/a.safetensors"), ("pictures", "pictures/a.npz")):
             (folder.root / name).write_bytes(name.encode())
             found = {"file": name, "sha256": hashlib.sha256(name.encode()).hexdigest()}
-            journal.append(kind, **({"checkpoint": found} if kind == "retrained" else found))
+            if kind == "retrained":
+                journal.append(kind, trial="a", checkpoint=found)
+            else:
+                journal.append(kind, dataset="digits", stage="stage", **found)
     return folder
 
 
@@ -50,6 +53,10 @@ def test_model_of_a_cells_winner_is_looked_for_and_that_of_a_loser_is_not(folder
         check_run(folder.root)
     (folder.checkpoints / "b-best.safetensors").write_bytes(b"model")
     assert check_run(folder.root) == 3
+    (folder.checkpoints / "b-best.safetensors").unlink()
+    with Journal(folder.journal) as journal:
+        journal.append("model_lost", trial="b", reason="it is gone")
+    assert check_run(folder.root) == 2
 
 
 def test_folder_without_a_journal_is_no_run(tmp_path):

@@ -132,7 +132,6 @@ class Cluster:
             stop_requested: asked all the time; once true, trials are ended and recorded as interrupted.
         """
         jobs = list(jobs)
-        self._check_room(resources)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are recorded and said by the recorder
         while jobs and not stop_requested():
             placement = None
@@ -183,7 +182,7 @@ class Cluster:
             self._trainers.append(ray.remote(Trainer).options(**options).remote())
         return self._trainers
 
-    def _check_room(self, resources: Resources) -> None:
+    def check_room(self, resources: Resources) -> None:
         """Raises AesweepError where there is no room for what is asked: Ray would wait for it without an end."""
         import ray
 

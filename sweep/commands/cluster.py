@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from aesweep.commands.options import address_option, json_option, set_option, study_argument
+from aesweep.commands.options import LOCATION, PATH, address_option, json_option, set_option, study_argument
 from aesweep.errors import AesweepError, RunFolderError
 from aesweep.run_folder import NAME
 from aesweep.study_file import load_study
@@ -24,7 +24,7 @@ RUNS = "$HOME/aesweep-runs"  # for the head's shell
 @address_option
 @click.option("--name", help="The run's name. [default: the study's]")
 @click.option("--resume", "resumes", is_flag=True, help="Go on with the run of that name, which is on the cluster.")
-@click.option("--data-dir", help="Where MNIST and Fashion-MNIST lie on the head.")
+@click.option("--data-dir", help="Where MNIST and Fashion-MNIST lie on the head.")  # a `~` is the head's to expand
 @click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST to the head where they are missing.")
 @click.option("--gpus", type=click.IntRange(min=0), help="Wait for so many GPUs. [default: what one trial needs]")
 @click.option("--wait", is_flag=True, help="Show what the run says, and end as it ends.")
@@ -45,7 +45,7 @@ def submit(
     from aesweep.cluster.jobs import Jobs
     from aesweep.parcel import STUDY, fill_parcel
 
-    study = load_study(study_file, overrides)
+    study = load_study(study_file, overrides, keeps_home=True)
     name = name or study.name
     if not NAME.fullmatch(name):
         raise RunFolderError(f"{name!r} cannot name a run: expected 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot")
@@ -97,9 +97,14 @@ def stop(name: str, address: str) -> None:
 @click.command()
 @click.argument("name", metavar="RUN")
 @click.option(
-    "--from", "source", required=True, metavar="CLUSTER|URL", help="The cluster's file, or a storage of runs."
+    "--from",
+    "source",
+    required=True,
+    metavar="CLUSTER|URL",
+    type=LOCATION,
+    help="The cluster's file, or a storage of runs.",
 )
-@click.option("--runs", "runs_dir", type=click.Path(path_type=Path), default=Path("runs"), help="Where to. [runs]")
+@click.option("--runs", "runs_dir", type=PATH, default=Path("runs"), help="Where to. [runs]")
 @json_option
 def fetch(name: str, source: str, runs_dir: Path, as_json: bool) -> None:
     """Bring a run to this machine: journal, winners and report; again, to bring what is new."""
@@ -130,16 +135,19 @@ def leave_on_notice() -> None:
 
 
 @click.command()
-@click.argument("cluster_file", metavar="[CLUSTER]", required=False, type=click.Path(path_type=Path))
+@click.argument("cluster_file", metavar="[CLUSTER]", required=False, type=PATH)
 @click.option(
     "--storage",
     metavar="URL",
+    type=LOCATION,
     envvar="AESWEEP_STORAGE",
     help="Of runs: is it reached, and can it keep them? [default: that of CLUSTER; env: AESWEEP_STORAGE]",
 )
-@click.option("--study", "study_file", metavar="STUDY", type=click.Path(path_type=Path), help="Are its GPUs there?")
+@click.option("--study", "study_file", metavar="STUDY", type=PATH, help="Are its GPUs there?")
 @click.option("--address", help="Of a running cluster's dashboard: count the GPUs there.")
-@click.option("--data", "data_url", metavar="URL", help="Are STUDY's data sets there, as `data push` puts them?")
+@click.option(
+    "--data", "data_url", metavar="URL", type=LOCATION, help="Are STUDY's data sets there, as `data push` puts them?"
+)
 @json_option
 def doctor(
     cluster_file: Path | None,

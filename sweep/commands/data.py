@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
-from aesweep.commands.options import data_options, json_option
+from aesweep.commands.options import LOCATION, data_options, json_option
 from aesweep.data.datasets import IDX_FOLDERS, data_folder
 
 names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*IDX_FOLDERS]))
@@ -20,10 +21,17 @@ def data() -> None:
 
 @data.command()
 @names_argument
-@click.option("--to", "url", required=True, metavar="URL", help="A folder, or a storage such as s3://bucket/datasets.")
+@click.option(
+    "--to",
+    "url",
+    required=True,
+    metavar="URL",
+    type=LOCATION,
+    help="A folder, or a storage such as s3://bucket/datasets.",
+)
 @data_dir_option
 @json_option
-def push(names: tuple[str, ...], url: str, data_dir: str | None, as_json: bool) -> None:
+def push(names: tuple[str, ...], url: str, data_dir: Path | None, as_json: bool) -> None:
     """Copy data sets (mnist, fashion_mnist) to a storage, with their hashes."""
     from aesweep.dataset_files import push_dataset
     from aesweep.storage import Storage
@@ -37,10 +45,10 @@ def push(names: tuple[str, ...], url: str, data_dir: str | None, as_json: bool) 
 
 @data.command()
 @names_argument
-@click.option("--from", "url", required=True, metavar="URL", help="Where `push` put them.")
+@click.option("--from", "url", required=True, metavar="URL", type=LOCATION, help="Where `push` put them.")
 @data_dir_option
 @json_option
-def pull(names: tuple[str, ...], url: str, data_dir: str | None, as_json: bool) -> None:
+def pull(names: tuple[str, ...], url: str, data_dir: Path | None, as_json: bool) -> None:
     """Bring data sets into the data folder, every file verified; again, to bring what is missing or damaged."""
     from aesweep.dataset_files import pull_dataset
     from aesweep.storage import Storage

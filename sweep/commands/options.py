@@ -2,18 +2,62 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-study_argument = click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
-run_argument = click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+from aesweep.user_path import user_location, user_path
+
+
+class UserPath(click.ParamType):
+    """A path as a user writes it, see `aesweep.user_path`; with `or_url`, also the URL of a storage.
+
+    Every option and argument that takes a path is of this type; a test walks the commands for it.
+    """
+
+    name = "path"
+
+    def __init__(self, or_url: bool = False):
+        self._or_url = or_url
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        try:
+            return user_location(str(value)) if self._or_url else user_path(value)
+        except ValueError as error:
+            self.fail(str(error), parameter, context)
+
+
+class NamedPath(click.ParamType):
+    """NAME=FOLDER, as a pair."""
+
+    name = "name=folder"
+    takes_paths = True
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        name, separator, path = str(value).partition("=")
+        if not separator or not name:
+            self.fail(f"expected NAME=FOLDER, got {value!r}", parameter, context)
+        return name, PATH.convert(path, parameter, context)
+
+
+PATH, LOCATION = UserPath(), UserPath(or_url=True)
+
+study_argument = click.argument("study_file", metavar="STUDY", type=PATH)
+run_argument = click.argument("run_folder", metavar="RUN", type=PATH)
 set_option = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a dotted key.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print plain values for a script.")
 data_options = [
-    click.option("--data-dir", type=click.Path(), help="Where MNIST and Fashion-MNIST lie. [env: AESWEEP_DATA_DIR]"),
+    click.option("--data-dir", type=PATH, help="Where MNIST and Fashion-MNIST lie. [env: AESWEEP_DATA_DIR]"),
     click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST where they are missing."),
+    click.option(
+        "--images",
+        multiple=True,
+        metavar="NAME=FOLDER",
+        type=NamedPath(),
+        help="Take the images of the study's data set NAME from this folder.",
+    ),
 ]
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), help="Trials at once on this machine. [default: its cores]"
@@ -48,6 +92,7 @@ execution_options = [
     click.option(
         "--storage",
         metavar="URL",
+        type=LOCATION,
         envvar="AESWEEP_STORAGE",
         help="Keep the run there as well, such as s3://bucket/runs. [env: AESWEEP_STORAGE]",
     ),

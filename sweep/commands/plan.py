@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from aesweep.commands.options import data_options, json_option, options, set_option, study_argument, workers_option
+from aesweep.image_places import place_images
 from aesweep.study import Study
 from aesweep.study_file import load_study
 
@@ -21,16 +22,19 @@ from aesweep.study_file import load_study
 def plan(
     study_file: Path,
     overrides: tuple[str, ...],
-    data_dir: str | None,
+    data_dir: Path | None,
     download: bool,
+    images: tuple[tuple[str, Path], ...],
     workers: int | None,
     as_json: bool,
 ) -> None:
     """Show what a study would run, and about how long it would take on this machine."""
-    show_plan(load_study(study_file, overrides), data_dir, download, workers, as_json)
+    study = load_study(study_file, overrides)
+    place_images(study, dict(images))
+    show_plan(study, data_dir, download, workers, as_json)
 
 
-def show_plan(study: Study, data_dir: str | None, download: bool, workers: int | None, as_json: bool) -> None:
+def show_plan(study: Study, data_dir: Path | None, download: bool, workers: int | None, as_json: bool) -> None:
     """Says what the study would run."""
     import dataclasses
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from aesweep.commands.options import json_option
+from aesweep.commands.options import PATH, json_option
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder for the resulting PNG files.")
+@click.argument("checkpoint", type=PATH)
+@click.argument("images", nargs=-1, required=True, type=PATH)
+@click.option("--output", type=PATH, required=True, help="Folder for the resulting PNG files.")
 @click.option("--add-noise", type=click.FloatRange(min=0), default=0.0, help="Variance of noise to add first. [0]")
 @click.option("--seed", type=int, default=1, help="Of that noise. [1]")
 @json_option

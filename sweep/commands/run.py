@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aesweep.commands.options import data_options, execution_options, options, run_argument, set_option, study_argument
+from aesweep.command_options import left_out, options_to_record, recorded_options, with_remembered
+from aesweep.commands.options import (
+    PATH,
+    data_options,
+    execution_options,
+    options,
+    run_argument,
+    set_option,
+    study_argument,
+)
 from aesweep.commands.plan import show_plan
+from aesweep.image_places import place_images
 from aesweep.outcome import Outcome
-from aesweep.run_folder import NAME, RunFolder
+from aesweep.run_folder import RunFolder
 from aesweep.study import Study
 from aesweep.study_file import load_study
 
@@ -24,9 +34,7 @@ if TYPE_CHECKING:
 @study_argument
 @set_option
 @click.option("--name", help="The run's name. [default: the study's]")
-@click.option(
-    "--runs", "runs_dir", type=click.Path(path_type=Path), default=Path("runs"), help="Where runs lie. [runs]"
-)
+@click.option("--runs", "runs_dir", type=PATH, default=Path("runs"), help="Where runs lie. [runs]")
 @options(data_options)
 @click.option("--dry-run", is_flag=True, help="Only show what would run, as `plan` does.")
 @options(execution_options)
@@ -35,28 +43,44 @@ def run(
     overrides: tuple[str, ...],
     name: str | None,
     runs_dir: Path,
-    data_dir: str | None,
+    data_dir: Path | None,
     download: bool,
+    images: tuple[tuple[str, Path], ...],
     dry_run: bool,
     **settings: Any,
 ) -> None:
     """Run a study from its search to its report."""
     study = load_study(study_file, overrides)
+    place_images(study, dict(images))
     if dry_run:
         show_plan(study, data_dir, download, settings["workers"], settings["as_json"])
         return
-    name = name or study.name
-    if NAME.fullmatch(name) and (runs_dir / name).exists():
-        RunFolder.create(runs_dir, name)  # refuses before the images are read
+    folder = RunFolder.new(runs_dir, name or study.name)  # refuses before the images are read
     from aesweep.execution import Execution
     from aesweep.inputs import load_images, read_reference
 
     if study.report.reference:
         read_reference(study.report.reference)
-    images = load_images(study, data_dir, download)
-    folder = RunFolder.create(runs_dir, name)
-    execution = Execution(folder, **settings)
-    execution.follow(lambda: execution.run(study, images, []).execute(_command()))
+    loaded = load_images(study, data_dir, download)
+    if settings["storage"] is not None:
+        from aesweep.storage import try_storage
+
+        try_storage(settings["storage"])
+    # The images' places are the study's own by now.
+    execution = Execution(folder, **settings, options=options_to_record({**_given(), "images": None}))
+    execution.check_storage()
+    folder.make()
+
+    def execute() -> Outcome:
+        folder.check_free()  # again, now that it is held: another run may have come and gone
+        with folder.discarded_if_blank():
+            outcome = execution.run(study, loaded, []).execute(_command())
+            if folder.is_blank():
+                click.echo("interrupted before anything was recorded; nothing is left of this run", err=True)
+                raise KeyboardInterrupt(128 + outcome.signal_number)
+            return outcome
+
+    execution.follow(execute)
 
 
 @click.command()
@@ -65,12 +89,13 @@ def run(
 @options(execution_options)
 def resume(
     run_folder: Path,
-    data_dir: str | None,
+    data_dir: Path | None,
     download: bool,
+    images: tuple[tuple[str, Path], ...],
     **settings: Any,
 ) -> None:
     """Go on with a run that was interrupted or killed, to the result that it would have had."""
-    _go_on(run_folder, data_dir, download, settings, lambda _study, _events, load: load().resume(_command()))
+    _go_on(run_folder, download, settings, lambda _study, _events, load: load().resume(_command()))
 
 
 @click.command()
@@ -83,8 +108,9 @@ def retrain(
     run_folder: Path,
     epochs: int | None,
     seeds: int | None,
-    data_dir: str | None,
+    data_dir: Path | None,
     download: bool,
+    images: tuple[tuple[str, Path], ...],
     **settings: Any,
 ) -> None:
     """Train a finished search's winners that are not trained yet, or with other epochs and seeds, and report again."""
@@ -92,7 +118,7 @@ def retrain(
     def work(_study: Study, _events: list[dict[str, Any]], load: Callable[[], Run]) -> Outcome:
         return load().execute_retraining(_command(), epochs, seeds)
 
-    _go_on(run_folder, data_dir, download, settings, work)
+    _go_on(run_folder, download, settings, work)
 
 
 @click.command()
@@ -107,8 +133,9 @@ def extend(
     samples: int | None,
     epochs: int | None,
     stages: tuple[str, ...],
-    data_dir: str | None,
+    data_dir: Path | None,
     download: bool,
+    images: tuple[tuple[str, Path], ...],
     **settings: Any,
 ) -> None:
     """Add samples, or a longer budget, to a finished run; new winners are retrained, and the report follows."""
@@ -120,12 +147,11 @@ def extend(
         asked = asked_for(study, events, stages, samples=samples, epochs=epochs, source=str(run_folder))
         return load().extend(_command(), asked)
 
-    _go_on(run_folder, data_dir, download, settings, work)
+    _go_on(run_folder, download, settings, work)
 
 
 def _go_on(
     run_folder: Path,
-    data_dir: str | None,
     download: bool,
     settings: dict[str, Any],
     work: Callable[[Study, list[dict[str, Any]], Callable[[], Run]], Outcome],
@@ -133,24 +159,46 @@ def _go_on(
     """Goes on with a run from its journal.
 
     Args:
-        run_folder, data_dir, download, settings: the command's.
+        run_folder, download, settings: the command's.
         work: takes the study, the journal's events, and a function that loads the images and gives the `Run`; what can
             be refused without images is refused before.
     """
     from aesweep.execution import Execution
-    from aesweep.inputs import load_images
+    from aesweep.image_places import ImagePlaces
     from aesweep.journal import read_journal
     from aesweep.resume import recorded_study
 
     folder = RunFolder.open(run_folder)
     execution = Execution(folder, **settings)
+    given = options_to_record(_given())
 
     def execute() -> Outcome:
         events = read_journal(folder.journal)
         study = recorded_study(events, folder.journal)
-        return work(study, events, lambda: execution.run(study, load_images(study, data_dir, download), events))
+        recorded = recorded_options(events)
+        execution.options = with_remembered(given, recorded)
+        places = ImagePlaces(study, events, folder.root, given, recorded)
+
+        def load() -> Run:
+            images = places.load(download)
+            if told := left_out(given, recorded):
+                click.echo(told, err=True)
+            return execution.run(study, images, events)
+
+        return work(study, events, load)
 
     execution.follow(execute)
+
+
+def _given() -> dict[str, Any]:
+    """What the user gave of the command's options, on the command line or in the environment."""
+    context = click.get_current_context()
+    sources = click.core.ParameterSource
+    return {
+        name: value
+        for name, value in context.params.items()
+        if context.get_parameter_source(name) in (sources.COMMANDLINE, sources.ENVIRONMENT)
+    }
 
 
 def _command() -> list[str]:
