@@ -74,7 +74,7 @@ def test_fault_is_what_its_name_says(s3, how, answer, is_kept):
 
 
 # The file that a lost answer was about is looked for in a listing from before it, and not found.
-STALE = pytest.mark.xfail(strict=True, reason="Storage.read trusts the listing that the client remembers")
+STALE = pytest.mark.xfail(strict=True, reason="Storage.read trusts the listing that s3fs remembers")
 
 
 @pytest.mark.parametrize("how", [pytest.param(how, marks=[STALE] * (how in (LOST, REPEATED))) for how in FAULTS])
