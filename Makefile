@@ -6,6 +6,7 @@
 #   make benchmark    our CPU time against a plain Ray Tune sweep; DATA=folder
 #   make fuzz         more than ten thousand drawn cases for the journal and for study files
 #   make chaos        kills and damages real runs: N faults (20), drawn from SEED (1)
+#   make flows        every study of jobs/ and of tests/flows/ run, killed, resumed, extended, fetched, submitted; DATA=folder
 #   make audit        known vulnerabilities of what is installed; needs the network
 #   make benchmark-many   what 100 and 1,000 small trials cost
 #   make benchmark-scaling  what the driver costs at 16, 128 and 1,024 GPUs
@@ -24,7 +25,7 @@ N ?= 20
 SEED ?= 1
 EXTRAS ?=
 
-.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos audit lint pins install install-for-tests FORCE
+.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos flows audit lint pins install install-for-tests FORCE
 
 # The list of modules, written anew only where it has changed.
 $(VENV)/modules: FORCE
@@ -89,6 +90,9 @@ fuzz: install-for-tests
 
 chaos: install-for-tests
 	$(BIN)/python -m tests.chaos.harness --faults $(N) --seed $(SEED)
+
+flows: install-for-tests
+	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest tests/flows -m 'flows or not flows'
 
 # A tool with dependencies of its own, kept apart from ours.
 audit: install

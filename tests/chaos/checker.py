@@ -48,6 +48,10 @@ def _trials(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
     for trial, count in Counter(created).items():
         if count > 1:
             yield f"{trial} was created {count} times"
+    for event in _of(events, "trial_created"):
+        stage = study["stages"][event["stage"]]
+        if event["seeds"] != [study["seed"] + k for k in range(stage["seeds"])] or event["epochs"] != stage["epochs"]:
+            yield f"{event['trial']} has the seeds {event['seeds']} and {event['epochs']} epochs: not the study's"
     budgets = {event["trial"]: event["epochs"] for event in events if "created" in event["kind"]}
     for trial in created:
         mine = [event for event in events if event.get("trial") == trial]
@@ -126,35 +130,76 @@ def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
 
 
 def _winners(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
+    """The best of each cell and of each stage on each data set, what later stages start from, and what is retrained."""
     trials = {event["trial"]: event for event in _of(events, "trial_created")}
     completed = {event["trial"] for event in _of(events, "trial_ended") if event["status"] == "completed"}
     last = {event["trial"]: event for event in _of(events, "row")}
+    datasets = [dataset["name"] for dataset in study["datasets"]]
     owed: set[tuple] = set()
+    winners: dict[tuple[str, str], Event] = {}
     for name, stage in study["stages"].items():
         sign = 1.0 if stage["metric"] == "validation_mse" else -1.0
-        best: dict[str, tuple[float, str]] = {}
+        best: dict[tuple[str, str], tuple[float, str]] = {}
         for trial, event in trials.items():
             if event["stage"] == name and trial in completed:
                 value = sign * last[trial][stage["metric"]]
-                cell = json.dumps(event["cell"])
+                cell = (event["dataset"], json.dumps(event["cell"]))
                 if cell not in best or value < best[cell][0]:
                     best[cell] = (value, trial)
-        recorded = {json.dumps(e["cell"]): e["trial"] for e in _of(events, "cell_winner") if e["stage"] == name}
-        if recorded != {cell: trial for cell, (_, trial) in best.items()}:
+        cells = [event for event in _of(events, "cell_winner") if event["stage"] == name]
+        recorded = {(event["dataset"], json.dumps(event["cell"])): event["trial"] for event in cells}
+        if recorded != {cell: trial for cell, (_, trial) in best.items()} or len(cells) != len(recorded):
             yield f"stage {name}: the cells' winners are {recorded}, expected {best}"
-        (winner,) = [event["trial"] for event in _of(events, "stage_winner") if event["stage"] == name]
-        if winner != min(best.values())[1]:
-            yield f"stage {name}: the winner is {winner}, expected {min(best.values())}"
-        chosen = [winner] if stage["retraining"]["of"] == "winner" else [trial for _, trial in best.values()]
-        for trial in chosen:
-            for k in range(stage["retraining"].get("seeds") or study["retraining"]["seeds"]):
-                owed.add((json.dumps(trials[trial]["configuration"]), study["seed"] + k))
-    made = [(json.dumps(e["configuration"]), e["seed"]) for e in _of(events, "retraining_created")]
+        told = [(e["dataset"], e["trial"]) for e in _of(events, "stage_winner") if e["stage"] == name]
+        # Of two that are equally good the first in the table's order is the winner.
+        firsts = {dataset: [found for (whose, _), found in best.items() if whose == dataset] for dataset in datasets}
+        expected = {dataset: min(found, key=lambda pair: pair[0])[1] for dataset, found in firsts.items() if found}
+        if sorted(told) != sorted(expected.items()):
+            yield f"stage {name}: the winners are {told}, expected {expected}"
+        yield from _origins(name, stage, trials, winners)
+        winners |= {(name, dataset): trials[trial] for dataset, trial in expected.items()}
+        settings = {**study["retraining"], **stage["retraining"]}
+        chosen = {"winner": list(expected.values()), "cells": [trial for _, trial in best.values()], "none": []}
+        for trial in chosen[settings["of"]]:
+            what = (trials[trial]["dataset"], json.dumps(trials[trial]["configuration"]), settings["epochs"])
+            owed |= {(*what, study["seed"] + k) for k in range(settings["seeds"])}
+    created = _of(events, "retraining_created")
+    made = [(e["dataset"], json.dumps(e["configuration"]), e["epochs"], e["seed"]) for e in created]
     if Counter(made) != Counter(owed):
         yield f"retrained {sorted(made)}, expected {sorted(owed)}"
     retrained = Counter(event["trial"] for event in _of(events, "retrained"))
-    if set(retrained) != {event["trial"] for event in _of(events, "retraining_created")}:
+    if set(retrained) != {event["trial"] for event in created}:
         yield "a retraining has no result"
+    yield from _pictures(events)
+
+
+def _origins(
+    name: str, stage: dict[str, Any], trials: dict[str, Event], winners: dict[tuple[str, str], Event]
+) -> Iterator[str]:
+    """What a stage does not search, its trials have from the winner on the same data set that they start from."""
+    for trial, event in trials.items():
+        if event["stage"] != name:
+            continue
+        found = event["configuration"]
+        if any(found[axis] != value for axis, value in event["cell"].items()):
+            yield f"{trial} is not what its cell says"
+        if "from" in stage:
+            origin = winners[stage["from"], event["dataset"]]["configuration"]
+            other = [axis for axis in origin if axis not in stage["space"] and found[axis] != origin[axis]]
+            if other:
+                yield f"{trial}: {other} are not those of the winner of {stage['from']}"
+
+
+def _pictures(events: list[Event]) -> Iterator[str]:
+    """Every data set with a retrained winner has baselines on its test images, and pictures of each stage, once."""
+    trained = {event["dataset"] for event in _of(events, "retraining_created")}
+    judged = {event["dataset"] for event in _of(events, "baseline") if event["split"] == "test"}
+    if trained != judged:
+        yield f"test baselines are there for {sorted(judged)}, expected {sorted(trained)}"
+    pictures = Counter((event["dataset"], event["stage"], event["file"]) for event in _of(events, "pictures"))
+    yield from (f"{what} is there {count} times" for what, count in pictures.items() if count > 1)
+    if {dataset for dataset, _, _ in pictures} != trained:
+        yield f"pictures are there of {sorted(pictures)}, expected them of {sorted(trained)}"
 
 
 def _values(events: list[Event], expected_rows: Callable[[Event], list[Event]]) -> Iterator[str]:

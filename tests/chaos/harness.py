@@ -1,15 +1,17 @@
 """Disturbs runs at random and checks that each comes to what it would have come to: `make chaos N=500 SEED=1`.
 
-Runs of the toy study are killed, cut, damaged and interrupted again and again until they end; a third of them with one
-worker, compared with an undisturbed run to the byte, the others with two, or with two trainers, whose order may differ:
-every decision is derived again, and every row trained again. Prints a table by fault, and exits 1 where anything was
-wrong.
+Runs of the studies in tests/flows/studies.py, in turn, are killed, damaged, cut off and interrupted, over and over
+until they end; half of them with one worker, compared with an undisturbed run to the byte, the others with two, or with
+two trainers, whose order may differ: every decision is derived again, and every row trained again. Every third is kept
+in an S3 that refuses, delays, cuts and repeats requests. Prints a table by fault and study, and exits 1 where anything
+was wrong.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import statistics
@@ -17,11 +19,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 from tabulate import tabulate
 
-# Of runs, in turn: trials at once, or trainers, and whether they are trainers.
-KINDS = ((2, False), (1, False), (2, True))
+MOST_FAULTS = 40  # of one run, so that many faults come to every study, with one worker and with two
+EVERY_STORED = 3  # of so many runs one has a storage
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,41 +46,56 @@ def main(arguments: list[str] | None = None) -> int:
 def disturb(num_faults: int, seed: int, minutes: float = 1e9, result_file: str | None = None) -> int:
     from tests.chaos.campaign import Campaign
     from tests.chaos.world import World
+    from tests.flows.studies import SMALL, TriedStudy
 
     started = time.monotonic()
-    faults: Counter[str] = Counter()
+    faults: dict[str, Counter[str]] = {}
     refused: Counter[str] = Counter()
     found: list[str] = []
     recoveries, signals = [], []
-    number = 0
+    wholes: dict[str, Path] = {}
+    number = total = 0
     with World() as world:
-        print(f"seed {seed}; {'a' if world.has_disk else 'NO'} small disk", flush=True)
-        undisturbed = Campaign(world, f"{seed}/whole", 0, 1, False, None)
-        found += [f"undisturbed: {line}" for line in undisturbed.execute().found]
-        while faults.total() < num_faults and time.monotonic() - started < 60 * minutes:
+        storage = "an S3 that fails" if world.s3 else "NO S3"
+        print(f"seed {seed}; {'a' if world.has_disk else 'NO'} small disk, {storage}", flush=True)
+        share = min(MOST_FAULTS, math.ceil(num_faults / len(SMALL)))
+        while total < num_faults and time.monotonic() - started < 60 * minutes:
+            study = TriedStudy(list(SMALL)[(number + seed) % len(SMALL)])
+            # One worker and two in turn, and the other way round in the next round.
+            is_compared = study.is_ordered and (number + number // len(SMALL)) % 2 == 1
+            if is_compared and study.name not in wholes:
+                undisturbed = Campaign(world, f"{seed}/{study.name}", 0, study, 1)
+                found += [f"undisturbed {study.name}: {line}" for line in undisturbed.execute().found]
+                wholes[study.name] = undisturbed.run
+            has_storage = world.s3 is not None and number % EVERY_STORED == 0
             number += 1
-            workers, has_trainers = KINDS[(number - 1) % len(KINDS)]
             name = f"{seed}/{number}"
-            whole = undisturbed.run if workers == 1 else None
-            who = "trainers" if has_trainers else "workers"
-            campaign = Campaign(world, name, min(60, num_faults - faults.total()), workers, has_trainers, whole)
+            campaign = Campaign(
+                world,
+                name,
+                min(share, num_faults - total),
+                study,
+                1 if is_compared else 2,
+                wholes[study.name] if is_compared else None,
+                has_storage,
+            )
             result = campaign.execute()
-            faults += result.faults
+            campaign.clear()
+            faults.setdefault(study.name, Counter()).update(result.faults)
+            total += result.faults.total()
             refused += result.refused
             recoveries += result.recoveries_s
             signals += result.signals_s
             found += [f"{name}: {line}" for line in result.found]
-            passed = time.monotonic() - started
+            who = "one worker" if is_compared else "two workers" if study.is_ordered else "trainers"
             print(
-                f"{name}: {workers} {who}, {result.faults.total()} faults ({faults.total()} in {passed:.0f} s), "
-                f"{len(result.found)} violations",
+                f"{name}: {study.name}, {who}{', storage' if has_storage else ''}, {result.faults.total()} faults "
+                f"({total} in {time.monotonic() - started:.0f} s), {len(result.found)} violations",
                 flush=True,
             )
             for line in result.found:
                 print(f"  {line}", flush=True)
-    rows = [(name, count, refused.get(name, 0)) for name, count in sorted(faults.items())]
-    rows.append(("all", faults.total(), refused.total()))
-    print(tabulate(rows, ["fault", "injected", "refused as expected, then put back"], tablefmt="github"))
+    print(fault_table(faults, refused))
     print(f"{number} runs, {time.monotonic() - started:.0f} s, {len(found)} violations")
     if recoveries:
         print(
@@ -89,6 +107,16 @@ def disturb(num_faults: int, seed: int, minutes: float = 1e9, result_file: str |
         with open(result_file, "w") as file:
             json.dump({"faults": faults, "refused": refused, "found": found, "recoveries_s": recoveries}, file)
     return 1 if found else 0
+
+
+def fault_table(faults: dict[str, Counter[str]], refused: Counter[str]) -> str:
+    """How often each fault came to each study, and how often the record was refused for it."""
+    names = sorted({name for counts in faults.values() for name in counts})
+    rows = [(name, *(counts[name] for counts in faults.values())) for name in names]
+    rows = [(*row, sum(row[1:]), refused[row[0]]) for row in rows]
+    rows.append(("all", *(counts.total() for counts in faults.values())))
+    rows[-1] = (*rows[-1], sum(rows[-1][1:]), refused.total())
+    return tabulate(rows, ["fault", *faults, "all", "refused as expected, then put back"], tablefmt="github")
 
 
 if __name__ == "__main__":

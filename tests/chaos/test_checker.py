@@ -40,6 +40,18 @@ PLANTED = {
     "an end is another": lambda e: first(e, "trial_ended", status="stopped").update(status="completed"),
     "a cell's winner is another": lambda e: first(e, "cell_winner").update(trial="architecture-digits-0011"),
     "the stage's winner is another": lambda e: first(e, "stage_winner").update(trial="architecture-digits-0011"),
+    "a trial has another seed": lambda e: first(e, "trial_created").update(seeds=[99]),
+    "a trial is not of its cell": lambda e: first(e, "trial_created")["cell"].update(latent_dim=99),
+    "a later stage starts from another": lambda e: first(e, "trial_created", stage="regularization")[
+        "configuration"
+    ].update(learning_rate=0.5),
+    "a stage has two winners": lambda e: e.insert(
+        e.index(first(e, "stage_winner")), {**first(e, "stage_winner"), "dataset": "another"}
+    ),
+    "a cell's winner stands twice": lambda e: e.insert(e.index(first(e, "cell_winner")), dict(first(e, "cell_winner"))),
+    "test baselines are missing": lambda e: e.__setitem__(slice(None), [x for x in e if x.get("split") != "test"]),
+    "pictures stand twice": lambda e: e.insert(e.index(first(e, "pictures")), dict(first(e, "pictures"))),
+    "a retraining is another": lambda e: first(e, "retraining_created").update(epochs=99),
     "a retraining is missing": lambda e: e.remove(first(e, "retraining_created")),
     "a retraining has no result": lambda e: e.remove(first(e, "retrained")),
     "a trial was created twice": lambda e: e.insert(1, dict(first(e, "trial_created"))),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
 import os
 import select
@@ -14,9 +16,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.unreliable_s3 import UnreliableS3
+
 ROOT = Path(__file__).parent.parent.parent
 DISK_BYTES = 64 * 2**20
 START_LIMIT_S = 600
+GIVEN_UP_S = 3.0
+# As the cluster files set them: a node that says nothing for about 10 s is lost.
+HEALTH_CHECKS = {
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
+}
 
 
 class Driver:
@@ -61,6 +72,29 @@ class Zygote:
             cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
 
+    def cut_off(self, which: int, seconds: float) -> None:
+        """Stops a node's processes for so long, as a network does that loses it; another comes if it was given up.
+
+        Nothing of the node answers meanwhile, and afterwards all of it goes on where it was.
+        """
+        from tests.test_resume_ray import descendants
+
+        node = self._nodes[which % len(self._nodes)]
+        raylet = node.all_processes["raylet"][0].process
+        processes = [raylet.pid, *descendants(raylet.pid)]
+        for pid in processes:
+            _send(pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        for pid in processes:
+            _send(pid, signal.SIGCONT)
+        try:
+            raylet.wait(GIVEN_UP_S)  # a raylet that was given up learns it from the head, and ends
+        except subprocess.TimeoutExpired:
+            return
+        self._nodes.remove(node)
+        self._cluster.remove_node(node, allow_graceful=False)
+        self.set_workers(self.num_workers)
+
     def start(self, arguments: list[str], log: Path) -> Driver:
         order = json.dumps({"arguments": arguments, "log": str(log)})
         self._process.stdin.write(order.encode() + b"\n")
@@ -78,6 +112,7 @@ class World:
 
     Attributes:
         runs: folder on the small disk.
+        s3: a storage that can be disturbed; None where moto or s3fs is missing.
         num_workers: of the cluster and of drivers without it.
     """
 
@@ -92,6 +127,8 @@ class World:
         os.environ["PYTHONPATH"] = str(Path(__file__).parent / "clock")
         os.environ["TMPDIR"] = str(self.scratch)
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ |= HEALTH_CHECKS
+        self.s3 = _start_s3()
         tempfile.tempdir = None
         self.num_workers = 0
         self._nodes: list[Any] = []
@@ -105,6 +142,8 @@ class World:
         self._zygote.close()
         if self._cluster:
             self._cluster.shutdown()
+        if self.s3:
+            self.s3.close()
         self.free_disk()
         if self.has_disk:
             subprocess.run(["umount", "-l", self.runs], check=False)
@@ -131,6 +170,29 @@ class World:
         raylet = node.all_processes["raylet"][0].process
         raylet.send_signal(signal.SIGKILL)
         raylet.wait(30)
+        self._cluster.remove_node(node, allow_graceful=False)
+        self.set_workers(self.num_workers)
+
+    def cut_off(self, which: int, seconds: float) -> None:
+        """Stops a node's processes for so long, as a network does that loses it; another comes if it was given up.
+
+        Nothing of the node answers meanwhile, and afterwards all of it goes on where it was.
+        """
+        from tests.test_resume_ray import descendants
+
+        node = self._nodes[which % len(self._nodes)]
+        raylet = node.all_processes["raylet"][0].process
+        processes = [raylet.pid, *descendants(raylet.pid)]
+        for pid in processes:
+            _send(pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        for pid in processes:
+            _send(pid, signal.SIGCONT)
+        try:
+            raylet.wait(GIVEN_UP_S)  # a raylet that was given up learns it from the head, and ends
+        except subprocess.TimeoutExpired:
+            return
+        self._nodes.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
         self.set_workers(self.num_workers)
 
@@ -176,6 +238,20 @@ class World:
         from tests.test_resume_ray import descendants
 
         return [pid for pid in descendants(os.getpid()) if _title(pid).startswith(f"ray::{actor}")]
+
+
+def _start_s3() -> UnreliableS3 | None:
+    """Where clients find it is in the environment, before anything that may be one is started."""
+    if not all(importlib.util.find_spec(name) for name in ("moto", "s3fs")):
+        return None
+    s3 = UnreliableS3()
+    os.environ |= s3.environment
+    return s3
+
+
+def _send(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _title(pid: int) -> str:

@@ -27,29 +27,30 @@ class LocalNodes:
     Attributes:
         address: of the head, host:port.
         environment: of processes that may reach the cluster.
+        folder: everything of Ray's lies in it.
         raylets: the process number of each node's raylet.
         ids: each node's id.
     """
 
     def __init__(self, specifications: list[dict[str, Any]], environment: dict[str, str] | None = None):
-        self._folder = Path(tempfile.mkdtemp(prefix="aesweep-", dir="/tmp"))
-        (self._folder / "ray").mkdir()
+        self.folder = Path(tempfile.mkdtemp(prefix="aesweep-", dir="/tmp"))
+        (self.folder / "ray").mkdir()
         self.environment = {
             **os.environ,
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_TMPDIR": str(self._folder),
+            "RAY_TMPDIR": str(self.folder),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             **(environment or {}),
         }
         command = [sys.executable, __file__, json.dumps(specifications)]
-        with open(self._folder / "log", "wb") as log:
+        with open(self.folder / "log", "wb") as log:
             self._process = subprocess.Popen(
                 command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
             )
         line = self._process.stdout.readline()
         if not line:
-            text = (self._folder / "log").read_text()[-3000:]
+            text = (self.folder / "log").read_text()[-3000:]
             self.__exit__()
             raise RuntimeError(f"the nodes did not start: {text}")
         found = json.loads(line)
@@ -62,7 +63,7 @@ class LocalNodes:
         self._process.stdin.close()
         self._process.wait(60)
         self._process.stdout.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self, node: int) -> list[int]:
         """The raylet of a node and what it started, which is all that a node is but for the head's own services."""

@@ -1,0 +1,53 @@
+"""What the trials of a study measure where nothing disturbs them: trained here, each in one go."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from aesweep.configuration import Configuration
+from aesweep.inputs import load_images
+from aesweep.job import Job
+from aesweep.study import Study
+from aesweep.training.fit import fit
+
+MEASURED = ("loss", "training_mse", "validation_mse", "validation_psnr_db", "learning_rate", "per_seed")
+
+_images: dict[str, Any] = {}  # by data set; one of a name is the same in every study that is disturbed
+
+
+def undisturbed_rows(study: Study) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
+    """Gives what each epoch of a trial has to measure, by its `trial_created` or `retraining_created` event."""
+    _images.update(load_images(study, None, False))
+
+    def rows(created: dict[str, Any]) -> list[dict[str, Any]]:
+        stage = study.stages.get(created.get("stage"))
+        job = Job(
+            trial="undisturbed",
+            purpose="search" if stage else "retraining",
+            dataset=created["dataset"],
+            configuration=Configuration.from_dict(created["configuration"]),
+            seeds=tuple(created["seeds"] if stage else [created["seed"]]),
+            epochs=created["epochs"],
+            split_seed=study.seed,
+            validation_fraction=study.validation_fraction,
+            training_images=stage and stage.training_images,
+            validation_images=stage and stage.validation_images,
+            precision=study.precision,
+        )
+        return _rows(job)
+
+    return rows
+
+
+@functools.lru_cache(maxsize=10_000)
+def _rows(job: Job) -> list[dict[str, Any]]:
+    if job.purpose == "search":
+        found = list(fit(job, _images[job.dataset]))
+    else:
+        # Without its last epoch, which brings the test and the checkpoint.
+        trained = fit(dataclasses.replace(job, checkpoint="/nowhere"), _images[job.dataset])
+        found = [row for row, _ in zip(trained, range(job.epochs - 1), strict=False)]
+    return [{name: row[name] for name in ("epoch", *MEASURED) if name in row} for row in found]

@@ -1,0 +1,42 @@
+"""Undisturbed runs, each made once, and the table of flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.flows import table
+from tests.flows.session import COMMON, ended_well
+from tests.flows.studies import TriedStudy
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory) -> Callable[[TriedStudy], Path]:
+    """Gives the folder of a study's undisturbed run with one worker, which is made when it is first asked for."""
+    found: dict[str, Path] = {}
+
+    def run(study: TriedStudy) -> Path:
+        if study.name not in found:
+            folder = tmp_path_factory.mktemp(study.name)
+            found[study.name] = folder / "runs" / study.name
+            with table.flow(study.name, "run"):
+                ended_well("run", *study.arguments(folder), "--runs", folder / "runs", *workers(study), *COMMON[2:])
+        if not (found[study.name] / "report.md").exists():
+            pytest.fail("the undisturbed run has failed")
+        return found[study.name]
+
+    return run
+
+
+def workers(study: TriedStudy) -> tuple[str, str]:
+    """A run is the same every time with one worker; trainers are processes of their own."""
+    return ("--workers", "1" if study.is_ordered else "2")
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    text = table.told()
+    if text:
+        terminalreporter.section("flows")
+        terminalreporter.write_line(text)
