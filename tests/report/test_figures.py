@@ -133,6 +133,20 @@ def test_the_architecture_figure_draws_the_tables_numbers(run: Run, drawings: di
     assert list(pca.get_ydata()) == list(frame["pca_validation"].unique())
 
 
+def test_a_stage_judged_by_its_psnr_has_an_architecture_figure(run: Run) -> None:
+    stage = dataclasses.replace(run.stages["architecture"], metric="validation_psnr_db", mode="max")
+    frame = cell_table(run, stage, "fashion_mnist")
+    drawing = architecture_figure("a", stage, "fashion_mnist", frame, Published(run.reference))
+    (axes,) = drawing.figure.axes
+    lines = {container.get_label(): container.lines[0] for container in axes.containers}
+    for widths, line in lines.items():
+        mine = frame[frame["hidden_layers"] == widths]
+        np.testing.assert_array_equal(np.asarray(line.get_ydata(), dtype=float), mine["value"].astype(float))
+    assert axes.get_ylabel() == "Validation PSNR (dB)" and axes.get_yscale() == "linear"
+    assert f"the highest point is {frame['value'].max():.3g} dB" in drawing.alternative and "MSE" not in drawing.caption
+    assert not any(line.get_label().startswith("Published") for line in axes.lines)
+
+
 def test_lines_differ_by_more_than_colour(drawings: dict[str, Drawing]) -> None:
     (axes,) = drawings["architecture"].figure.axes
     lines = [container.lines[0] for container in axes.containers]
