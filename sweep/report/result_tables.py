@@ -20,7 +20,7 @@ from aesweep.report.markdown import (
 from aesweep.report.published import Published
 from aesweep.report.rows import Stage
 from aesweep.report.sentences.architecture import beaten_by
-from aesweep.report.sentences.rules import is_known
+from aesweep.report.sentences.rules import gap_of, is_known
 from aesweep.report.sentences.winners import winner_names
 from aesweep.report.tables import QUANTITY
 from aesweep.statistics import Estimate
@@ -221,7 +221,8 @@ def _gap(line: pd.Series) -> str:
     """How far validation error lies above training error."""
     if not is_known(line["validation_mse"]) or not is_known(line["training_mse"]):
         return MISSING
-    return f"{100 * (line['validation_mse'] / line['training_mse'] - 1):+.0f} %"
+    gap = gap_of(line["training_mse"], line["validation_mse"])
+    return MISSING if gap is None else f"{100 * gap:+.0f} %"
 
 
 def _noise_cells(line: pd.Series, extra: list[str]) -> list[str]:

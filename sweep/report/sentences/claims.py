@@ -10,7 +10,7 @@ from aesweep.report.markdown import axis_value, listing, number
 from aesweep.report.published import Published
 from aesweep.report.rows import Run, Stage
 from aesweep.report.sentences.chance import Chance, chance_of
-from aesweep.report.sentences.rules import OVERFITTING_GAP, gap_text, is_better, is_known
+from aesweep.report.sentences.rules import OVERFITTING_GAP, gap_of, gap_text, is_better, is_known
 from aesweep.report.tables import QUANTITY
 from aesweep.wording import agree, plural
 
@@ -126,7 +126,8 @@ def _overfitting(stage: Stage, frame: pd.DataFrame, _: Chance) -> tuple[str, str
         training, other, split = line["training_mse"], line["validation_mse"], "validation"
     if not is_known(training) or not is_known(other):
         return None
-    holds = other / training - 1 <= OVERFITTING_GAP
+    gap = gap_of(training, other)
+    holds = other == 0 if gap is None else gap <= OVERFITTING_GAP
     return HOLDS if holds else FAILS, f"the winner's {gap_text(training, other, split)}"
 
 
