@@ -167,6 +167,24 @@ def test_a_regularizer_that_is_worse_on_test_images_is_said_to_be(run: Run, even
     assert "falls" not in text
 
 
+def test_regularizers_are_compared_after_as_many_epochs(events: Events) -> None:
+    """The best one's longer retraining, which the plain network has no like of, decides nothing."""
+    run = read_run(events)
+    before = regularization.regularizers(run, run.stages["regularization"], "mnist")
+    best = run.stages["regularization"].best("mnist").configuration
+    mine = [r for r in run.retrainings if r.trial.dataset == "mnist" and r.trial.configuration == best]
+    longer = [
+        dataclasses.replace(
+            r,
+            trial=dataclasses.replace(r.trial, name=f"{r.trial.name}-longer", budget=900),
+            result={**r.result, "test_mse": 1e-9},
+        )
+        for r in mine
+    ]
+    run = dataclasses.replace(run, retrainings=(*run.retrainings, *longer))
+    assert regularization.regularizers(run, run.stages["regularization"], "mnist") == before
+
+
 def test_without_retraining_nothing_is_said_to_be_beyond_chance(events: Events) -> None:
     run = read_run([e for e in events if e["kind"] != "retrained"])
     text, _ = regularization.regularizers(run, run.stages["regularization"], "mnist")
