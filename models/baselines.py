@@ -45,7 +45,10 @@ class Pca:
         images = np.asarray(images, dtype=np.float64)
         # With fewer images than pixels, a covariance of all pixels would take far more memory than the images do.
         solver = "covariance_eigh" if len(images) >= images.shape[1] else "full"
-        pca = PCA(n_components=min(max_latent_dim, *images.shape), svd_solver=solver).fit(images)
+        # Images that are all the same have no variance to explain; each component's share of it, which it divides for,
+        # is not asked for here.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            pca = PCA(n_components=min(max_latent_dim, *images.shape), svd_solver=solver).fit(images)
         return cls(pca.mean_, pca.components_, max_latent_dim)
 
     def reconstruct(self, images: np.ndarray, latent_dim: int) -> np.ndarray:

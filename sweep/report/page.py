@@ -22,6 +22,7 @@ from aesweep.report.figures.rungs import rungs_figure
 from aesweep.report.figures.style import Drawing, save, styled
 from aesweep.report.published import Published
 from aesweep.report.reading import read_run
+from aesweep.report.reproduction import reproduction
 from aesweep.report.rows import Run, Trial
 from aesweep.report.sections import picture_arrays, pictures, stage_section
 from aesweep.report.sentences import winners
@@ -126,6 +127,7 @@ class Report:
         environment.filters.update(
             plural=plural, inert=markdown.inert, code=markdown.code, dataset=markdown.dataset_name
         )
+        commands, where = reproduction(self.run)
         text = environment.get_template("page.md.j2").render(
             run=self.run,
             state=self._state(),
@@ -136,7 +138,8 @@ class Report:
             account=record_tables.account_markdown(self._account),
             wall_times=self._wall_times(),
             failures=record_tables.failures_markdown(self._failures),
-            command=markdown.shell_block(*self.run.commands),
+            command=markdown.shell_block(*commands),
+            where=where,
             started=_utc(self.run.started_at),
             retraining_seeds=sorted({seed for r in self.run.retrainings for seed in r.trial.seeds}),
         )

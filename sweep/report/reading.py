@@ -164,8 +164,8 @@ def _seconds(events: list[dict[str, Any]]) -> dict[str, float]:
     found: dict[str, float] = {}
     is_open = {}
     for event in events:
-        if event["kind"] == "stage_extended":
-            is_open[event["stage"]] = True
+        if event["kind"] == "extended":
+            is_open |= dict.fromkeys(event["stages"], True)  # also those that have not been taken up yet
         elif event["kind"] == "stage_ended":
             is_open[event["stage"]] = False
             found[event["stage"]] = found.get(event["stage"], 0.0) + event["seconds"]

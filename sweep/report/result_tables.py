@@ -20,7 +20,7 @@ from aesweep.report.markdown import (
 from aesweep.report.published import Published
 from aesweep.report.rows import Stage
 from aesweep.report.sentences.architecture import beaten_by
-from aesweep.report.sentences.rules import is_known
+from aesweep.report.sentences.rules import gap_of, is_known
 from aesweep.report.sentences.winners import winner_names
 from aesweep.report.tables import QUANTITY
 from aesweep.statistics import Estimate
@@ -36,7 +36,10 @@ def architecture_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, publi
     along, across = ("columns", "rows") if stage.columns == "latent_dim" else ("rows", "columns")
     row_axis, axis = (stage.columns, stage.rows) if across == "rows" else (stage.rows, stage.columns)
     columns = list(dict.fromkeys(frame[across])) if axis else [None]
-    by_depth = published.architecture(dataset) if (row_axis, stage.metric) == ("latent_dim", "validation_mse") else {}
+    by_depth = published.architecture(dataset) if _published_dims(stage, dataset, published) else {}
+    # Numbers at other latent dimensions than these would be a column of dashes.
+    shown = set(frame["latent_dim"]) if by_depth else set()
+    by_depth = {depth: values for depth, values in by_depth.items() if not shown.isdisjoint(values)}
     headings = [axis_name(row_axis), *(code(axis_value(axis, value)) if axis else "Network" for value in columns)]
     headings += ["PCA", "Mean image", *(f"Published, {depth} layers" for depth in by_depth)]
     texts = [dict(zip(values, decimals(list(values.values())), strict=True)) for values in by_depth.values()]
@@ -67,9 +70,16 @@ def table_notes(stage: Stage, dataset: str, frame: pd.DataFrame, published: Publ
         notes.append("‡: no better than the mean image.")
     if frame["value"].isna().any():
         notes.append(f"{MISSING}: no trial was trained to its end.")
-    if stage.kind == "architecture" and published.architecture(dataset):
+    if not set(frame.get("latent_dim", ())).isdisjoint(_published_dims(stage, dataset, published)):
         notes.append("Published layers are counted as the source does: hidden layers of the encoder, and the code.")
     return " ".join(notes)
+
+
+def _published_dims(stage: Stage, dataset: str, published: Published) -> set[int]:
+    """The latent dimensions at which there are published numbers that this stage's table can have beside its own."""
+    if "latent_dim" not in (stage.rows, stage.columns) or stage.metric != "validation_mse":
+        return set()
+    return {dim for values in published.architecture(dataset).values() for dim in values}
 
 
 def winners_markdown(frame: pd.DataFrame, published: Published, dataset: str) -> str:
@@ -113,6 +123,7 @@ def regularization_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, pub
     """A row per regularizer with the strength that won it, then the baselines."""
     quantity = QUANTITY[stage.metric]
     known = published.regularization(dataset) if quantity == "mse" else {}
+    known = known if not set(known).isdisjoint(frame["regularizer"]) else {}
     texts = dict(zip(known, decimals(list(known.values())), strict=True))
     is_retrained = frame["test_mse"].notna().any()
     others = [stage.columns] if stage.columns else []
@@ -210,7 +221,8 @@ def _gap(line: pd.Series) -> str:
     """How far validation error lies above training error."""
     if not is_known(line["validation_mse"]) or not is_known(line["training_mse"]):
         return MISSING
-    return f"{100 * (line['validation_mse'] / line['training_mse'] - 1):+.0f} %"
+    gap = gap_of(line["training_mse"], line["validation_mse"])
+    return MISSING if gap is None else f"{100 * gap:+.0f} %"
 
 
 def _noise_cells(line: pd.Series, extra: list[str]) -> list[str]:

@@ -196,3 +196,15 @@ def test_linear_denoising_reaches_the_measured_ratios(real):
             psnr_db(denoiser.denoise(noisy, noise_variance), test),
         )
         assert found == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("shape", [(20, 16), (5, 64), (2, 4)])
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_images_that_are_all_the_same_are_given_back_without_a_warning(shape, value):
+    images = np.full(shape, value)
+    pca = Pca.fit(images, 3)
+    assert np.isfinite(pca.components).all()
+    assert np.allclose(pca.reconstruct(images, min(3, *shape)), images, atol=1e-12)
+    noisy = images + np.random.default_rng(0).normal(0, 0.3, shape)
+    assert np.allclose(LinearMmseDenoiser.fit(images).denoise(noisy, 0.09), images, atol=1e-12)

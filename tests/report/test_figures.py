@@ -10,6 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 from synthetic import LINEAR_DB, NOISY_DB, Synthetic
 
 from aesweep.report.figures.architecture import architecture_figure
@@ -20,7 +21,7 @@ from aesweep.report.figures.rungs import rungs_figure
 from aesweep.report.figures.style import Drawing, styled
 from aesweep.report.published import Published
 from aesweep.report.reading import read_run
-from aesweep.report.rows import Run
+from aesweep.report.rows import Run, Trial
 from aesweep.report.sections import pictures
 from aesweep.report.tables import cell_table
 from aesweep.run_folder import RunFolder
@@ -86,6 +87,39 @@ def test_nothing_written_is_cut_off_or_overlaps(drawings: dict[str, Drawing], na
     assert overlapping == []
 
 
+@pytest.mark.parametrize(
+    ("rungs", "epochs"),
+    [((1, 3, 9), 10), ((1, 3, 9, 27), 28), ((1, 2, 4, 8, 16, 32, 64, 128, 256, 512), 513), ((), 1), ((1,), 2),
+     ((9, 27, 81, 243), 244), (tuple(range(1, 100)), 100), ((999, 1998), 2000)],
+)  # fmt: skip
+def test_ticks_of_any_rungs_keep_clear_of_each_other(run: Run, rungs: tuple[int, ...], epochs: int) -> None:
+    def stopped(trial: Trial, index: int) -> Trial:
+        rung = (*rungs, epochs)[index % (len(rungs) + 1)]
+        last = dataclasses.replace(trial.epochs[-1], epoch=rung)
+        first = dataclasses.replace(trial.epochs[0], epoch=1)
+        status = "stopped" if rung in rungs else "completed"
+        return dataclasses.replace(trial, epochs=(first, last), status=status)
+
+    stages = {}
+    for name, stage in run.stages.items():
+        trials = [trial for trial in stage.trials if trial.dataset == "mnist" and trial.epochs]
+        changed = tuple(stopped(trial, index) for index, trial in enumerate(trials * 3))
+        stages[name] = dataclasses.replace(stage, rungs=rungs, epochs=epochs, trials=changed)
+    for shown in (stages, {"denoising": stages["denoising"]}):
+        figure = rungs_figure("r", dataclasses.replace(run, stages=shown), "mnist").figure
+        FigureCanvasAgg(figure).draw()
+        boxes = {text: text.get_window_extent() for text in texts(figure) if not text.get_text().isspace()}
+        for a, b in itertools.combinations(boxes, 2):
+            # A label that was moved down begins with empty lines, which cover nothing.
+            assert not _ink(a, boxes[a]).overlaps(_ink(b, boxes[b])), (a.get_text(), b.get_text())
+
+
+def _ink(text: Text, box: Bbox) -> Bbox:
+    lines = text.get_text().split("\n")
+    empty = sum(1 for _ in itertools.takewhile(lambda line: not line, lines))
+    return Bbox.from_extents(box.x0, box.y0 + 1, box.x1, box.y1 - 1 - box.height * empty / len(lines))
+
+
 def test_the_architecture_figure_draws_the_tables_numbers(run: Run, drawings: dict[str, Drawing]) -> None:
     frame = cell_table(run, run.stages["architecture"], "mnist")
     (axes,) = drawings["architecture"].figure.axes
@@ -97,6 +131,20 @@ def test_the_architecture_figure_draws_the_tables_numbers(run: Run, drawings: di
     assert list(containers) == ["1024", "512-128", "512-384-256-128"]
     pca = next(line for line in axes.lines if line.get_label() == "PCA")
     assert list(pca.get_ydata()) == list(frame["pca_validation"].unique())
+
+
+def test_a_stage_judged_by_its_psnr_has_an_architecture_figure(run: Run) -> None:
+    stage = dataclasses.replace(run.stages["architecture"], metric="validation_psnr_db", mode="max")
+    frame = cell_table(run, stage, "fashion_mnist")
+    drawing = architecture_figure("a", stage, "fashion_mnist", frame, Published(run.reference))
+    (axes,) = drawing.figure.axes
+    lines = {container.get_label(): container.lines[0] for container in axes.containers}
+    for widths, line in lines.items():
+        mine = frame[frame["hidden_layers"] == widths]
+        np.testing.assert_array_equal(np.asarray(line.get_ydata(), dtype=float), mine["value"].astype(float))
+    assert axes.get_ylabel() == "Validation PSNR (dB)" and axes.get_yscale() == "linear"
+    assert f"the highest point is {frame['value'].max():.3g} dB" in drawing.alternative and "MSE" not in drawing.caption
+    assert not any(line.get_label().startswith("Published") for line in axes.lines)
 
 
 def test_lines_differ_by_more_than_colour(drawings: dict[str, Drawing]) -> None:

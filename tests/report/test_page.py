@@ -203,6 +203,24 @@ def test_a_run_to_which_something_was_added_after_its_end_has_not_ended(
     assert "> **This run has not ended.**" in write_report(other_folder).read_text()
 
 
+@pytest.mark.parametrize("is_taken_up", [True, False])
+def test_an_extension_under_way_counts_what_had_ended_before_it(
+    events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch, is_taken_up: bool
+) -> None:
+    monkeypatch.setattr("aesweep.report.page.save", lambda *_: None)
+    mine = [event for event in plain(events) if event.get("stage") == "denoising"]
+    created = [event for event in mine if event["kind"] == "trial_created"]
+    added = [{"kind": "extended", "command": ["aesweep", "extend", "x"], "stages": {"denoising": {"samples": 4}}}]
+    if is_taken_up:
+        added.append({**mine[0], "kind": "stage_extended", "num_trials": len(created) + 1, "extension": 9})
+        added.append({**created[0], "trial": "denoising-mnist-9999"})
+    added.append({"kind": "run_ended", "status": "interrupted", "seconds": 1.0})
+    text = write_report(write_events(other_folder, [*plain(events), *added])).read_text()
+    total = len(created) + is_taken_up
+    assert f"> - Stage denoising has not ended: {len(created)} of {total} trials have; its winners" in text
+    assert "Stage architecture has not ended" not in text
+
+
 def test_a_resumed_run_says_that_nothing_has_been_retrained_yet(events: Events, other_folder: RunFolder) -> None:
     end = {"kind": "run_ended", "status": "interrupted", "seconds": 9.0}
     resumed = {"kind": "resumed", "command": [], "environment": {}, "num_workers": 1, "unrecorded_seconds": 0.0}

@@ -15,6 +15,7 @@ from aesweep.report.reading import read_run
 from aesweep.report.result_tables import psnr_markdown
 from aesweep.report.rows import Run
 from aesweep.report.sentences import architecture, claims, denoising, regularization, winners
+from aesweep.report.sentences.chance import Chance
 from aesweep.report.sentences.rules import against, gap_text
 from aesweep.report.tables import cell_table, winner_table
 
@@ -166,6 +167,24 @@ def test_a_regularizer_that_is_worse_on_test_images_is_said_to_be(run: Run, even
     assert "falls" not in text
 
 
+def test_regularizers_are_compared_after_as_many_epochs(events: Events) -> None:
+    """The best one's longer retraining, which the plain network has no like of, decides nothing."""
+    run = read_run(events)
+    before = regularization.regularizers(run, run.stages["regularization"], "mnist")
+    best = run.stages["regularization"].best("mnist").configuration
+    mine = [r for r in run.retrainings if r.trial.dataset == "mnist" and r.trial.configuration == best]
+    longer = [
+        dataclasses.replace(
+            r,
+            trial=dataclasses.replace(r.trial, name=f"{r.trial.name}-longer", budget=900),
+            result={**r.result, "test_mse": 1e-9},
+        )
+        for r in mine
+    ]
+    run = dataclasses.replace(run, retrainings=(*run.retrainings, *longer))
+    assert regularization.regularizers(run, run.stages["regularization"], "mnist") == before
+
+
 def test_without_retraining_nothing_is_said_to_be_beyond_chance(events: Events) -> None:
     run = read_run([e for e in events if e["kind"] != "retrained"])
     text, _ = regularization.regularizers(run, run.stages["regularization"], "mnist")
@@ -261,3 +280,37 @@ def test_the_headline_of_a_run_without_retraining_is_empty() -> None:
     events = [{"seq": i, "time": 0.0, **e} for i, e in enumerate(synthetic.events)]
     run = read_run([e for e in events if "retrain" not in e["kind"] and not e.get("trial", "").startswith("retrain")])
     assert winners.headline(winner_table(run, "mnist", Published(None))) is None
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(1.5, "Holds: "), (1.001, "Within chance: "), (1.0, "Within chance: "), (0.999, "Within chance: "),
+     (0.5, "Does not hold: ")],
+)  # fmt: skip
+def test_a_claim_about_numbers_that_seeds_put_as_far_apart_is_within_chance(
+    events: Events, factor: float, verdict: str
+) -> None:
+    """All regularizers do `factor` as well as none; seeds of one configuration lie about 1 % apart."""
+    created = {e["trial"]: e for e in events if e["kind"] == "trial_created" and e["stage"] == "regularization"}
+    changed = []
+    for event in events:
+        trial = created.get(event.get("trial"))
+        if event["kind"] == "row" and trial is not None:
+            plain = trial["configuration"]["regularizer"] == "none"
+            event = {**event, "validation_mse": 0.055 * (1 if plain else factor)}
+        changed.append(event)
+    run = read_run(changed)
+    frames = {("regularization", d): frame_of(run, "regularization", d) for d in DATASETS}
+    claim = "no regularization beats L1, L2, L1 + L2 and dropout"
+    found = {(c, d): v for c, d, v in claims.published_claims(run, frames, Published(run.reference))}
+    for dataset in DATASETS:
+        assert found[claim, dataset].startswith(verdict)
+        if verdict.startswith("Within"):
+            assert "may differ by" in found[claim, dataset]
+
+
+def test_without_seeds_numbers_that_look_the_same_are_no_ground_for_a_verdict() -> None:
+    unknown = Chance("mse", None)
+    assert not unknown.decides(0.05501, 0.05499) and unknown.decides(0.0551, 0.0549)
+    known = Chance("psnr_db", 0.3)
+    assert not known.decides(20.0, 20.2) and known.decides(20.0, 20.4)

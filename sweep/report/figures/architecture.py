@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from aesweep.report.figures.style import BLACK, GREY, Drawing, line_style, log_errors, log_ticks, new_figure
-from aesweep.report.markdown import axis_name, axis_value, dataset_name
+from aesweep.report.markdown import axis_name, axis_value, dataset_name, listing
 from aesweep.report.published import Published
 from aesweep.report.rows import Stage
 
@@ -20,7 +20,7 @@ def architecture_figure(
 
     Args:
         name: of the files.
-        stage: whose table has the latent dimension for rows or columns, judged by an MSE.
+        stage: whose table has the latent dimension for rows or columns.
         dataset: its name.
         frame: of `tables.cell_table`.
         published: drawn hollow where it has numbers.
@@ -29,7 +29,7 @@ def architecture_figure(
         None where there is no latent dimension to draw over, or nothing finished.
     """
     other = stage.columns if stage.rows == "latent_dim" else stage.rows
-    if "latent_dim" not in (stage.rows, stage.columns) or stage.metric != "validation_mse":
+    if "latent_dim" not in (stage.rows, stage.columns):
         return None
     frame = frame.sort_values("latent_dim", kind="stable")
     found = frame.dropna(subset="value")
@@ -44,21 +44,23 @@ def architecture_figure(
             mine["latent_dim"], mine["value"].astype(float), yerror(error), label=label, capsize=2, **line_style(index)
         )
     pca = frame.dropna(subset="pca_validation").drop_duplicates("latent_dim")
-    axes.plot(
-        pca["latent_dim"],
-        pca["pca_validation"],
-        color=BLACK,
-        linestyle="-",
-        linewidth=0.9,
-        marker="x",
-        label="PCA",
-        zorder=1.5,
-    )
+    if len(pca):
+        axes.plot(
+            pca["latent_dim"],
+            pca["pca_validation"].astype(float),
+            color=BLACK,
+            linestyle="-",
+            linewidth=0.9,
+            marker="x",
+            label="PCA",
+            zorder=1.5,
+        )
     mean_image = frame["mean_image_validation"].dropna()
     if len(mean_image):
         axes.axhline(mean_image.iloc[0], color=BLACK, linestyle=":", label="Mean image", zorder=1.5)
     dims = sorted(frame["latent_dim"].unique())
-    for index, (depth, values) in enumerate(published.architecture(dataset).items()):
+    others = published.architecture(dataset) if stage.metric == "validation_mse" else {}
+    for index, (depth, values) in enumerate(others.items()):
         shown = {dim: value for dim, value in values.items() if dim in dims}
         if shown:
             marker = ("o", "s", "^", "D")[index % 4]
@@ -67,18 +69,28 @@ def architecture_figure(
                 markerfacecolor="white", label=f"Published, {depth} layers", zorder=1.2,
             )  # fmt: skip
     log_ticks(axes, dims)
-    log_errors(axes)
+    is_error = stage.metric == "validation_mse"
+    if is_error:
+        log_errors(axes)
     axes.set_xlabel("Latent dimension")
-    axes.set_ylabel("Validation MSE per pixel")
+    axes.set_ylabel("Validation MSE per pixel" if is_error else "Validation PSNR (dB)")
     _legend(figure, axes, labels, axis_name(other) if other else None)
-    best = found.loc[found["value"].astype(float).idxmin()]
+    values = found["value"].astype(float)
+    best = found.loc[values.idxmin() if stage.mode == "min" else values.idxmax()]
+    compared = ["PCA"] if len(pca) else []
+    compared += ["the mean image"] if len(mean_image) else []
+    beside = f", with {listing(compared)}" if compared else ""
+    quantity, scale = ("MSE", "on logarithmic axes") if is_error else ("PSNR", "on a logarithmic axis")
+    extreme = (
+        f"the {'lowest' if stage.mode == 'min' else 'highest'} point is {best['value']:.3g}{'' if is_error else ' dB'}"
+    )
     return Drawing(
         name,
         figure,
-        f"Line chart for {dataset_name(dataset)}: validation MSE over the latent dimension on logarithmic axes, a line "
-        f"for each of {', '.join(labels)}, with PCA and the mean image; the lowest point is {best['value']:.3g} at "
-        f"latent dimension {best['latent_dim']}.",
-        f"Validation MSE of the best trial in each cell, {dataset_name(dataset)}. Both axes are logarithmic.",
+        f"Line chart for {dataset_name(dataset)}: validation {quantity} over the latent dimension {scale}, a line for "
+        f"each of {', '.join(labels)}{beside}; {extreme} at latent dimension {best['latent_dim']}.",
+        f"Validation {quantity} of the best trial in each cell, {dataset_name(dataset)}. "
+        + ("Both axes are logarithmic." if is_error else "The latent dimension is on a logarithmic axis."),
     )
 
 
@@ -88,8 +100,8 @@ def _legend(figure: Figure, axes: Axes, labels: list[str], title: str | None) ->
     nothing = Line2D([], [], linestyle="")
     entries = [(nothing, title)] if title else []
     entries += [(found[label], label) for label in labels]
-    entries += [(nothing, " "), (nothing, "Compared with")]
-    entries += [(handle, label) for label, handle in found.items() if label not in labels]
+    others = [(handle, label) for label, handle in found.items() if label not in labels]
+    entries += [(nothing, " "), (nothing, "Compared with"), *others] if others else []
     figure.legend(*zip(*entries, strict=True), loc="outside right center", handlelength=3.2)
 
 

@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 
 from aesweep.report.account import stopped_at
-from aesweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, log_errors, log_ticks, new_figure
+from aesweep.report.figures.style import BLACK, COLOURS, GREY, WIDTH_IN, Drawing, log_errors, log_ticks, new_figure
 from aesweep.report.markdown import dataset_name
 from aesweep.report.rows import Run, Stage, Trial
 from aesweep.wording import agree, plural
@@ -17,6 +17,9 @@ METRIC_LABELS = {
     "validation_psnr_db": "Validation PSNR (dB)",
 }
 COLUMNS = 2
+# What a panel's y labels take, and the widest letter of a tick label: rather too much than too little.
+MARGIN_IN, LETTER_IN = 1.0, 0.08
+MAX_ROWS = 3
 # How each ending is drawn: line and marker differ besides the colour.
 ENDINGS = {
     "stopped": ("Stopped at a rung", {"color": GREY, "linewidth": 0.8, "linestyle": "-", "marker": "x"}),
@@ -45,7 +48,7 @@ def rungs_figure(name: str, run: Run, dataset: str) -> Drawing | None:
     figure, panels = new_figure((0.1 if has_room else 0.4) + 2.6 * rows, rows, columns)
     handles = {}
     for axes, stage in zip(panels, stages, strict=False):
-        _draw(axes, stage, dataset)
+        _draw(axes, stage, dataset, WIDTH_IN / columns - MARGIN_IN)
         handles.update(dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)))
     order = [label for label, _ in ENDINGS.values() if label in handles]
     shown = [handles[label] for label in order]
@@ -66,7 +69,7 @@ def rungs_figure(name: str, run: Run, dataset: str) -> Drawing | None:
     )
 
 
-def _draw(axes: Axes, stage: Stage, dataset: str) -> None:
+def _draw(axes: Axes, stage: Stage, dataset: str, width_in: float) -> None:
     trials = [trial for trial in stage.trials if trial.dataset == dataset and trial.epochs]
     winners = {winner.name for winner in stage.cells(dataset).values() if winner is not None}
     order = list(ENDINGS)
@@ -83,19 +86,35 @@ def _draw(axes: Axes, stage: Stage, dataset: str) -> None:
     for rung in stage.rungs:
         axes.axvline(rung, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
     ticks = sorted({1, *stage.rungs, stage.epochs})
-    log_ticks(
-        axes,
-        ticks,
-        [
-            f"{tick}\n{stops[tick]} {agree(stops[tick], 'stops', 'stop')}" if tick in stops else f"{tick}"
-            for tick in ticks
-        ],
-    )
+    log_ticks(axes, ticks, _labels(ticks, stops, width_in))
     if stage.metric == "validation_mse":
         log_errors(axes)
     axes.set_title(f"{stage.name.replace('_', ' ').capitalize()}, {plural(len(trials), 'trial')}", loc="left")
     axes.set_xlabel("Epoch (logarithmic)")
     axes.set_ylabel(METRIC_LABELS[stage.metric])
+
+
+def _labels(ticks: list[int], stops: dict[int, int], width_in: float) -> list[str]:
+    """Labels of ticks on a logarithmic axis, each as far down as it takes to keep clear of those to its left.
+
+    Where rungs stand so close that there is no room for all, some go without; the page lists every stop.
+    """
+    labels = [
+        f"{tick}\n{stops[tick]} {agree(stops[tick], 'stops', 'stop')}" if tick in stops else f"{tick}" for tick in ticks
+    ]
+    num_lines = max(label.count("\n") + 1 for label in labels)
+    span = math.log2(ticks[-1] / ticks[0]) or 1.0
+    ends: list[float] = []  # of the last label in each row, in inches
+    for index, (tick, label) in enumerate(zip(ticks, labels, strict=True)):
+        middle = math.log2(tick / ticks[0]) / span * width_in
+        half = LETTER_IN * (max(map(len, label.split("\n"))) + 1) / 2
+        row = next((row for row, end in enumerate(ends) if end <= middle - half), len(ends))
+        if row == MAX_ROWS:
+            labels[index] = ""
+            continue
+        ends[row : row + 1] = [middle + half]
+        labels[index] = "\n" * (row * num_lines) + label
+    return labels
 
 
 def _ending(trial: Trial, winners: set[str]) -> str:

@@ -115,7 +115,9 @@ def log_errors(axes: Axes) -> None:
         axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
     else:
         axes.yaxis.set_major_locator(LogLocator(10, subs=subs))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    # Ticks of a short range differ in a later digit than the third.
+    digits = 6 if subs is None else 3
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.{digits}g}"))
     axes.yaxis.set_minor_locator(NullLocator())
 
 

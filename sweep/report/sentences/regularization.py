@@ -40,7 +40,12 @@ def _best_against_none(run: Run, stage: Stage, none: Trial, others: dict[str, Tr
 
 def _beyond_spread(run: Run, stage: Stage, none: Trial, best: Trial) -> str:
     """Whether the difference is more than other seeds would make, or turns round, and how that is known."""
-    retrained = {trial.name: _test_values(run, trial) for trial in (none, best)}
+    # Of both the longest retraining that both have: what more epochs bring is no regularizer's doing.
+    budgets = [
+        {r.trial.budget for r in run.retrainings if r.result and _same(r.trial, trial)} for trial in (none, best)
+    ]
+    common = max(set.intersection(*budgets), default=None)
+    retrained = {trial.name: _test_values(run, trial, common) if common else [] for trial in (none, best)}
     for what, mine, plain in (
         ("test MSE of the retrained models", retrained[best.name], retrained[none.name]),
         ("validation MSE of the search", best.last.per_seed, none.last.per_seed),
@@ -54,7 +59,7 @@ def _beyond_spread(run: Run, stage: Stage, none: Trial, best: Trial) -> str:
                 return f"But {moved}, more than the spread over seeds {source}."
             verdict = "more" if found.mean > found.half_width else "not more"
             return f"That is {verdict} than the spread over seeds: {moved} {source}."
-    for values in retrained.values():
+    for values in (_test_values(run, trial) for trial in (none, best)):
         found = estimate(values)
         if found and found.half_width is not None and stage.metric == "validation_mse":
             allowance = 2 * math.sqrt(2) * pd.Series(values).std() / found.mean
@@ -68,8 +73,12 @@ def _beyond_spread(run: Run, stage: Stage, none: Trial, best: Trial) -> str:
     return "Each was trained with one seed, so the difference cannot be told from chance."
 
 
-def _test_values(run: Run, trial: Trial) -> list[float]:
-    values = [retraining.result.get("test_mse") for retraining in retrained_as(run, trial)]
+def _same(retrained: Trial, trial: Trial) -> bool:
+    return (retrained.dataset, retrained.configuration) == (trial.dataset, trial.configuration)
+
+
+def _test_values(run: Run, trial: Trial, epochs: int | None = None) -> list[float]:
+    values = [retraining.result.get("test_mse") for retraining in retrained_as(run, trial, epochs)]
     return [value for value in values if value is not None]
 
 

@@ -23,9 +23,18 @@ def is_better(mode: str, value: float, other: float | None) -> bool:
     return bool(value < other if mode == "min" else value > other)
 
 
+def gap_of(training: float, other: float) -> float | None:
+    """How far an error on unseen images lies above the training error, relative to it; None where that is 0."""
+    return other / training - 1 if training else None
+
+
 def gap_text(training: float, other: float, split: str) -> str:
     """Whether an error on unseen images lies so far above the training error that it is called overfitting."""
-    gap = other / training - 1
+    gap = gap_of(training, other)
+    if gap is None:
+        return (
+            f"{split} error and training error are both 0" if other == 0 else f"training error is 0, {split} error not"
+        )
     if gap > OVERFITTING_GAP:
         return f"{split} error lies {100 * gap:.0f} % above training error: it overfits"
     return f"{split} error lies {100 * abs(gap):.0f} % {'above' if gap > 0 else 'below'} training error: no overfitting"
@@ -46,6 +55,8 @@ def metric_text(stage: Stage, value: float) -> str:
 
 def against(value: float, other: float, what: str) -> str:
     """An error beside another: 3.3 times below PCA (0.00568)."""
-    if value < other:
+    if value < other and value > 0:
         return f"{other / value:.1f} times below {what} ({number(other)})"
+    if value < other:
+        return f"0, below {what} ({number(other)})"
     return f"not below {what} ({number(other)})"

@@ -76,7 +76,8 @@ def published_winner(winners: pd.DataFrame) -> list[str]:
         return []
     line = plain[plain["is_best"]].iloc[0]
     published = line["published_validation_mse"]
-    verdict = f"{published / line['test_mse']:.1f} times" if line["test_mse"] < published else "not"
+    test = line["test_mse"]
+    verdict = "not" if test >= published else f"{published / test:.1f} times" if test > 0 else "0, which is"
     text = (
         f"The test MSE of the winner of {inert(line['stage'])} is {verdict} below the published validation MSE of "
         f"{published:g}"
