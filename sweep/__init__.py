@@ -4,6 +4,11 @@ The folders sweep/, models/ and data/ are installed as one package, `aesweep`: t
 take the place of modules of the user's own, and be replaced by them.
 """
 
+import os
+
+# What is installed from a checkout are links to its modules. One that was added since is found where the links lead.
+__path__.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
 if __name__ == "sweep":
     # Imported by the folder's name, from a checkout on the path: `sweep` and `aesweep` are then the same modules, also
     # where nothing is installed.

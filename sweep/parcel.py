@@ -34,7 +34,7 @@ def fill_parcel(folder: Path, study: Study | None) -> int:
     """
     for package in (aesweep, aesweep.models, aesweep.data):
         target = folder / package.__name__.replace(".", "/")
-        shutil.copytree(Path(package.__file__).parent, target, ignore=_LEFT_OUT, dirs_exist_ok=True)
+        shutil.copytree(Path(package.__file__).resolve().parent, target, ignore=_LEFT_OUT, dirs_exist_ok=True)
     if study is not None:
         values = study.resolved()
         if study.report.reference:
