@@ -120,7 +120,8 @@ class Execution:
             # A reader that has left changes nothing of how the run ended.
             with contextlib.suppress(BrokenPipeError):
                 self._say(outcome, report)
-        number = self._interruption.signal_number
+        # A signal that came after the run's last event found the run ended.
+        number = outcome.signal_number or self._interruption.signal_number
         if number is not None:
             sys.exit(128 + number)
         is_good = outcome.status == "completed" and (self._allow_failures or not outcome.failed_trials)

@@ -23,7 +23,7 @@ def folder(tmp_path) -> RunFolder:
             if kind == "retrained":
                 journal.append(kind, trial="a", checkpoint=found)
             else:
-                journal.append(kind, dataset="digits", stage="stage", **found)
+                journal.append(kind, dataset="digits", stage="stage", purpose="denoising", **found)
     return folder
 
 

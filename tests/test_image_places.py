@@ -3,6 +3,7 @@ training, so that the commands themselves are what is tried."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import shutil
@@ -41,6 +42,10 @@ class Uninstalled(type(interruption)):
 
     def __exit__(self, *_):
         pass
+
+    @contextlib.contextmanager
+    def last_step(self, step):
+        yield
 
 
 @pytest.fixture

@@ -74,9 +74,9 @@ def test_readme_lines_work_beside_folders_of_the_same_names(strangers):
 
 
 def test_folders_of_the_user_come_last_and_ours_stays(tmp_path, monkeypatch):
-    import aesweep
+    from aesweep import search_path
 
-    ours, first, second = str(Path(aesweep.__file__).parent.parent), str(tmp_path / "a"), str(tmp_path / "b")
+    ours, first, second = str(Path(search_path.__file__).parent.parent), str(tmp_path / "a"), str(tmp_path / "b")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([first, ours, second]))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", first, ours, second, "/usr/lib/python"])
