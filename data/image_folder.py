@@ -113,7 +113,7 @@ def _tell_turned(paths: list[Path]) -> None:
     if paths:
         first = DataError(
             paths[0],
-            f"has an EXIF orientation, as have {len(paths) - 1} other images beside it; it is not applied",
+            f"is the first of {plural(len(paths), 'image')} with an EXIF orientation, which is not applied",
             "turn the pixels themselves, as `mogrify -auto-orient` does, if they should be trained as they are shown",
         )
         _log.warning("%s", first)

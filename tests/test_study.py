@@ -65,7 +65,7 @@ def test_all_faults_are_reported_at_once_with_their_keys(small_study, write_stud
         ({"table": {"rows": "latent_dim", "columns": "latent_dim"}}, "already the table's rows"),
         ({"table": {"rows": "learning_rate"}}, "must be a grid without a condition"),
         ({"metric": "validation_psnr_db", "mode": "min"}, "is better when it is maximal"),
-        ({"asha": {"grace_period": 10}}, "asha.grace_period: 10 is more than the 9 epochs"),
+        ({"asha": {"grace_period": 10}}, "asha.grace_period: 10 is more than 9 epochs"),
         ({"asha": {"reduction_factor": 1}}, "asha.reduction_factor"),
     ],
 )
