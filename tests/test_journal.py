@@ -227,6 +227,20 @@ class JournalMachine(RuleBasedStateMachine):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+@pytest.mark.parametrize("error", [OSError("gone"), OSError(errno.EIO, "Input/output error")])
+def test_error_of_a_disk_is_said_as_it_came_without_advice_on_room(tmp_path, error):
+    def fail():
+        raise error
+
+    journal = Journal(tmp_path / "journal.jsonl", fail)
+    with pytest.raises(
+        RecordingError, match=r"cannot be written: (gone|Input/output error); what is recorded is safe"
+    ) as raised:
+        journal.append("run_started")
+    assert "None" not in str(raised.value) and "room" not in str(raised.value)
+    journal._file.close()
+
+
 class FullDisk:
     """A file on a disk with room for so many bytes more."""
 
