@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -135,7 +136,7 @@ class Execution:
         try:
             return write_report(self._folder)
         except AesweepError as error:
-            root = self._folder.root
+            root = shlex.quote(str(self._folder.root))
             click.echo(
                 f"{error}; all that was trained is recorded: once that is mended, `aesweep report {root}` writes it",
                 err=True,
@@ -157,7 +158,8 @@ class Execution:
             click.echo(f"interrupted; what is done is recorded, and goes on with: {goes_on}", err=True)
         elif self._interruption.requested():
             click.echo(
-                f"interrupted when the run had ended; its report is whole: aesweep report {root} writes it again",
+                "interrupted when the run had ended; its report is whole: "
+                f"`aesweep report {shlex.quote(str(root))}` writes it again",
                 err=True,
             )
 

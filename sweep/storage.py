@@ -165,10 +165,7 @@ class Replica:
         known = read_segments(storage)
         local = folder.journal.read_bytes() if folder.journal.exists() else b""
         if not local.startswith(known):
-            raise RunFolderError(
-                f"{storage.url} holds {'another run' if not known.startswith(local) else 'more of this run'} than "
-                f"{folder.root}: bring it here first with `aesweep fetch`, or give another --name"
-            )
+            raise RunFolderError(_differing(storage, folder.root, is_more=known.startswith(local)))
         if not known:
             _check_unused(storage)
         self._num_bytes = len(known)
@@ -252,6 +249,13 @@ class MirroredFiles:
     def remove(self, name: str) -> None:
         self._near.remove(name)
         self._far.remove(name)
+
+
+def _differing(storage: Storage, root: Path, is_more: bool) -> str:
+    parent, _, name = storage.url.rpartition("/")
+    fetch = shlex.join(["aesweep", "fetch", name, "--from", parent, "--runs", str(root.parent)])
+    found, remedy = ("more of this run", f"`{fetch}` brings it here") if is_more else ("another run", "look at both")
+    return f"{storage.url} holds {found} than {root}: {remedy}, or give another --name"
 
 
 def _check_unused(storage: Storage) -> None:
