@@ -48,7 +48,7 @@ def examine_token(path: Path | None = None) -> Iterator[Finding]:
             "token", fault or "from RAY_AUTH_TOKEN; other processes of this user can read it there", bool(fault)
         )
     else:
-        yield Finding("token", fault or f"{place} is there, and its owner's alone", bool(fault))
+        yield Finding("token", fault or f"{place} is there, and only its owner can read it", bool(fault))
 
 
 def examine_cluster_file(

@@ -186,8 +186,8 @@ class Replica:
             goes_on = shlex.join(["aesweep", "resume", str(self._folder.root), "--storage", parent])
             place = f"{error.filename}: " if error.filename else ""
             raise RecordingError(
-                f"the run's storage does not take what is recorded: {place}{first_line(error)}; nothing is lost, "
-                f"{self._folder.root} has it: once the storage is there again, go on with `{goes_on}`"
+                f"the journal cannot be written to the run's storage: {place}{first_line(error)}; nothing is lost, as "
+                f"{self._folder.root} holds it: when the storage can be written again, `{goes_on}` goes on with the run"
             ) from error
 
     def _send_segment(self) -> None:
@@ -254,7 +254,7 @@ class MirroredFiles:
 def _differing(storage: Storage, root: Path, is_more: bool) -> str:
     parent, _, name = storage.url.rpartition("/")
     fetch = shlex.join(["aesweep", "fetch", name, "--from", parent, "--runs", str(root.parent)])
-    found, remedy = ("more of this run", f"`{fetch}` brings it here") if is_more else ("another run", "look at both")
+    found, remedy = ("more of this run", f"`{fetch}` brings it here") if is_more else ("another run", "leave it there")
     return f"{storage.url} holds {found} than {root}: {remedy}, or give another --name"
 
 
