@@ -113,8 +113,9 @@ def _tell_turned(paths: list[Path]) -> None:
     if paths:
         first = DataError(
             paths[0],
-            f"is the first of {plural(len(paths), 'image')} with an EXIF orientation, which is not applied",
-            "turn the pixels themselves, as `mogrify -auto-orient` does, if they should be trained as they are shown",
+            f"says by EXIF that it is to be turned before it is shown; {plural(len(paths), 'image')} of this folder "
+            f"{'does' if len(paths) == 1 else 'do'}, and all are taken as they are stored",
+            "turn the pixels themselves, as `mogrify -auto-orient` does, if they shall be trained as they are shown",
         )
         _log.warning("%s", first)
 

@@ -65,7 +65,7 @@ def main() -> None:
     try:
         commands(prog_name="aesweep")
     except OutputError as error:
-        click.echo(f"error: {error.filename}: {error.strerror}; what was to be told is lost", err=True)
+        click.echo(f"error: {error.filename}: {error.strerror}; the rest of the output is lost", err=True)
         sys.exit(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from pathlib import Path
 
@@ -51,5 +52,6 @@ def token_fault(path: Path | None = None) -> str | None:
     if not _TOKEN.fullmatch(token):
         return f"{place}: expected a token of ASCII letters and digits on one line, found something else"
     if mode & 0o077:
-        return f"{place} has mode {mode:04o}: expected 0600, so that others cannot read it: chmod 600 {place}"
+        remedy = f"`chmod 600 {shlex.quote(str(place))}`"
+        return f"{place} has mode {mode:04o}: expected 0600, so that others cannot read it: {remedy} sets it"
     return None

@@ -94,6 +94,6 @@ def left_out(options: Mapping[str, Any], recorded: Mapping[str, Any]) -> str | N
     if storage is None or "storage" in options:
         return None
     return (
-        f"the run was kept in {storage} as well: without --storage {shlex.quote(storage)} "
-        "the copy there stays behind what is recorded from now on"
+        f"the run was also kept in {storage}: give --storage {shlex.quote(storage)} again, or nothing that is recorded "
+        "from now on is copied there"
     )

@@ -48,7 +48,7 @@ def examine_token(path: Path | None = None) -> Iterator[Finding]:
             "token", fault or "from RAY_AUTH_TOKEN; other processes of this user can read it there", bool(fault)
         )
     else:
-        yield Finding("token", fault or f"{place} is there, and its owner's alone", bool(fault))
+        yield Finding("token", fault or f"{place} is there, and only its owner can read it", bool(fault))
 
 
 def examine_cluster_file(
@@ -77,7 +77,8 @@ def examine_storage(url: str) -> Iterator[Finding]:
     try:
         try_storage(url)
     except (AesweepError, OSError) as error:
-        yield Finding("storage", f"{url}: expected one that is reached and can be written: {error}", is_fault=True)
+        reason = getattr(error, "strerror", None) or error
+        yield Finding("storage", f"{url}: expected one that is reached and can be written: {reason}", is_fault=True)
         return
     yield Finding("storage", f"{url} keeps what is written, and keeps two writers apart")
 
@@ -88,7 +89,7 @@ def examine_data(names: Iterable[str], url: str) -> Iterator[Finding]:
         try:
             check_pushed(name, Storage(url.rstrip("/")))
         except (AesweepError, DataError, OSError) as error:
-            yield Finding(name, str(error), is_fault=True)
+            yield Finding(name, str(getattr(error, "strerror", None) or error), is_fault=True)
         else:
             yield Finding(name, f"is in {url} as it was pushed")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -82,7 +83,7 @@ class Execution:
         if self._storage is not None:
             self._replica = replica_of(self._folder, self._storage)
         goes_on = resume_command(self._folder.root, self.options)
-        self._interruption.last_words = f"interrupted; what is recorded goes on with: {goes_on}"
+        self._interruption.last_words = f"interrupted; what is recorded is safe, and the run goes on with: {goes_on}"
         followed = {"progress": self._progress, "interruption": self._interruption}
         return Run(
             study,
@@ -111,7 +112,7 @@ class Execution:
             gone = ends.enter_context(self._folder.one_writer())
             with self._interruption.last_step(self._let_go):
                 if gone:
-                    click.echo(f"{gone} held {root} and is gone: its lock is taken over", err=True)
+                    click.echo(f"{gone} had locked {root} and does not run any more: its lock is taken over", err=True)
                 with self._progress:
                     outcome = execute()
                 report = self._report()
@@ -136,9 +137,10 @@ class Execution:
         try:
             return write_report(self._folder)
         except AesweepError as error:
-            root = self._folder.root
+            root = shlex.quote(str(self._folder.root))
             click.echo(
-                f"{error}; all that was trained is recorded: once that is mended, `aesweep report {root}` writes it",
+                f"{error}; all that was trained is recorded: when the cause is removed, `aesweep report {root}` "
+                "writes it",
                 err=True,
             )
             return None
@@ -155,10 +157,11 @@ class Execution:
             click.echo(f"failed: {trial}" + ("" if self._allow_failures else " (see --allow-failures)"), err=True)
         if outcome.status == "interrupted":
             goes_on = resume_command(root, self.options)
-            click.echo(f"interrupted; what is done is recorded, and goes on with: {goes_on}", err=True)
+            click.echo(f"interrupted; what is done is recorded, and the run goes on with: {goes_on}", err=True)
         elif self._interruption.requested():
             click.echo(
-                f"interrupted when the run had ended; its report is whole: aesweep report {root} writes it again",
+                "interrupted when the run had ended; its report is whole: "
+                f"`aesweep report {shlex.quote(str(root))}` writes it again",
                 err=True,
             )
 

@@ -35,7 +35,8 @@ def check_names(study: Study, images: Iterable[str]) -> None:
     """Raises StudyError where a folder is given for what is no folder of images of the study."""
     known = [dataset.name for dataset in study.datasets if dataset.path is not None]
     faults = [
-        f"{name!r} is no folder of images of study {study.name}: expected {' or '.join(known) or 'none, it has none'}"
+        f"{name!r} is no data set of study {study.name} that is a folder of images: "
+        + (f"expected {' or '.join(known)}" if known else "the study has none, so leave out --images")
         for name in images
         if name not in known
     ]

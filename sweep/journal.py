@@ -10,9 +10,11 @@ refused with the line's number.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import shlex
 import time
 import zlib
 from collections.abc import Callable
@@ -56,7 +58,7 @@ class Journal:
         Kinds in `BATCHED_KINDS` are synced at most every `SYNC_INTERVAL_S`; every other kind before this returns.
 
         Raises:
-            RecordingError: the disk is full or gone; what was appended before is safe.
+            RecordingError: the disk is full or gone, or `after_sync` raised it; what was appended before is safe.
         """
         event = {"seq": self._seq, "kind": kind, "time": round(time.time(), 3), **_finite(fields)}
         try:
@@ -65,9 +67,12 @@ class Journal:
             if kind not in BATCHED_KINDS or time.monotonic() - self._synced_at > SYNC_INTERVAL_S:
                 self.sync()
         except OSError as error:
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            remedy = "make room on that disk" if is_full else "once that folder can be written"
+            goes_on = shlex.join(["aesweep", "resume", str(self._path.parent)])
             raise RecordingError(
-                f"{self._path}: cannot be written: {error.strerror}; what is recorded is safe: make room, then go on "
-                f"with `aesweep resume {self._path.parent}`"
+                f"{self._path}: cannot be written: {error.strerror or error}; what is recorded is safe: {remedy}, "
+                f"{'then ' * is_full}go on with `{goes_on}`"
             ) from error
         return event
 
@@ -98,8 +103,11 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, RecordingError):
+            self._file.close()  # a disk or a storage that is gone is not waited for a second time
+        else:
+            self.close()
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:

@@ -12,26 +12,30 @@ import errno
 import hashlib
 import inspect
 import os
+import shlex
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from aesweep.errors import RunFolderError
+from aesweep.errors import RecordingError, RunFolderError
 from aesweep.files import Files, FolderFiles
 from aesweep.run_folder import CHECKPOINTS, STATES, RunFolder, write_whole
+from aesweep.s3_client import first_line, is_conflict, is_taken, patient_client
 
 SEGMENTS = "journal"
 
 
 class Storage:
-    """Files under a URL.
+    """Files under a URL, as the store has them now: others write there too, so no listing of it is remembered.
 
     Args:
         url: such as s3://bucket/runs/mnist, or a folder.
 
     Raises:
         RunFolderError: the URL is none that fsspec knows, or its store cannot write a file only where there is none.
+        OSError: nobody answers there.
     """
 
     def __init__(self, url: str):
@@ -39,7 +43,7 @@ class Storage:
 
         self.url = url
         try:
-            self._fs, self._root = fsspec.core.url_to_fs(url)
+            self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
             raise RunFolderError(f"{url}: expected a folder or a URL such as s3://bucket/runs: {error}") from error
         self._is_local = "file" in _protocols(self._fs)
@@ -50,13 +54,14 @@ class Storage:
                 f"{url}: such a store cannot write a file only where there is none, so it cannot keep two writers "
                 "apart: use S3, Google Cloud Storage, or a folder of a shared disk"
             )
+        if "s3" in _protocols(self._fs):
+            self._fs = patient_client(url)
 
     def write(self, name: str, content: bytes) -> None:
         if self._is_local:
             write_whole(Path(self._path(name)), content)
         else:
-            with self._reaching():
-                self._fs.pipe_file(self._path(name), content)
+            self._put(name, content)
 
     def write_new(self, name: str, content: bytes) -> bool:
         """Writes a file unless there is one, whoever else tries at the same time; returns whether it did."""
@@ -64,25 +69,39 @@ class Storage:
             if self._is_local:
                 _link_whole(Path(self._path(name)), content)
             else:
-                with self._reaching():
-                    self._fs.pipe_file(self._path(name), content, mode="create")
-        except FileExistsError:
-            return False
+                self._put(name, content, mode="create")
+        except OSError as error:
+            if is_taken(error):
+                return False
+            raise
         return True
 
+    def _put(self, name: str, content: bytes, **how: str) -> None:
+        pauses_s = [0.1, 0.3, 1.0, 3.0]
+        while True:
+            try:
+                with self._reaching(name):
+                    self._fs.pipe_file(self._path(name), content, **how)
+                return
+            except OSError as error:
+                if not pauses_s or not is_conflict(error):
+                    raise
+            time.sleep(pauses_s.pop(0))
+
     def read(self, name: str) -> bytes:
-        with self._reaching():
+        with self._reaching(name):
             return self._fs.cat_file(self._path(name))
 
     def names(self, folder: str = "") -> list[str]:
         """The names of all files below a folder, relative to it."""
-        self._fs.invalidate_cache()
+        self._fs.invalidate_cache()  # of a store that remembers listings whatever it is told
         path = self._path(folder).rstrip("/")
-        with self._reaching():
-            return sorted(found[len(path) :].lstrip("/") for found in self._fs.find(path))
+        with self._reaching(folder):
+            found = self._fs.find(path)
+        return sorted(below[len(path) :].lstrip("/") for below in found if below != path)  # a file of that name is none
 
     def remove(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError), self._reaching():
+        with contextlib.suppress(FileNotFoundError), self._reaching(name):
             self._fs.rm_file(self._path(name))
 
     def clear(self) -> None:
@@ -91,14 +110,19 @@ class Storage:
             self._fs.rm(self._root, recursive=True)
 
     @contextlib.contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """What a store's own library raises, as the OSError that a full or lost disk raises."""
+    def _reaching(self, name: str = "") -> Iterator[None]:
+        """What a store's own library raises, as the OSError that a full or lost disk raises, with the file's URL."""
         try:
             yield
-        except OSError:
-            raise
         except Exception as error:
-            raise OSError(errno.EIO, f"{self.url}: {str(error).splitlines()[0]}") from error
+            if self._is_local and isinstance(error, OSError):
+                raise
+            # OSError makes of the number the class that goes with it.
+            numbers = {FileNotFoundError: errno.ENOENT, FileExistsError: errno.EEXIST, PermissionError: errno.EACCES}
+            number = next((number for kind, number in numbers.items() if isinstance(error, kind)), errno.EIO)
+            place = f"{self.url}/{name}" if name else self.url
+            # What the server's answer was goes with it.
+            raise OSError(number, f"{place}: {first_line(error)}") from error.__cause__ or error
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
@@ -141,10 +165,7 @@ class Replica:
         known = read_segments(storage)
         local = folder.journal.read_bytes() if folder.journal.exists() else b""
         if not local.startswith(known):
-            raise RunFolderError(
-                f"{storage.url} holds {'another run' if not known.startswith(local) else 'more of this run'} than "
-                f"{folder.root}: bring it here first with `aesweep fetch`, or give another --name"
-            )
+            raise RunFolderError(_differing(storage, folder.root, is_more=known.startswith(local)))
         if not known:
             _check_unused(storage)
         self._num_bytes = len(known)
@@ -156,7 +177,20 @@ class Replica:
 
         Raises:
             RunFolderError: another driver has gone on with the run.
+            RecordingError: the storage cannot be reached, read or written.
         """
+        try:
+            self._send_segment()
+        except OSError as error:
+            parent = self._storage.url.rpartition("/")[0]
+            goes_on = shlex.join(["aesweep", "resume", str(self._folder.root), "--storage", parent])
+            place = f"{error.filename}: " if error.filename else ""
+            raise RecordingError(
+                f"the journal cannot be written to the run's storage: {place}{first_line(error)}; nothing is lost, as "
+                f"{self._folder.root} holds it: when the storage can be written again, `{goes_on}` goes on with the run"
+            ) from error
+
+    def _send_segment(self) -> None:
         with open(self._folder.journal, "rb") as file:
             file.seek(self._num_bytes)
             content = file.read()
@@ -215,6 +249,13 @@ class MirroredFiles:
     def remove(self, name: str) -> None:
         self._near.remove(name)
         self._far.remove(name)
+
+
+def _differing(storage: Storage, root: Path, is_more: bool) -> str:
+    parent, _, name = storage.url.rpartition("/")
+    fetch = shlex.join(["aesweep", "fetch", name, "--from", parent, "--runs", str(root.parent)])
+    found, remedy = ("more of this run", f"`{fetch}` brings it here") if is_more else ("another run", "leave it there")
+    return f"{storage.url} holds {found} than {root}: {remedy}, or give another --name"
 
 
 def _check_unused(storage: Storage) -> None:

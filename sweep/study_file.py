@@ -174,7 +174,7 @@ def _faults(error: pydantic.ValidationError) -> list[str]:
         elif fault["type"] != "value_error":
             message = f"{message}, got {str(fault['input'])[:80]!r}"
             if isinstance(fault["input"], bool):
-                message += " (so YAML reads yes, no, on and off; a text of these goes into quotes)"
+                message += " (so YAML reads yes, no, on and off: put quotes around such a word if a text is meant)"
         faults += [f"{key}: {line}" for line in message.split("\n")]
     return faults
 

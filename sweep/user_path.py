@@ -24,7 +24,8 @@ def user_path(text: str | os.PathLike[str]) -> Path:
     if expanded.startswith("~"):
         name = expanded.partition("/")[0]
         raise ValueError(
-            f"{written}: {name} is the home folder of nobody known here; a folder of that name is ./{name}"
+            f"{written}: {name} would be the home folder of a user of this machine, and there is none of that name; "
+            f"for a folder that is called {name}, write ./{name}"
         )
     return Path(expanded)
 

@@ -204,7 +204,7 @@ def test_plan_wants_the_reference_and_says_what_it_leaves_out_and_assumes(small_
 
 def test_settings_of_a_submitted_run_that_goes_on_are_refused(small_study, write_study):
     done = call("submit", write_study(small_study), "--resume", "--set", "seed=2")
-    assert done.exit_code == 2 and "--set changes nothing of a run that goes on" in done.stderr
+    assert done.exit_code == 2 and "--set cannot change a run that was begun before" in done.stderr
 
 
 def test_data_push_has_the_option_that_it_advises(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shlex
 
 import pytest
 
@@ -27,6 +28,7 @@ def folder(tmp_path):
 def follow(folder, capsys, outcome, as_json=False):
     settings = {"workers": 1, "address": None, "gpus": None, "gpu_wait_s": 0, "storage": None, "save_every_s": 30}
     execution = Execution(folder, **settings, as_json=as_json, quiet=True, allow_failures=False)
+    execution._interruption.signal_number = outcome.signal_number  # as if it had come meanwhile
     with pytest.raises(SystemExit) as ended:
         execution.follow(lambda: outcome)
     return ended.value.code, *capsys.readouterr()
@@ -62,7 +64,7 @@ def test_a_report_that_cannot_be_written_takes_nothing_from_the_run(folder, caps
         assert (code, out) == (1, "")
         told, failed = err.splitlines()
         assert reason in told and len(told) < 700 and "Traceback" not in err
-        assert f"`aesweep report {folder.root}` writes it" in told
+        assert f"`aesweep report {shlex.quote(str(folder.root))}` writes it" in told
         assert failed.startswith("failed: search-0001")
         code, out, _ = follow(folder, capsys, Outcome("completed", None, [], []), as_json=True)
         assert code == 1

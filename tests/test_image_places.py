@@ -181,7 +181,7 @@ def test_advice_can_be_followed_as_it_is_printed(project, monkeypatch, tmp_path)
         *("--save-every", "5", "--allow-failures"),
     ]
     said = call(*command[1:3], "--quiet")
-    assert f"the run was kept in {storage} as well: without --storage '{storage}'" in said
+    assert f"the run was also kept in {storage}: give --storage '{storage}' again" in said
     call("retrain", "my runs/mine", "--epochs", "3", "--quiet", "--storage", storage)
     assert Path(runs / "mine" / "journal.jsonl").read_bytes() == b"".join(
         path.read_bytes() for path in sorted((storage / "mine" / "journal").iterdir())

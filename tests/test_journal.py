@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from aesweep.errors import JournalError, RecordingError
 from aesweep.journal import Journal, read_journal
+from aesweep.recorder import ROW_FIELDS
 
 plain = st.recursive(
     st.none()
@@ -225,6 +228,36 @@ class JournalMachine(RuleBasedStateMachine):
             self.journal.close()
         self.clock.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def test_every_kind_and_field_that_is_recorded_is_in_the_document():
+    root = Path(__file__).parents[1]
+    lines = (root / "docs/JOURNAL.md").read_text().splitlines()
+    rows = {line.split("`")[1]: set(re.findall(r"`(\w+)`", line)) for line in lines if line.startswith("| `")}
+    trees = [ast.parse((root / "sweep" / name).read_text()) for name in ("run.py", "recorder.py")]
+    found = set()
+    for call in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        if getattr(call.func, "attr", None) in ("add", "_record") and isinstance(call.args[0], ast.Constant):
+            kind = call.args[0].value
+            fields = {keyword.arg for keyword in call.keywords if keyword.arg}
+            assert kind in rows and fields <= rows[kind], (kind, fields - rows.get(kind, set()))
+            found.add(kind)
+    assert len(found) > 12
+    assert set(ROW_FIELDS) <= rows["row"]
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), OSError(errno.EIO, "Input/output error")])
+def test_error_of_a_disk_is_said_as_it_came_without_advice_on_room(tmp_path, error):
+    def fail():
+        raise error
+
+    journal = Journal(tmp_path / "journal.jsonl", fail)
+    with pytest.raises(
+        RecordingError, match=r"cannot be written: (gone|Input/output error); what is recorded is safe"
+    ) as raised:
+        journal.append("run_started")
+    assert "None" not in str(raised.value) and "room" not in str(raised.value)
+    journal._file.close()
 
 
 class FullDisk:

@@ -77,7 +77,7 @@ def test_streams_that_are_closed_or_full_end_in_no_traceback(run, line, status):
     done = shell(line.format(run=run))
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
-    expected = ["error: standard output: No space left on device; what was to be told is lost"]
+    expected = ["error: standard output: No space left on device; the rest of the output is lost"]
     assert done.stderr.splitlines() == (expected if status == 1 and "2>&1" not in line else [])
 
 

@@ -5,6 +5,8 @@ The storages are a local disk, a disk that is mounted elsewhere, memory, and a r
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from aesweep.errors import RunFolderError
+from aesweep import s3_client
+from aesweep.errors import RecordingError, RunFolderError
 from aesweep.files import FolderFiles
 from aesweep.journal import Journal, read_journal
 from aesweep.run_folder import RunFolder
@@ -198,3 +201,70 @@ def test_storage_that_writes_over_a_file_is_refused_when_tried(url, monkeypatch)
     with pytest.raises(RunFolderError, match="cannot keep two writers apart"):
         try_storage(url)
     assert Storage(url).names() == []
+
+
+def another_writer(url):
+    """A client that shares nothing with ours, as on another machine."""
+    return fsspec.core.url_to_fs(url, skip_instance_cache=True, use_listings_cache=False)[0]
+
+
+def test_what_others_write_after_a_listing_is_read_and_named(url):
+    storage = Storage(url)
+    storage.write("journal/0", b"ours")
+    assert storage.names() == ["journal/0"]
+    others = Storage(url)
+    others._fs = another_writer(url)
+    others.write("journal/1", b"theirs")
+    assert storage.read("journal/1") == b"theirs"
+    assert not storage.write_new("journal/1", b"ours")
+    assert storage.names("journal") == ["0", "1"]
+    others.remove("journal/0")
+    with pytest.raises(FileNotFoundError, match="journal/0"):
+        storage.read("journal/0")
+    assert storage.names() == ["journal/1"]
+
+
+@pytest.fixture
+def no_server():
+    """The port of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        yield silent.getsockname()[1]
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_storage_where_nobody_answers_is_told_at_once_and_in_one_line(no_server, is_closed, bucket, monkeypatch):
+    if is_closed:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            no_server = free.getsockname()[1]
+    attempts = []
+    monkeypatch.setattr(s3_client, "_FIRST_TIMEOUTS_S", {"connect_timeout": 0.5, "read_timeout": 0.5})
+    monkeypatch.setattr("asyncio.sleep", lambda seconds, *_, sleep=asyncio.sleep: attempts.append(seconds) or sleep(0))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{no_server}")
+    with pytest.raises(OSError, match=r"s3://our-runs/a: the storage cannot be reached: .*AWS_ENDPOINT_URL") as raised:
+        Storage("s3://our-runs/a")
+    assert len(str(raised.value).splitlines()) == 1
+    assert sum(attempts) < 1, "nobody is waited for where a command begins"
+
+
+def test_patience_with_a_silent_server_is_bounded():
+    seconds = s3_client._ROUNDS * s3_client._ATTEMPTS * s3_client._TIMEOUTS_S["read_timeout"]
+    assert seconds <= 180
+    assert sum(s3_client._FIRST_TIMEOUTS_S.values()) < 20
+
+
+def test_journal_says_what_the_storage_says_and_where_the_events_are(url, folder, monkeypatch):
+    """A storage's error need not have a number nor a text of the system's, and no room is short on this disk."""
+    storage = Storage(url)
+    replica = Replica(folder, storage)
+
+    def fail(*_, **__):
+        raise FileNotFoundError("of the store's own making")
+
+    with pytest.raises(RecordingError) as raised, Journal(folder.journal, replica.send_journal) as journal:
+        journal.append("run_started")
+        monkeypatch.setattr(storage, "write_new", fail)
+        journal.append("trial_ended")
+    text = str(raised.value)
+    assert "of the store's own making" in text and f"`aesweep resume {folder.root} --storage " in text
+    assert "None" not in text and "make room" not in text and len(text.splitlines()) == 1
+    assert [event["kind"] for event in read_journal(folder.journal)] == ["run_started", "trial_ended"]

@@ -42,8 +42,8 @@ class ScratchFolder:
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_parent()))
         except OSError as error:
             raise AesweepError(
-                f"{_parent()}: no folder for Ray's temporary files can be made there: {error.strerror}; expected a "
-                f"folder that can be written, of at most {_room()} bytes, in TMPDIR"
+                f"{_parent()}: a folder for Ray's temporary files cannot be made in it: {error.strerror}; set TMPDIR "
+                f"to a folder that can be written, whose path has at most {_room()} bytes"
             ) from error
         try:
             note.write_text(str(self.path))

@@ -51,7 +51,10 @@ def submit(
 ) -> None:
     """Run a study on a cluster."""
     if resumes and overrides:
-        raise click.UsageError("--set changes nothing of a run that goes on: leave it out, or give another --name")
+        raise click.UsageError(
+            "--set cannot change a run that was begun before: leave out --set, or leave out --resume and give another "
+            "--name"
+        )
     from aesweep.cluster.jobs import Jobs
     from aesweep.parcel import STUDY, fill_parcel
 

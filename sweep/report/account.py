@@ -91,9 +91,10 @@ def account_sentence(line: pd.Series) -> str:
 
 
 def failure_table(run: Run) -> pd.DataFrame:
-    """One line per trial or retraining that diverged, failed or was interrupted, and before it what was made good.
+    """One line per trial or retraining that diverged, failed or was interrupted, and before it what it survived.
 
-    That is each attempt after which another followed, and each state that was damaged and passed over.
+    That is each attempt after which another followed, each state that was damaged and passed over, each checkpoint that
+    was trained again, and each model of a search's winner that is lost for good.
     """
     trials = [trial for stage in run.stages.values() for trial in stage.trials]
     trials += [retraining.trial for retraining in run.retrainings]
@@ -114,5 +115,7 @@ def _incident(trial: Trial, event: dict[str, Any]) -> list[tuple[str, int, str]]
         return [("state passed over", event["epoch"], reason) for reason in event["rejected"]]
     if event["kind"] == "checkpoint_lost":
         return [("checkpoint lost, trained again", len(trial.epochs), event["reason"])]
+    if event["kind"] == "model_lost":
+        return [("model lost, its numbers stand", len(trial.epochs), event["reason"])]
     # The last attempt is the trial's own line.
     return [(f"{event['cause']}, repeated", event["epoch"], event["reason"])] if event["retried"] else []

@@ -9,7 +9,7 @@ from aesweep.configuration import Configuration
 from aesweep.report.rows import Cell, Epoch, Retraining, Run, Stage, Trial
 
 _SESSION = ("run_ended", "resumed")
-_INCIDENTS = ("failure", "continued", "checkpoint_lost")
+_INCIDENTS = ("failure", "continued", "checkpoint_lost", "model_lost")
 _COMMANDS = ("run_started", "retraining_asked", "extended")  # what it takes to make the run again
 
 

@@ -230,9 +230,10 @@ def _noise_cells(line: pd.Series, extra: list[str]) -> list[str]:
 
 
 def _triple(noisy: float | None, linear: float | None, network: Estimate | None, quantity: str) -> list[str]:
-    """Three numbers of which the highest is bold."""
+    """Three numbers of which the highest is bold, where there are several to compare."""
     values = [noisy, linear, network.mean if network else None]
-    best = max((value for value in values if is_known(value)), default=None)
+    known = [value for value in values if is_known(value)]
+    best = max(known) if len(known) > 1 else None
     texts = [number(noisy, quantity), number(linear, quantity), interval(network, quantity)]
     return [
         bold(text) if is_known(value) and value == best else text for value, text in zip(values, texts, strict=True)

@@ -136,8 +136,8 @@ class Run:
             "open" where something follows the last end.
         baselines: (data set, split, stage or None, method, latent dimension or None, noise variance or None) to the
             event's mse, psnr_db and ssim.
-        incidents: what went wrong and was made good, as the journal's `failure`, `continued` and
-            `checkpoint_lost` events, in order.
+        incidents: what went wrong and did not end the run, as the journal's `failure`, `continued`, `checkpoint_lost`
+            and `model_lost` events, in order.
         num_resumed: how often a session took the run up again.
         seconds: wall time of all sessions that ended.
         retraining_seconds: wall time of all retrainings that ended; None for none.

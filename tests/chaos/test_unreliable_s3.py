@@ -14,7 +14,7 @@ from aesweep.journal import Journal
 from aesweep.run_folder import RunFolder
 from aesweep.storage import Replica, Storage, read_segments
 from tests.chaos import unreliable_s3
-from tests.chaos.unreliable_s3 import BUSY, FAULTS, LOST, REFUSED, REPEATED, TORN, UnreliableS3
+from tests.chaos.unreliable_s3 import BUSY, CONFLICT, FAULTS, LOST, REFUSED, REPEATED, TORN, UnreliableS3
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +73,7 @@ def test_fault_is_what_its_name_says(s3, how, answer, is_kept):
     assert put(s3, f"{name}-after", b"x") == 200
 
 
-# The file that a lost answer was about is looked for in a listing from before it, and not found.
-STALE = pytest.mark.xfail(strict=True, reason="Storage.read trusts the listing that s3fs remembers")
-
-
-@pytest.mark.parametrize("how", [pytest.param(how, marks=[STALE] * (how in (LOST, REPEATED))) for how in FAULTS])
+@pytest.mark.parametrize("how", [*FAULTS, CONFLICT])
 def test_journal_and_files_arrive_whole_whatever_happens_to_a_request(s3, how, tmp_path):
     folder = RunFolder.create(tmp_path, "run")
     storage = Storage(f"s3://{s3.BUCKET}/{how.replace(' ', '-').replace(':', '').replace(',', '')}")

@@ -21,9 +21,11 @@ TORN = "storage: write torn off"
 LOST = "storage: written, answer lost"
 REPEATED = "storage: request repeated"
 BUSY = "storage: 503"
+CONFLICT = "storage: 409"  # rare at S3, and thus no part of a campaign
 FAULTS = (REFUSED, SLOW, TORN, LOST, REPEATED, BUSY)
 
 _BUSY = b"<Error><Code>ServiceUnavailable</Code><Message>Reduce nothing, come back later.</Message></Error>"
+_CONFLICTING = b"<Error><Code>ConditionalRequestConflict</Code><Message>Send it again.</Message></Error>"
 
 
 class UnreliableS3:
@@ -71,7 +73,7 @@ class UnreliableS3:
     def drawn(self, method: str) -> str:
         """How a request that comes in is disturbed; empty for not at all. Only what writes is torn or repeated."""
         with self._lock:
-            if not self._left or (method not in ("PUT", "DELETE") and self._how in (TORN, LOST, REPEATED)):
+            if not self._left or (method not in ("PUT", "DELETE") and self._how in (TORN, LOST, REPEATED, CONFLICT)):
                 return ""
             self._left -= 1
             self.num_disturbed += 1
@@ -115,6 +117,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(SLOW_S)
         if how == BUSY:
             self._answer(503, {"Content-Type": "application/xml"}, _BUSY)
+            return
+        if how == CONFLICT:
+            self._answer(409, {"Content-Type": "application/xml"}, _CONFLICTING)
             return
         headers = {name: value for name, value in self.headers.items() if name.lower() not in ("expect", "connection")}
         answer = self.s3.forward(self.command, self.path, headers, body)

@@ -230,4 +230,4 @@ def test_exif_orientation_is_told_and_changes_no_hash(tmp_path, caplog):
     turned, _ = read_image_folder(tmp_path)
     assert np.array_equal(plain, turned)
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
-    assert "plain.png: is the first of 1 image with an EXIF orientation" in caplog.text and "not applied" in caplog.text
+    assert "plain.png: says by EXIF that it is to be turned" in caplog.text and "as they are stored" in caplog.text

@@ -183,6 +183,17 @@ def test_denoising_baselines_are_drawn_in_db_whatever_the_stage_is_judged_by() -
     assert drawn["Noisy input"] == list(NOISY_DB.values())
 
 
+def test_caption_speaks_of_intervals_where_there_are_any(run: Run) -> None:
+    stage = run.stages["denoising"]
+    frame = cell_table(run, stage, "mnist")
+    single = frame.assign(test_psnr_db_half_width=None)
+    one = frame.assign(test_psnr_db_half_width=[0.1, *[None] * (len(frame) - 1)])
+    for shown, has_bars in ((frame, True), (single, False), (one, True)):
+        caption = denoising_figure("d", run, stage, "mnist", shown).caption
+        assert "Left: on test images" in caption
+        assert ("bars are 95 % intervals over seeds" in caption) == has_bars
+
+
 def test_stopped_trials_end_at_their_rung(run: Run, drawings: dict[str, Drawing]) -> None:
     axes = drawings["rungs"].figure.axes[0]
     ends = [line.get_xdata()[-1] for line in axes.lines if line.get_label() == "Stopped at a rung"]

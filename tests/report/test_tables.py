@@ -16,6 +16,7 @@ from aesweep.report.account import account_table, failure_table
 from aesweep.report.page import write_report
 from aesweep.report.published import Published
 from aesweep.report.reading import read_run
+from aesweep.report.result_tables import psnr_markdown, ssim_markdown
 from aesweep.report.rows import Run
 from aesweep.report.tables import cell_table, seed_table, trial_table, winner_table
 from aesweep.run_folder import RunFolder
@@ -147,6 +148,30 @@ def test_the_ledger_holds_every_failure_with_its_reason(run: Run, events: Events
         e["trial"]: e["reason"] for e in events if e["kind"] == "trial_ended" and e["status"] in ("diverged", "failed")
     }
     assert len(found) == 3
+
+
+def test_the_ledger_holds_what_was_lost_of_winners_though_the_run_ended_well(events: Events, other_folder) -> None:
+    winner = next(e["trial"] for e in events if e["kind"] == "trial_ended" and e["status"] == "completed")
+    again = next(e["trial"] for e in events if e["kind"] == "retrained")
+    lost = [
+        {"kind": "model_lost", "trial": winner, "reason": "checkpoints/a.safetensors is missing"},
+        {"kind": "checkpoint_lost", "trial": again, "reason": "checkpoints/b.safetensors is damaged"},
+    ]
+    mine = [{k: v for k, v in event.items() if k not in ("seq", "time")} for event in [*events[:-1], *lost, events[-1]]]
+    write_report(write_events(other_folder, mine))
+    found = pd.read_csv(other_folder.tables / "failures.csv").set_index("trial")
+    assert found.loc[winner, ["status", "reason"]].tolist() == ["model lost, its numbers stand", lost[0]["reason"]]
+    assert found.loc[again, ["status", "reason"]].tolist() == ["checkpoint lost, trained again", lost[1]["reason"]]
+    assert lost[0]["reason"] in other_folder.report.read_text()
+
+
+def test_number_that_stands_alone_is_not_called_the_best(run: Run) -> None:
+    """Of a denoiser at noise variance 0 there is neither a noisy input nor a linear denoiser to compare with."""
+    frame = cell_table(run, run.stages["denoising"], "mnist")
+    alone = frame.assign(**{name: None for name in frame if name.startswith(("noisy_input", "linear_mmse"))})
+    for markdown in (psnr_markdown, ssim_markdown):
+        assert "**" in markdown(run.stages["denoising"], frame)
+        assert "**" not in markdown(run.stages["denoising"], alone)
 
 
 def test_csv_files_hold_full_precision_and_trial_ids(run: Run, folder: RunFolder) -> None:

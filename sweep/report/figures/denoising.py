@@ -29,7 +29,7 @@ def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.
     if not winners or stage.columns:
         return None
     figure, (left, right) = new_figure(3.3, 1, 2)
-    split = _over_variance(left, frame)
+    split, has_bars = _over_variance(left, frame)
     left.set_xlabel("Noise variance")
     left.set_ylabel(f"PSNR, {split} images (dB)")
     for index, (variance, winner) in enumerate(sorted(winners.items())):
@@ -71,13 +71,14 @@ def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.
         f"denoiser and the noisy input, {split} images. Right: validation PSNR of the network over epochs, a line for "
         f"each noise variance of {', '.join(variances)}, with the linear MMSE denoiser's as dotted lines.",
         f"PSNR of the denoisers, {dataset_name(dataset)}. Left: on {split} images"
-        + (", bars are 95 % intervals over seeds. " if split == "test" else ". ")
+        + (", bars are 95 % intervals over seeds. " if has_bars else ". ")
         + "Right: on validation images during the search; a dotted line with a hollow marker is the "
         "linear MMSE denoiser's PSNR at the noise variance of the same marker.",
     )
 
 
-def _over_variance(axes: Axes, frame: pd.DataFrame) -> str:
+def _over_variance(axes: Axes, frame: pd.DataFrame) -> tuple[str, bool]:
+    """Draws the PSNR over the noise variance; returns whose images it is on, and whether any point has an interval."""
     retrained = frame.dropna(subset="test_psnr_db")
     if len(retrained) == len(frame):
         split, value, error = "test", "test_psnr_db", "test_psnr_db_half_width"
@@ -95,4 +96,4 @@ def _over_variance(axes: Axes, frame: pd.DataFrame) -> str:
         frame["rows"], frame[f"noisy_input_{value}"].astype(float), color=GREY, marker="s", markerfacecolor="white",
         linestyle=":", label="Noisy input",
     )  # fmt: skip
-    return split
+    return split, error is not None and bool(frame[error].notna().any())
