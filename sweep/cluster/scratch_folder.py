@@ -38,13 +38,7 @@ class ScratchFolder:
         self._note = note
         with contextlib.suppress(OSError, ValueError):
             remove_left_behind(Path(note.read_text(errors="strict").strip()))
-        try:
-            self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_parent()))
-        except OSError as error:
-            raise AesweepError(
-                f"{_parent()}: no folder for Ray's temporary files can be made there: {error.strerror}; expected a "
-                f"folder that can be written, of at most {_room()} bytes, in TMPDIR"
-            ) from error
+        self.path = new_folder()
         try:
             note.write_text(str(self.path))
         except OSError:
@@ -54,6 +48,17 @@ class ScratchFolder:
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         self._note.unlink(missing_ok=True)
+
+
+def new_folder() -> Path:
+    """Makes a folder for Ray. Raises AesweepError where none can be made."""
+    try:
+        return Path(tempfile.mkdtemp(prefix=PREFIX, dir=_parent()))
+    except OSError as error:
+        raise AesweepError(
+            f"{_parent()}: no folder for Ray's temporary files can be made there: {error.strerror}; expected a "
+            f"folder that can be written, of at most {_room()} bytes, in TMPDIR"
+        ) from error
 
 
 def remove_left_behind(path: Path) -> bool:
