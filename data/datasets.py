@@ -48,7 +48,7 @@ def load_dataset(
     if name in IDX_FOLDERS:
         folder = data_folder(data_dir)
         raw = folder / IDX_FOLDERS[name] / "raw"
-        if download and not all(_present(raw / file) for file in IDX_FILES):
+        if download and not is_there(name, data_dir):
             _download(name, folder)
         # [N, H, W] to [N, C, H, W]
         training, test = (read_idx_images(raw / file, shape)[:, None] for file, shape in IDX_FILES.items())
@@ -65,6 +65,12 @@ def data_folder(data_dir: Path | str | None = None) -> Path:
         cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         data_dir = Path(cache) / "aesweep" / "data"
     return _folder("the folder of data sets", data_dir)
+
+
+def is_there(name: str, data_dir: Path | str | None = None) -> bool:
+    """Whether MNIST or Fashion-MNIST has all its files in a folder, see `data_folder`, whatever is in them."""
+    raw = data_folder(data_dir) / IDX_FOLDERS[name] / "raw"
+    return all(_present(raw / file) for file in IDX_FILES)
 
 
 def _folder(name: str, path: Path | str) -> Path:

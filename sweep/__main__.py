@@ -7,10 +7,12 @@ from aesweep.search_path import own_modules_first
 
 def main() -> None:
     own_modules_first()
+    from aesweep.process_environment import leave_out_libraries, start_without_optimization
+
+    start_without_optimization()
     from aesweep.interruption import Interruption
 
     with Interruption():
-        from aesweep.process_environment import leave_out_libraries
         from aesweep.standard_streams import take_streams
 
         take_streams()

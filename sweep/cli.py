@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from aesweep.commands.cluster import doctor, fetch, leave_on_notice, logs, stop, submit
+from aesweep.commands.cluster import fetch, leave_on_notice, logs, stop, submit
 from aesweep.commands.data import data
+from aesweep.commands.doctor import doctor
 from aesweep.commands.look import report, status
 from aesweep.commands.plan import plan
 from aesweep.commands.reconstruct import reconstruct

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
 import warnings
 
-# How many threads libraries use, and which instructions, which change the last digits of their results; warnings as
-# errors, which end a library's import; a server's choice of a debugger.
+# How many threads libraries use, and which instructions and which of several ways to a result, which change its last
+# digits; what PyTorch logs.
 _OF_LIBRARIES = (
     "OMP_",
     "GOMP_",
@@ -26,10 +27,41 @@ _OF_LIBRARIES = (
     "NUMEXPR_",
     "DNNL_",
     "ONEDNN_",
+    "CUBLAS_",
+    "CUBLASLT_",
+    "CUDNN_",
+    "TORCH_",
 )
-_ALONE = ("ATEN_CPU_CAPABILITY", "NPY_DISABLE_CPU_FEATURES", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONINSPECT")
-_OF_RAY = ("RAY_", "TUNE_")
+# Likewise; and what Python does beside running a program: warnings as errors end a library's import, libraries rely on
+# their own docstrings, and Ray's processes would all log.
+_ALONE = (
+    "ATEN_CPU_CAPABILITY",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NVIDIA_TF32_OVERRIDE",
+    "TRITON_INTERPRET",
+    "TRITON_F32_DEFAULT",
+    "PYTHONASYNCIODEBUG",
+    "PYTHONDEVMODE",
+    "PYTHONINSPECT",
+    "PYTHONMALLOC",
+    "PYTHONOPTIMIZE",
+    "PYTHONPROFILEIMPORTTIME",
+    "PYTHONTRACEMALLOC",
+    "PYTHONVERBOSE",
+    "PYTHONWARNINGS",
+)
+_OF_RAY = ("RAY_", "TUNE_", "GRPC_")
 OPEN_FILES = 65_536  # the most that are asked for; Ray's processes hold hundreds each
+
+
+def start_without_optimization() -> None:
+    """Begins the process anew where PYTHONOPTIMIZE took the docstrings away: Ray takes its own apart.
+
+    The interpreter has read the variable by then, and nothing but another beginning changes its mind. Called before
+    anything else: this process keeps its number, its streams and its arguments.
+    """
+    if sys.flags.optimize > 1 and os.environ.pop("PYTHONOPTIMIZE", None):
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
 def leave_out_libraries() -> None:

@@ -6,11 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
+import yaml
 
-from aesweep.journal import Journal
+import aesweep
+from aesweep.journal import Journal, read_journal
+from tests.conftest import SMALL_STUDY
 
 CHATTY = """
 import atexit, ctypes, os, subprocess, sys
@@ -108,3 +112,49 @@ def test_no_locale_keeps_a_command_from_telling_a_name(run, environment):
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["study"] == "café"
     assert shell(f"aesweep status '{named}' | cat", **environment).stderr == ""
+
+
+BREAKING = """
+import os, sys
+
+class Breaking:
+    def find_spec(self, name, path=None, target=None):
+        if name == "aesweep.training.fit":
+            print("printed by a worker", flush=True)
+            os.write(1, b"written by a worker\\n")
+            {end}
+
+sys.meta_path.insert(0, Breaking())
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        ("raise RuntimeError('broken in the worker')", "broken in the worker"),
+        pytest.param("os._exit(7)", "died", marks=pytest.mark.flows),
+    ],
+)
+def test_trials_that_die_before_their_first_row_put_nothing_on_stdout(tmp_path, end, reason):
+    """Ray Tune tells of such a trial by itself. What breaks is in an environment of this test's own."""
+    venv.create(tmp_path / "environment", symlinks=True)
+    (packages,) = (tmp_path / "environment" / "lib").glob("python*/site-packages")
+    searched = [str(Path(aesweep.__file__).parent.parent), *(path for path in sys.path if "site-packages" in path)]
+    (packages / "shared.pth").write_text("\n".join(searched))
+    (packages / "sitecustomize.py").write_text(BREAKING.format(end=end))
+    space = {**SMALL_STUDY["stages"]["architecture"]["space"], "hidden_layers": [16]}
+    stage = {"space": space, "table": {"rows": "latent_dim"}, "epochs": 1}
+    study = {**SMALL_STUDY, "stages": {"architecture": stage}, "retraining": {"epochs": 1, "seeds": 1}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    command = [tmp_path / "environment" / "bin" / "python", "-m", "aesweep", "run", "study.yaml", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    told = json.loads(done.stdout)
+    assert done.stdout.count("\n") == 1 and "\x1b" not in done.stderr
+    events = read_journal(tmp_path / "runs" / "small" / "journal.jsonl")
+    failures = [event for event in events if event["kind"] == "failure"]
+    assert failures and all(reason in event["reason"] for event in failures)
+    ends = {event["trial"] for event in events if event["kind"] == "trial_ended"}
+    assert {text.split(":")[0] for text in told["failed_trials"]} == ends and len(ends) == 2
+    assert not [event for event in events if event["kind"] == "row"]

@@ -38,13 +38,7 @@ class ScratchFolder:
         self._note = note
         with contextlib.suppress(OSError, ValueError):
             remove_left_behind(Path(note.read_text(errors="strict").strip()))
-        try:
-            self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_parent()))
-        except OSError as error:
-            raise AesweepError(
-                f"{_parent()}: a folder for Ray's temporary files cannot be made in it: {error.strerror}; set TMPDIR "
-                f"to a folder that can be written, whose path has at most {_room()} bytes"
-            ) from error
+        self.path = new_folder()
         try:
             note.write_text(str(self.path))
         except OSError:
@@ -54,6 +48,17 @@ class ScratchFolder:
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         self._note.unlink(missing_ok=True)
+
+
+def new_folder() -> Path:
+    """Makes a folder for Ray. Raises AesweepError where none can be made."""
+    try:
+        return Path(tempfile.mkdtemp(prefix=PREFIX, dir=_parent()))
+    except OSError as error:
+        raise AesweepError(
+            f"{_parent()}: a folder for Ray's temporary files cannot be made in it: {error.strerror}; set TMPDIR "
+            f"to a folder that can be written, whose path has at most {_room()} bytes"
+        ) from error
 
 
 def remove_left_behind(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""`aesweep submit`, `logs`, `stop`, `fetch` and `doctor`: a study on a cluster; and what its spot nodes run."""
+"""`aesweep submit`, `logs`, `stop` and `fetch`: a study on a cluster; and what its spot nodes run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from aesweep.commands.options import LOCATION, PATH, address_option, json_option, set_option, study_argument
-from aesweep.errors import AesweepError, RunFolderError
+from aesweep.errors import RunFolderError
 from aesweep.run_folder import NAME
 from aesweep.study_file import load_study
 from aesweep.wording import agree, plural
@@ -146,65 +146,3 @@ def leave_on_notice() -> None:
     from aesweep.cluster.spot import leave_on_notice as wait
 
     wait()
-
-
-@click.command()
-@click.argument("cluster_file", metavar="[CLUSTER]", required=False, type=PATH)
-@click.option(
-    "--storage",
-    metavar="URL",
-    type=LOCATION,
-    envvar="AESWEEP_STORAGE",
-    help="Of runs: is it reached, and can it keep them? [default: that of CLUSTER; env: AESWEEP_STORAGE]",
-)
-@click.option("--study", "study_file", metavar="STUDY", type=PATH, help="Are its GPUs there?")
-@click.option("--address", help="Of a running cluster's dashboard: count the GPUs there.")
-@click.option(
-    "--data", "data_url", metavar="URL", type=LOCATION, help="Are STUDY's data sets there, as `data push` puts them?"
-)
-@json_option
-def doctor(
-    cluster_file: Path | None,
-    storage: str | None,
-    study_file: Path | None,
-    address: str | None,
-    data_url: str | None,
-    as_json: bool,
-) -> None:
-    """Look for what stands in the way of a run: on this machine, in a cluster's file, and in a storage."""
-    if data_url and not study_file:
-        raise click.UsageError("--data looks for the data sets of a study: give --study as well")
-    from aesweep import doctor as examination
-    from aesweep.cluster.gpus import count_gpus
-    from aesweep.cluster_file import most_gpus, named_storage, read_cluster_file
-    from aesweep.data.datasets import IDX_FOLDERS
-
-    findings = list(examination.examine_machine())
-    counts = {f"up at {address}": lambda: count_gpus(address)} if address else {}
-    if cluster_file is not None:
-        from aesweep.cluster.launcher import validate_cluster
-
-        values = read_cluster_file(cluster_file)
-        about_file = list(examination.examine_cluster_file(cluster_file, values, validate_cluster))
-        findings += [*examination.examine_token(), *about_file]
-        storage = storage or named_storage(values)
-        if not any(finding.is_fault for finding in about_file) and most_gpus(values):
-            counts[f"in {cluster_file} at most"] = lambda: most_gpus(values)
-    if storage:
-        findings += examination.examine_storage(storage)
-    if study_file is not None:
-        study = load_study(study_file)
-        counts = counts or {"on this machine": examination.usable_gpus}
-        findings += examination.examine_gpus(study.resources.least_gpus, counts)
-        if data_url:
-            names = [dataset.name for dataset in study.datasets if dataset.name in IDX_FOLDERS]
-            findings += examination.examine_data(names, data_url)
-    faults = [finding for finding in findings if finding.is_fault]
-    if as_json:
-        rows = [{"subject": f.subject, "text": f.text, "fault": f.is_fault} for f in findings]
-        click.echo(json.dumps(rows, indent=2))
-    else:
-        for finding in findings:
-            click.echo(f"{'fault' if finding.is_fault else 'ok   '} {finding.subject}: {finding.text}")
-    if faults:
-        raise AesweepError(f"{plural(len(faults), 'fault')}; nothing was started")

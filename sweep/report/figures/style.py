@@ -21,6 +21,7 @@ from aesweep.run_folder import write_whole
 
 WIDTH_IN = 6.75
 PNG_DPI = 200
+METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}  # by format, all that are written
 # Okabe and Ito, Color Universal Design, 2008; yellow is left out, being too faint for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BLACK, GREY = "#000000", "#6B6B6B"
@@ -90,10 +91,15 @@ def new_figure(height_in: float, rows: int = 1, columns: int = 1, **shared: bool
 
 def save(drawing: Drawing, folder: Path) -> None:
     """Writes NAME.png and NAME.svg, each whole."""
-    for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-        buffer = io.BytesIO()
-        drawing.figure.savefig(buffer, format=suffix, dpi=PNG_DPI, metadata=metadata)
-        write_whole(folder / f"{drawing.name}.{suffix}", buffer.getvalue())
+    for suffix in METADATA:
+        write_whole(folder / f"{drawing.name}.{suffix}", encoded(drawing.figure, suffix))
+
+
+def encoded(figure: Figure, suffix: str) -> bytes:
+    """A figure as the content of a file, without a date or a version."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix, dpi=PNG_DPI, metadata=METADATA[suffix])
+    return buffer.getvalue()
 
 
 def line_style(index: int) -> dict[str, object]:
