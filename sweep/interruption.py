@@ -74,16 +74,16 @@ class Interruption:
     def held_back(self) -> Iterator[None]:
         """Signals wait until the block has ended: for a library that takes them for itself, and ends the process.
 
-        Threads that begin in the block never take a signal. Processes that begin in it get signals as ever, but in
-        sessions of their own, so that what a terminal sends to all its processes reaches this one alone.
+        Threads and processes that begin in the block never take a signal, nor do the processes that those begin.
+        Whoever ends a job, as a terminal, systemd or Slurm do, signals all its processes at once: the work could not
+        come to a good end if what it stands on went first. This process ends them.
         """
-        taken = set(self._earlier)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, taken)
-        _Children.unblocked = taken
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, set(self._earlier))
+        _Children.stand_apart = True
         try:
             yield
         finally:
-            _Children.unblocked = None
+            _Children.stand_apart = False
             self._install()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -118,13 +118,12 @@ class Interruption:
 class _Children:
     """What processes do that this one starts, before they become another program."""
 
-    unblocked: set[int] | None = None  # signals; None where nothing is to be done
+    stand_apart = False  # in sessions of their own, which no terminal signals
 
     @classmethod
     def begin(cls) -> None:
-        if cls.unblocked is not None:
+        if cls.stand_apart:
             os.setsid()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, cls.unblocked)
 
 
 os.register_at_fork(after_in_child=_Children.begin)

@@ -76,6 +76,7 @@ class Cluster:
             os.environ.setdefault(name, value)
         import ray
 
+        self._is_local = address is None
         self._scratch = ScratchFolder(note)
         self._interruption = interruption
         self._ends = contextlib.ExitStack()
@@ -88,7 +89,6 @@ class Cluster:
             "object_store_memory": _object_store_bytes(images),
             **_quoted_interpreter(),
         }
-        self._is_local = address is None
         self._trainers: list[Any] = []
         self._session: TuneSession | None = None
         try:
@@ -121,6 +121,9 @@ class Cluster:
             if self._session is not None:
                 self._session.close()
             processes = started_processes()
+            if processes and self._is_local and (node := ray._private.worker._global_node):
+                # They do not hear Ray ask them to end, one after the other and a second each.
+                node.kill_all_processes = lambda *_, **__: kill_processes(processes)
             with self._interruption.held_back():  # Ray leaves SIGTERM as if nobody had taken it
                 ray.shutdown()
             kill_processes(processes)  # Ray's agents notice a minute later that nobody needs them
