@@ -31,8 +31,8 @@ def test_run_without_any_gpu_ends_with_the_remedy(tmp_path):
     with LocalNodes([{"num_cpus": 1}]) as nodes:
         done = run(tmp_path, nodes)
     assert done.returncode == 1
-    assert "0 of 1 GPUs up" in done.stderr
-    assert "error: 0 of 1 GPUs were up after 2 s, and the study's resources need 0.5" in done.stderr
+    assert "0 of 1 GPU up" in done.stderr
+    assert "error: 0 of 1 GPU were up after 2 s, and the study's resources need 0.5" in done.stderr
 
 
 def test_run_goes_on_with_the_gpus_that_are_up(tmp_path):
