@@ -180,14 +180,11 @@ class Run:
         """Everything that the journal does not hold yet, after what `begin` records."""
         started = time.monotonic()
         self._interruption.defer()
-        held = self._folder.scratch, self._interruption
-        with Cluster(self._images, self._record.files, *self._workers, *held) as cluster:
-            if self._workers[1] is not None:
-                told = self._progress.say, self._interruption.requested
-                cluster.wait_for_gpus(self._study.resources, *self._gpus, *told)
+        kept = self._record.files, *self._workers, self._folder.scratch, self._interruption
+        with Cluster(self._images, *kept) as cluster:
+            cluster.find_room(self._study.resources, *self._gpus, self._progress.say, self._interruption.requested)
             if self._interruption.requested():
                 return outcome_of(self._events, self._interruption.signal_number)
-            cluster.check_room(self._study.resources)  # a cluster may have grown while it was waited for
             begin()
             for stage in self._study.stages:
                 if not self._interruption.requested() and not has_ended(self._events, stage):

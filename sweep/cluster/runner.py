@@ -133,7 +133,7 @@ class Cluster:
         kill_processes(started_processes())
         self._scratch.remove()
 
-    def wait_for_gpus(
+    def find_room(
         self,
         resources: Resources,
         num_gpus: int | None,
@@ -141,10 +141,17 @@ class Cluster:
         say: Callable[[str], None],
         stop_requested: Callable[[], bool],
     ) -> None:
-        """Waits for the cluster's GPUs; see `aesweep.cluster.gpus`."""
+        """Waits for a cluster's GPUs, see `aesweep.cluster.gpus`; then makes sure that there is room for what is asked.
+
+        Raises:
+            AesweepError: there is not.
+        """
         from aesweep.cluster.gpus import wait_for_gpus
 
-        wait_for_gpus(resources.least_gpus, num_gpus, limit_s, say, stop_requested)
+        if not self._is_local:
+            wait_for_gpus(resources.least_gpus, num_gpus, limit_s, say, stop_requested)
+        if not stop_requested():
+            self._check_room(resources)
 
     def train(
         self,
@@ -213,7 +220,7 @@ class Cluster:
             self._trainers.append(ray.remote(Trainer).options(**options).remote())
         return self._trainers
 
-    def check_room(self, resources: Resources) -> None:
+    def _check_room(self, resources: Resources) -> None:
         """Raises AesweepError where there is no room for what is asked: Ray would wait for it without an end."""
         import ray
 

@@ -76,7 +76,7 @@ class OneDevice:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def check_room(self, resources: Any) -> None:
+    def find_room(self, *_: Any) -> None:
         """There is: trials take turns."""
 
     def train(self, jobs: list[Job], *, recorder: Recorder, resources: Any, stop_requested: Callable[[], bool]) -> None:
