@@ -25,6 +25,8 @@ from pathlib import Path
 import yaml
 from bench_cpu import ROOT, machine
 
+from aesweep.cluster.processes import started_processes
+
 SAMPLE_EVERY_S = 0.2
 
 
@@ -116,12 +118,10 @@ def measure(num_trials: int, workers: int, trainers: int) -> Cost:
 
 
 def sample(driver: int, peaks: dict[str, int]) -> None:
-    """Raises the peaks to the high-water marks of the driver's memory and of the largest Ray worker of its session."""
-    for path in Path("/proc").glob("[0-9]*"):
+    """Raises the peaks to the high-water marks of the driver's memory and of the largest Ray worker below it."""
+    for pid in started_processes():
+        path = Path(f"/proc/{pid}")
         try:
-            pid = int(path.name)
-            if os.getsid(pid) != driver:
-                continue
             is_worker = (path / "cmdline").read_bytes().startswith(b"ray::")
             if pid != driver and not is_worker:
                 continue

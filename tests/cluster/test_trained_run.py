@@ -63,16 +63,21 @@ def test_trainers_give_the_rows_winners_and_checkpoints_of_trials_that_train_the
 
 
 def trainers_of(driver: int) -> list[int]:
-    """The processes of a driver's trainers: those of its session that Ray has named so."""
-    found = []
+    """The processes of a driver's trainers: those below it that Ray has named so."""
+    parents, trainers = {}, []
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            title = (path / "cmdline").read_bytes()
-            if title.startswith(b"ray::Trainer") and os.getsid(int(path.name)) == os.getsid(driver):
-                found.append(int(path.name))
+            number = int(path.name)
+            parents[number] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if (path / "cmdline").read_bytes().startswith(b"ray::Trainer"):
+                trainers.append(number)
         except OSError:
             continue
-    return found
+
+    def is_below(number: int) -> bool:
+        return number == driver or (number in parents and is_below(parents[number]))
+
+    return [number for number in trainers if is_below(number)]
 
 
 def test_killed_trainer_is_a_recorded_failure_of_its_trials_and_changes_no_result(tmp_path, alone):
