@@ -117,7 +117,7 @@ def test_no_place_for_a_folder_is_told_in_one_line(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    with pytest.raises(AesweepError, match="Permission denied; expected a folder that can be written"):
+    with pytest.raises(AesweepError, match="Permission denied; set TMPDIR to a folder that can be written"):
         ScratchFolder(tmp_path / "note")
 
 
