@@ -80,8 +80,13 @@ def prepare_local_ray(settings: dict[str, str]) -> None:
     Args:
         settings: environment variables.
     """
+    if "ray" in sys.modules:
+        # It has read by now how its processes know each other, and reads it no second time.
+        known = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}
+    else:
+        known = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     _remove(_OF_RAY, ())
-    os.environ.update(settings, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    os.environ.update(settings, **known)
 
 
 def _remove(beginnings: tuple[str, ...], names: tuple[str, ...]) -> None:

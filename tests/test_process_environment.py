@@ -78,3 +78,14 @@ def test_optimization_that_takes_docstrings_away_is_undone():
             **{"env": {**os.environ, "PYTHONOPTIMIZE": given}, "stdout": subprocess.PIPE, "text": True},
         )
         assert process.communicate(timeout=60)[0] == f"{process.pid} {expected} ['an argument']\n"
+
+
+def test_second_ray_of_a_process_knows_the_token_of_the_first():
+    """Ray reads it once a process."""
+    tokens = after(
+        "tokens = [];"
+        "prepare_local_ray({}); tokens.append(os.environ['RAY_AUTH_TOKEN']);"
+        "import ray; prepare_local_ray({}); tokens.append(os.environ['RAY_AUTH_TOKEN']);"
+        "print(json.dumps(tokens))"
+    )
+    assert tokens[0] == tokens[1]
