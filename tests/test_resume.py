@@ -75,9 +75,6 @@ class Interrupted:
 
     signal_number = None
 
-    def install(self):
-        pass
-
     def defer(self) -> None:
         """A test's signals come between a run's steps alone."""
 

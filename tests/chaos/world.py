@@ -72,29 +72,6 @@ class Zygote:
             cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
 
-    def cut_off(self, which: int, seconds: float) -> None:
-        """Stops a node's processes for so long, as a network does that loses it; another comes if it was given up.
-
-        Nothing of the node answers meanwhile, and afterwards all of it goes on where it was.
-        """
-        from tests.test_resume_ray import descendants
-
-        node = self._nodes[which % len(self._nodes)]
-        raylet = node.all_processes["raylet"][0].process
-        processes = [raylet.pid, *descendants(raylet.pid)]
-        for pid in processes:
-            _send(pid, signal.SIGSTOP)
-        time.sleep(seconds)
-        for pid in processes:
-            _send(pid, signal.SIGCONT)
-        try:
-            raylet.wait(GIVEN_UP_S)  # a raylet that was given up learns it from the head, and ends
-        except subprocess.TimeoutExpired:
-            return
-        self._nodes.remove(node)
-        self._cluster.remove_node(node, allow_graceful=False)
-        self.set_workers(self.num_workers)
-
     def start(self, arguments: list[str], log: Path) -> Driver:
         order = json.dumps({"arguments": arguments, "log": str(log)})
         self._process.stdin.write(order.encode() + b"\n")
