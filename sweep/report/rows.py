@@ -7,6 +7,7 @@ A run may be unfinished: whatever is missing is None or empty, and a trial witho
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from aesweep.configuration import Configuration
@@ -104,9 +105,12 @@ class Stage:
 
     def best(self, dataset: str) -> Trial | None:
         """The stage's winner on one data set."""
-        found = [winner for winner in self.cells(dataset).values() if winner is not None]
+        return self.best_of(winner for winner in self.cells(dataset).values() if winner is not None)
+
+    def best_of(self, trials: Iterable[Trial]) -> Trial | None:
+        """The best by the stage's metric, the first of equals; None where there is no trial."""
         sign = 1.0 if self.mode == "min" else -1.0
-        return min(found, key=lambda winner: sign * winner.value(self.metric), default=None)
+        return min(trials, key=lambda trial: sign * trial.value(self.metric), default=None)
 
 
 @dataclasses.dataclass(frozen=True)

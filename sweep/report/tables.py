@@ -139,10 +139,10 @@ def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
     for stage in run.stages.values():
         mine = [trial for trial in stage.cells(dataset).values() if trial and (stage.name, trial.name) in winners]
         known = {trial.name: retrained_as(run, trial) for trial in mine}
-        best = {
-            _best_of(stage, [t for t in mine if known[t.name] and (t.configuration.noise_variance > 0) == denoises])
+        best = [
+            stage.best_of(t for t in mine if known[t.name] and (t.configuration.noise_variance > 0) == denoises)
             for denoises in (False, True)
-        }
+        ]
         for winner in mine:
             # Also those that were made for another stage, as `retrained_as` counts them.
             same = [retraining for retraining in serving if retraining.trial.configuration == winner.configuration]
@@ -154,7 +154,7 @@ def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
                         "cell": cell_name(winner.cell),
                         "epochs": epochs,
                         "trial": winner.name,
-                        "is_best": winner.name in best,
+                        "is_best": any(winner is other for other in best),
                         "is_longest": bool(known[winner.name]) and known[winner.name][0].trial.budget == epochs,
                         **_configuration(winner),
                         "search_epochs": winner.last.epoch,
@@ -169,13 +169,6 @@ def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(lines)
-
-
-def _best_of(stage: Stage, trials: list[Trial]) -> str | None:
-    """The name of the best by the stage's metric, the first of equals."""
-    sign = 1.0 if stage.mode == "min" else -1.0
-    best = min(trials, key=lambda trial: sign * trial.value(stage.metric), default=None)
-    return best.name if best else None
 
 
 def seed_table(run: Run) -> pd.DataFrame:
