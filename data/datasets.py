@@ -17,7 +17,7 @@ import numpy as np
 from aesweep.data.idx import read_idx_images
 from aesweep.data.image_data import DataError, ImageData
 from aesweep.data.image_folder import read_image_folder
-from aesweep.user_path import user_path
+from aesweep.process.user_path import user_path
 
 __all__ = ["DataError", "ImageData", "data_folder", "load_dataset"]
 

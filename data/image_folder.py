@@ -16,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from aesweep.data.image_data import DataError
-from aesweep.wording import plural
+from aesweep.process.wording import plural
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_IMAGE_PIXELS = 1024 * 1024

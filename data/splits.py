@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aesweep.wording import plural
+from aesweep.process.wording import plural
 
 # The split and the subsets of one seed are drawn independently of each other.
 _SPLIT, _SUBSET = 1, 2

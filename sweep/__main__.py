@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from aesweep.search_path import own_modules_first
+from aesweep.process.search_path import own_modules_first
 
 
 def main() -> None:
     own_modules_first()
-    from aesweep.process_environment import leave_out_libraries, start_without_optimization
+    from aesweep.process.environment import leave_out_libraries, start_without_optimization
 
     start_without_optimization()
-    from aesweep.interruption import Interruption
+    from aesweep.process.signals import Interruption
 
     with Interruption():
-        from aesweep.standard_streams import take_streams
+        from aesweep.process.standard_streams import take_streams
 
         take_streams()
         leave_out_libraries()

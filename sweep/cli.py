@@ -19,8 +19,8 @@ from aesweep.commands.plan import plan
 from aesweep.commands.reconstruct import reconstruct
 from aesweep.commands.run import extend, resume, retrain, run
 from aesweep.data.image_data import DataError
-from aesweep.errors import EX_CANTCREAT, EX_DATAERR, AesweepError
-from aesweep.standard_streams import OutputError
+from aesweep.process.errors import EX_CANTCREAT, EX_DATAERR, AesweepError
+from aesweep.process.standard_streams import OutputError
 
 
 class Commands(click.Group):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aesweep.cluster_token import TOKEN_PATH
-from aesweep.errors import StudyError
+from aesweep.process.errors import StudyError
 from aesweep.study_file import read_yaml
 
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]*>")

@@ -17,9 +17,9 @@ from aesweep.cluster_token import token_fault, token_place
 from aesweep.data.image_data import DataError
 from aesweep.dataset_files import check_pushed
 from aesweep.environment import describe_gpus
-from aesweep.errors import AesweepError
+from aesweep.process.errors import AesweepError
+from aesweep.process.wording import plural
 from aesweep.storage import Storage, try_storage
-from aesweep.wording import plural
 
 PARTS = {"aesweep": "sweep", "aesweep.models": "models", "aesweep.data": "data"}
 

@@ -16,9 +16,9 @@ from rich.console import Console
 
 from aesweep.command_options import resume_command
 from aesweep.data.datasets import ImageData
-from aesweep.errors import AesweepError, ReportError
-from aesweep.interruption import Interruption
 from aesweep.outcome import Outcome
+from aesweep.process.errors import AesweepError, ReportError
+from aesweep.process.signals import Interruption
 from aesweep.progress import Progress
 from aesweep.run_folder import RunFolder
 from aesweep.study import Study

@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aesweep.configuration import Configuration
-from aesweep.errors import StudyError
 from aesweep.job import Job, opening_fields, stage_jobs, trial_fields
+from aesweep.process.errors import StudyError
+from aesweep.process.wording import plural
 from aesweep.study import Stage, Study
 from aesweep.winners import cell_winners, stage_winner
-from aesweep.wording import plural
 
 Event = dict[str, Any]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from aesweep.errors import AesweepError
 from aesweep.journal import read_journal
 from aesweep.named_files import named_files
+from aesweep.process.errors import AesweepError
 from aesweep.run_folder import RunFolder
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from aesweep.data.datasets import DATA_DIR_VARIABLE, load_dataset
 from aesweep.data.image_data import DataError, ImageData
-from aesweep.errors import StudyError
+from aesweep.process.errors import StudyError
 from aesweep.study import Study
 
 Event = Mapping[str, Any]

@@ -9,10 +9,10 @@ from typing import Any
 from aesweep.data.datasets import load_dataset
 from aesweep.data.image_data import ImageData
 from aesweep.data.splits import num_validation_images
-from aesweep.errors import StudyError
+from aesweep.process.errors import StudyError
+from aesweep.process.wording import plural
 from aesweep.study import Study
 from aesweep.study_file import read_yaml
-from aesweep.wording import plural
 
 
 def load_images(study: Study, data_dir: str | None, download: bool) -> dict[str, ImageData]:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aesweep.errors import JournalError, RecordingError
+from aesweep.process.errors import JournalError, RecordingError
 
 # Rows come many a second; what they say can be trained again. They reach the disk together, at the latest after this.
 SYNC_INTERVAL_S = 0.5

@@ -9,7 +9,7 @@ import yaml
 
 import aesweep.data
 import aesweep.models
-from aesweep.errors import AesweepError
+from aesweep.process.errors import AesweepError
 from aesweep.study import Study
 
 MAX_BYTES = 20_000_000

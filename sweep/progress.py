@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from aesweep.wording import plural
+from aesweep.process.wording import plural
 
 LINE_INTERVAL_S = 5.0
 MAX_CELLS = 24

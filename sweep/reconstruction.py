@@ -12,8 +12,8 @@ from PIL import Image
 
 from aesweep.data.image_folder import read_image
 from aesweep.data.noise import fixed_noise
-from aesweep.errors import AesweepError
 from aesweep.models.metrics import mse, psnr_db
+from aesweep.process.errors import AesweepError
 from aesweep.run_folder import write_whole
 from aesweep.training.checkpoint import read_checkpoint
 

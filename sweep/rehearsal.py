@@ -16,10 +16,10 @@ from aesweep.cluster.scratch_folder import LONGEST_SOCKET, new_folder
 from aesweep.data.datasets import IDX_FOLDERS, data_folder, is_there
 from aesweep.data.image_data import DataError
 from aesweep.doctor import Finding
-from aesweep.errors import AesweepError
 from aesweep.inputs import load_images, read_reference
+from aesweep.process.errors import AesweepError
+from aesweep.process.search_path import hidden_from_workers
 from aesweep.run_folder import RunFolder, write_whole
-from aesweep.search_path import hidden_from_workers
 from aesweep.study import Study
 
 WORKERS_IMPORTS = "import aesweep.cluster.trial, aesweep.training.fit, torch, numpy"

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from aesweep.asha import Asha
-from aesweep.errors import JournalError
 from aesweep.job import Job
+from aesweep.process.errors import JournalError
 from aesweep.study import Study, study_hash
 from aesweep.study_file import check_study
 

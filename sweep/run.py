@@ -18,14 +18,14 @@ from aesweep.cluster.runner import Cluster
 from aesweep.command_options import resume_command
 from aesweep.data.image_data import ImageData
 from aesweep.environment import describe_environment
-from aesweep.errors import JournalError
 from aesweep.extension import has_ended, opening_events, segments, since_extended
 from aesweep.image_places import relative_places
 from aesweep.inputs import describe_images, read_reference
-from aesweep.interruption import Interruption
 from aesweep.job import Job
 from aesweep.named_files import lost_files
 from aesweep.outcome import Outcome, outcome_of
+from aesweep.process.errors import JournalError
+from aesweep.process.signals import Interruption
 from aesweep.progress import Progress
 from aesweep.record import Record
 from aesweep.recorder import Recorder

@@ -19,7 +19,7 @@ from typing import Any
 
 import filelock
 
-from aesweep.errors import RunFolderError
+from aesweep.process.errors import RunFolderError
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 CHECKPOINTS, STATES = "checkpoints", "states"

@@ -8,8 +8,8 @@ from typing import Any
 from tabulate import tabulate
 
 from aesweep.extension import has_ended
+from aesweep.process.wording import plural
 from aesweep.report.reading import run_state
-from aesweep.wording import plural
 
 
 def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:

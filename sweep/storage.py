@@ -19,8 +19,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from aesweep.errors import RecordingError, RunFolderError
 from aesweep.files import Files, FolderFiles
+from aesweep.process.errors import RecordingError, RunFolderError
 from aesweep.run_folder import CHECKPOINTS, STATES, RunFolder, write_whole
 from aesweep.s3_client import first_line, is_conflict, is_taken, patient_client
 

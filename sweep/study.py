@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from aesweep.process.wording import plural
 from aesweep.search_space import Real, SearchSpace, Whole
-from aesweep.wording import plural
 
 BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}

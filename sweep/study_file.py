@@ -12,9 +12,9 @@ from typing import Any
 import pydantic
 import yaml
 
-from aesweep.errors import StudyError
+from aesweep.process.errors import StudyError
+from aesweep.process.user_path import user_path
 from aesweep.study import Study
-from aesweep.user_path import user_path
 
 MAX_FILE_BYTES = 1_000_000
 RESERVED_STAGES = ("retraining", "winners", "rungs")  # parts of the report have these names
@@ -93,7 +93,7 @@ def load_study(path: Path, overrides: tuple[str, ...] = (), *, keeps_home: bool 
 
     Args:
         path: the YAML file. Relative paths inside it (image folders, the reference) are taken from its folder; see
-            `aesweep.user_path` for a leading `~`.
+            `aesweep.process.user_path` for a leading `~`.
         overrides: `dotted.key=value` texts, applied before the check; values are read as YAML.
         keeps_home: leave a `~` before a folder of images as it is, for the machine that reads the images to expand.
 

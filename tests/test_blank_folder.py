@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from aesweep.cli import commands
-from aesweep.errors import AesweepError, RunFolderError
 from aesweep.journal import read_journal
+from aesweep.process.errors import AesweepError, RunFolderError
 from aesweep.run_folder import RunFolder
 from aesweep.storage import Replica, Storage
 from tests.test_image_places import call, no_report  # noqa: F401 - fixture

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from aesweep.cluster_file import TOKEN_PATH, cluster_faults, most_gpus, named_storage, read_cluster_file
-from aesweep.errors import StudyError
+from aesweep.process.errors import StudyError
 
 ROOT = Path(__file__).parent.parent
 FILES = ["cluster.yaml", "jobs/cluster_local.yaml"]

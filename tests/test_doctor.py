@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from aesweep import doctor
 from aesweep.cli import commands
 from aesweep.doctor import _packages, _versions, examine_gpus, examine_machine, examine_storage, examine_token
-from aesweep.errors import AesweepError
+from aesweep.process.errors import AesweepError
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from aesweep.cli import commands
-from aesweep.errors import JournalError, StudyError
 from aesweep.extension import asked_for
 from aesweep.journal import read_journal
+from aesweep.process.errors import JournalError, StudyError
 from aesweep.report.reading import read_run
 from aesweep.run_folder import RunFolder
 from aesweep.search_space import draw

@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from aesweep.errors import AesweepError, RunFolderError
 from aesweep.fetching import check_run
 from aesweep.journal import Journal
+from aesweep.process.errors import AesweepError, RunFolderError
 from aesweep.run_folder import RunFolder
 
 

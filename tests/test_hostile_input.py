@@ -25,8 +25,8 @@ from click.testing import CliRunner
 from aesweep.cli import commands
 from aesweep.data.datasets import load_dataset
 from aesweep.data.image_data import DataError
-from aesweep.errors import RunFolderError, StudyError
 from aesweep.journal import Journal, read_journal
+from aesweep.process.errors import RunFolderError, StudyError
 from aesweep.run_folder import RunFolder
 from aesweep.study_file import MAX_FILE_BYTES, load_study, read_yaml
 from tests.conftest import SMALL_STUDY

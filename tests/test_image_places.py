@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from aesweep.cli import commands
 from aesweep.command_options import options_to_record, resume_command
 from aesweep.journal import Journal, read_journal
+from tests.process.test_user_path import image_folder
 from tests.test_resume import ToyCluster, interruption, toy  # noqa: F401 - fixtures
-from tests.test_user_path import image_folder
 
 SYNC = Journal.sync  # the toy has none
 

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from aesweep.errors import JournalError, RecordingError
 from aesweep.journal import Journal, read_journal
+from aesweep.process.errors import JournalError, RecordingError
 from aesweep.recorder import ROW_FIELDS
 
 plain = st.recursive(

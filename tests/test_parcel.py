@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from aesweep import parcel
-from aesweep.errors import AesweepError
 from aesweep.parcel import STUDY, fill_parcel
+from aesweep.process.errors import AesweepError
 from aesweep.study_file import load_study
 
 ROOT = Path(__file__).parent.parent

@@ -16,11 +16,11 @@ import aesweep.comparison
 import aesweep.pictures
 import aesweep.run
 from aesweep.data.datasets import load_dataset
-from aesweep.errors import JournalError, RunFolderError
 from aesweep.failure import Cause
 from aesweep.files import FolderFiles
 from aesweep.journal import Journal, read_journal
 from aesweep.outcome import Outcome
+from aesweep.process.errors import JournalError, RunFolderError
 from aesweep.progress import Progress
 from aesweep.resume import check_images, is_over, missing, recorded_study, stage_seconds, standings, unrecorded_seconds
 from aesweep.run import Run

@@ -16,9 +16,9 @@ import fsspec
 import pytest
 
 from aesweep import s3_client
-from aesweep.errors import RecordingError, RunFolderError
 from aesweep.files import FolderFiles
 from aesweep.journal import Journal, read_journal
+from aesweep.process.errors import RecordingError, RunFolderError
 from aesweep.run_folder import RunFolder
 from aesweep.storage import SEGMENTS, Replica, Storage, bring_run, read_segments, try_storage
 

@@ -13,8 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aesweep.errors import EX_CONFIG, JournalError, StudyError
 from aesweep.journal import Journal, read_journal
+from aesweep.process.errors import EX_CONFIG, JournalError, StudyError
 from aesweep.resume import recorded_study
 from aesweep.study import Study, with_paths
 from aesweep.study_file import MAX_FILE_BYTES, check_study, load_study

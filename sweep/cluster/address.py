@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import requests
 
 from aesweep.cluster_token import TOKEN_PATH, is_token_sent, token_fault
-from aesweep.errors import AesweepError
+from aesweep.process.errors import AesweepError
 
 LIMIT_S = 8.0  # of each of two steps, so that a dead address is told within 20 s
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy"}

@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable
 
-from aesweep.errors import AesweepError
-from aesweep.wording import agree, plural
+from aesweep.process.errors import AesweepError
+from aesweep.process.wording import agree, plural
 
 SAY_INTERVAL_S = 10.0
 

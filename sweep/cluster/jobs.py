@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from aesweep.cluster.address import dashboard_address, reach_dashboard
-from aesweep.errors import EX_CANTCREAT, AesweepError
+from aesweep.process.errors import EX_CANTCREAT, AesweepError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from aesweep.errors import AesweepError
+from aesweep.process.errors import AesweepError
 
 
 def validate_cluster(values: dict[str, Any]) -> None:

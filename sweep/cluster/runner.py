@@ -16,14 +16,14 @@ from aesweep.cluster.placement import Placement
 from aesweep.cluster.processes import kill_processes, started_processes
 from aesweep.cluster.scratch_folder import ScratchFolder
 from aesweep.data.datasets import ImageData
-from aesweep.errors import AesweepError
 from aesweep.failure import Cause
 from aesweep.files import Files
-from aesweep.interruption import Interruption
 from aesweep.job import Job
-from aesweep.process_environment import prepare_local_ray
+from aesweep.process.environment import prepare_local_ray
+from aesweep.process.errors import AesweepError
+from aesweep.process.search_path import hidden_from_workers
+from aesweep.process.signals import Interruption
 from aesweep.recorder import Recorder
-from aesweep.search_path import hidden_from_workers
 from aesweep.study import Resources
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from aesweep.errors import AesweepError
+from aesweep.process.errors import AesweepError
 
 PREFIX = "aesweep-"
 # What a socket of Ray (2.60) is called in its folder at the longest, by the largest process number that Linux gives.

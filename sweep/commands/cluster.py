@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 from aesweep.commands.options import LOCATION, PATH, address_option, json_option, set_option, study_argument
-from aesweep.errors import RunFolderError
+from aesweep.process.errors import RunFolderError
+from aesweep.process.wording import agree, plural
 from aesweep.run_folder import NAME
 from aesweep.study_file import load_study
-from aesweep.wording import agree, plural
 
 RUNS = "$HOME/aesweep-runs"  # for the head's shell
 

@@ -9,7 +9,7 @@ import click
 
 from aesweep.commands.options import LOCATION, data_options, json_option
 from aesweep.data.datasets import IDX_FOLDERS, data_folder
-from aesweep.wording import plural
+from aesweep.process.wording import plural
 
 names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*IDX_FOLDERS]))
 data_dir_option, download_option, _ = data_options

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from aesweep.commands.options import LOCATION, PATH, data_options, json_option, options
-from aesweep.errors import AesweepError
 from aesweep.image_places import place_images
+from aesweep.process.errors import AesweepError
+from aesweep.process.wording import plural
 from aesweep.study_file import load_study
-from aesweep.wording import plural
 
 
 @click.command()

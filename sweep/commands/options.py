@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from aesweep.user_path import user_location, user_path
+from aesweep.process.user_path import user_location, user_path
 
 
 class UserPath(click.ParamType):
-    """A path as a user writes it, see `aesweep.user_path`; with `or_url`, also the URL of a storage.
+    """A path as a user writes it, see `aesweep.process.user_path`; with `or_url`, also the URL of a storage.
 
     Every option and argument that takes a path is of this type; a test walks the commands for it.
     """

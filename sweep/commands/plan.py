@@ -9,9 +9,9 @@ import click
 
 from aesweep.commands.options import data_options, json_option, options, set_option, study_argument, workers_option
 from aesweep.image_places import place_images
+from aesweep.process.wording import plural
 from aesweep.study import Study
 from aesweep.study_file import load_study
-from aesweep.wording import plural
 
 
 @click.command()

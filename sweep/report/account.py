@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from aesweep.process.wording import agree, plural
 from aesweep.report.markdown import inert, percent
 from aesweep.report.rows import Run, Trial
-from aesweep.wording import agree, plural
 
 STATUSES = ("completed", "stopped", "diverged", "failed", "interrupted", "unfinished", "waiting")
 ACCOUNT_COLUMNS = [

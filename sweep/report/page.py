@@ -16,6 +16,7 @@ import jinja2
 import pandas as pd
 
 from aesweep.journal import read_journal
+from aesweep.process.wording import agree, plural
 from aesweep.report import markdown, record_tables, result_tables
 from aesweep.report.account import account_sentence, account_table, failure_table, stops_text
 from aesweep.report.figures.rungs import rungs_figure
@@ -31,7 +32,6 @@ from aesweep.report.sentences.denoising import denoising_headline
 from aesweep.report.sentences.rules import OVERFITTING_GAP
 from aesweep.report.tables import BASELINES, cell_table, seed_table, trial_table, winner_table
 from aesweep.run_folder import RunFolder, write_whole
-from aesweep.wording import agree, plural
 
 
 def write_report(folder: RunFolder | Path) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aesweep.process.wording import plural
 from aesweep.report import result_tables
 from aesweep.report.figures.architecture import architecture_figure
 from aesweep.report.figures.curves import learning_curves
@@ -25,7 +26,6 @@ from aesweep.report.reading import read_cell
 from aesweep.report.rows import Cell, Run, Stage
 from aesweep.report.sentences import architecture, denoising, regularization
 from aesweep.run_folder import RunFolder
-from aesweep.wording import plural
 
 PICTURE_NAMES = {
     "reconstruction": {"original", "winner", "pca"},

@@ -20,8 +20,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from aesweep.configuration import Configuration
-from aesweep.errors import AesweepError
 from aesweep.models.autoencoder import Architecture, as_module
+from aesweep.process.errors import AesweepError
 from aesweep.run_folder import write_whole
 from aesweep.training.member import MemberState, architecture_of
 

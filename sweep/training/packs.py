@@ -14,6 +14,7 @@ import torch
 from aesweep.data.image_data import ImageData
 from aesweep.files import Files
 from aesweep.job import Job, pack_key
+from aesweep.process.wording import plural
 from aesweep.training.images import count_images, prepare
 from aesweep.training.judging import pairs_at_once
 from aesweep.training.member import architecture_of
@@ -21,7 +22,6 @@ from aesweep.training.member_file import FOLDER
 from aesweep.training.memory import HEADROOM, PackMemory, pack_memory
 from aesweep.training.pack import Pack
 from aesweep.training.trainee import Trainee, judge
-from aesweep.wording import plural
 
 
 @dataclasses.dataclass

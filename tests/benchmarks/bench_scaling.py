@@ -213,7 +213,7 @@ def measure(kind: str, num_trials: int) -> Cost:
     from aesweep.cluster.runner import Cluster
     from aesweep.cluster.scheduler import RecordingScheduler
     from aesweep.inputs import load_images
-    from aesweep.interruption import Interruption
+    from aesweep.process.signals import Interruption
     from aesweep.progress import Progress
     from aesweep.run_folder import RunFolder
     from aesweep.study_file import load_study

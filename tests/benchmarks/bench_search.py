@@ -28,8 +28,8 @@ import aesweep.run
 from aesweep.data.datasets import ImageData
 from aesweep.files import Files
 from aesweep.inputs import load_images
-from aesweep.interruption import Interruption
 from aesweep.job import Job
+from aesweep.process.signals import Interruption
 from aesweep.progress import Progress
 from aesweep.recorder import Recorder
 from aesweep.run_folder import RunFolder

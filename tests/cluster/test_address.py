@@ -17,7 +17,7 @@ import pytest
 
 from aesweep.cluster import address
 from aesweep.cluster.address import LIMIT_S, dashboard_address, is_loopback, reach_dashboard, reach_head
-from aesweep.errors import AesweepError
+from aesweep.process.errors import AesweepError
 
 
 @pytest.fixture

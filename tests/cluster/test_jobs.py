@@ -14,7 +14,7 @@ import pytest
 
 from aesweep.cluster import jobs
 from aesweep.cluster.jobs import RUN, Jobs
-from aesweep.errors import EX_CANTCREAT, AesweepError
+from aesweep.process.errors import EX_CANTCREAT, AesweepError
 
 # What Ray's head says before its agent is up.
 NO_AGENT = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aesweep.cluster.scratch_folder import LONGEST_SOCKET, PREFIX, ScratchFolder, remove_left_behind
-from aesweep.errors import AesweepError
+from aesweep.process.errors import AesweepError
 
 
 @pytest.fixture(autouse=True)

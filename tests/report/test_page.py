@@ -16,7 +16,7 @@ import pytest
 from markdown_it import MarkdownIt
 from synthetic import Synthetic, write_events
 
-from aesweep.errors import JournalError, RunFolderError
+from aesweep.process.errors import JournalError, RunFolderError
 from aesweep.report.page import write_report
 from aesweep.report.rows import Run
 from aesweep.run_folder import RunFolder

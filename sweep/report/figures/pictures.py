@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from aesweep.process.wording import agree, plural
 from aesweep.report.figures.style import WIDTH_IN, Drawing, Figure
 from aesweep.report.markdown import dataset_name
-from aesweep.wording import agree, plural
 
 LABEL_IN = 1.05
 GAP = 0.06

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from aesweep.process.wording import agree, plural
 from aesweep.report.account import STATUSES
 from aesweep.report.markdown import axis_name, axis_value, code, listing, number
 from aesweep.report.published import Published
 from aesweep.report.rows import Stage, Trial
 from aesweep.report.sentences.rules import against, cell_text, is_better, is_known, metric_text
 from aesweep.report.tables import QUANTITY
-from aesweep.wording import agree, plural
 
 # How the last recorded epoch of a trial stands to its end.
 WHEN = {"stopped": "at", "diverged": "in", "failed": "after", "interrupted": "after"}

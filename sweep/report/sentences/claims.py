@@ -6,13 +6,13 @@ import itertools
 
 import pandas as pd
 
+from aesweep.process.wording import agree, plural
 from aesweep.report.markdown import axis_value, listing, number
 from aesweep.report.published import Published
 from aesweep.report.rows import Run, Stage
 from aesweep.report.sentences.chance import Chance, chance_of
 from aesweep.report.sentences.rules import OVERFITTING_GAP, gap_of, gap_text, is_better, is_known
 from aesweep.report.tables import QUANTITY
-from aesweep.wording import agree, plural
 
 HOLDS, FAILS, WITHIN_CHANCE = "Holds", "Does not hold", "Within chance"
 # Those that the claim on regularization names; a run may try more.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from aesweep.process.wording import plural
 from aesweep.report.markdown import inert, listing
 from aesweep.report.published import Published
 from aesweep.report.rows import Stage
 from aesweep.report.sentences.rules import cell_text, is_known
-from aesweep.wording import plural
 
 
 def denoisers(stage: Stage, frame: pd.DataFrame) -> list[str]:

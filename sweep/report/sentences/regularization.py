@@ -6,12 +6,12 @@ import math
 
 import pandas as pd
 
+from aesweep.process.wording import plural
 from aesweep.report.markdown import axis_value, interval, number
 from aesweep.report.rows import Run, Stage, Trial
 from aesweep.report.sentences.rules import gap_text
 from aesweep.report.tables import QUANTITY, retrained_as
 from aesweep.statistics import Estimate, difference, estimate
-from aesweep.wording import plural
 
 
 def regularizers(run: Run, stage: Stage, dataset: str) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from aesweep.process.wording import plural
 from aesweep.report.markdown import code, inert, interval, listing, number
 from aesweep.report.sentences.rules import against, gap_text, is_known
 from aesweep.statistics import Estimate
-from aesweep.wording import plural
 
 
 def counting(winners: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from aesweep.journal import read_journal
-from aesweep.search_path import hidden_from_workers, own_modules_first
+from aesweep.process.search_path import hidden_from_workers, own_modules_first
 from tests.conftest import SMALL_STUDY
 
 NAMES = ("models", "data", "sweep", "torch", "ray", "numpy", "yaml", "click", "statistics", "random")
@@ -74,7 +74,7 @@ def test_readme_lines_work_beside_folders_of_the_same_names(strangers):
 
 
 def test_folders_of_the_user_come_last_and_ours_stays(tmp_path, monkeypatch):
-    from aesweep import search_path
+    from aesweep.process import search_path
 
     ours, first, second = str(Path(search_path.__file__).parent.parent), str(tmp_path / "a"), str(tmp_path / "b")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([first, ours, second]))

@@ -75,4 +75,4 @@ def _users_entries() -> list[str]:
 
 
 def _package_folder() -> str:
-    return os.path.dirname(os.path.abspath(__file__))
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

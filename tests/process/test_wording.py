@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aesweep.wording import agree, plural
+from aesweep.process.wording import agree, plural
 
 ROOT = Path(__file__).parent.parent
 NOUNS = (

@@ -2,7 +2,7 @@
 
 Left as they are: where files are (HOME, TMPDIR, AESWEEP_*, AWS_*), proxies (`aesweep.cluster.address` says where they
 are passed by), which GPUs are to be used (CUDA_VISIBLE_DEVICES), and which cores (the process's affinity). The search
-path is that of `aesweep.search_path`, the standard streams are those of `aesweep.standard_streams`.
+path is that of `aesweep.process.search_path`, the standard streams are those of `aesweep.process.standard_streams`.
 """
 
 from __future__ import annotations

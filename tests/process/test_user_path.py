@@ -18,10 +18,10 @@ from aesweep.cli import commands
 from aesweep.commands.options import UserPath
 from aesweep.data.datasets import data_folder, load_dataset
 from aesweep.data.image_data import DataError
-from aesweep.errors import StudyError
+from aesweep.process.errors import StudyError
+from aesweep.process.user_path import user_location, user_path
 from aesweep.storage import Storage
 from aesweep.study_file import load_study
-from aesweep.user_path import user_location, user_path
 
 # On another machine than this one: the head expands what the user writes there.
 ELSEWHERE = {("submit", "data_dir"), ("submit", "images")}

@@ -20,7 +20,7 @@ from tests.conftest import SMALL_STUDY
 
 HEAD = """
 import os, signal, subprocess, sys, time
-from aesweep.interruption import SAME_REQUEST_S, Interruption
+from aesweep.process.signals import SAME_REQUEST_S, Interruption
 def send(number): os.kill(os.getpid(), number)
 def say(text): os.write(1, text.encode())
 """

@@ -27,7 +27,7 @@ HOSTILE = {
 
 
 def after(code: str, **how) -> dict:
-    code = f"import json, os, warnings\nfrom aesweep.process_environment import *\n{code}"
+    code = f"import json, os, warnings\nfrom aesweep.process.environment import *\n{code}"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env={**os.environ, **HOSTILE}, **how
     )
@@ -69,7 +69,7 @@ def test_deleted_working_folder_is_survived(tmp_path):
 def test_optimization_that_takes_docstrings_away_is_undone():
     """By a process of the same number: Ray fails in an interpreter without docstrings."""
     code = (
-        "from aesweep.process_environment import *; start_without_optimization(); import os, sys; "
+        "from aesweep.process.environment import *; start_without_optimization(); import os, sys; "
         "print(os.getpid(), sys.flags.optimize, os.environ.get('PYTHONOPTIMIZE'), sys.argv[1:])"
     )
     for given, expected in (("2", "0 None"), ("1", "1 1")):

@@ -18,7 +18,7 @@ from tests.conftest import SMALL_STUDY
 
 CHATTY = """
 import atexit, ctypes, os, subprocess, sys
-from aesweep.standard_streams import take_streams
+from aesweep.process.standard_streams import take_streams
 take_streams()
 import click
 libc = ctypes.CDLL(None)
@@ -87,7 +87,7 @@ def test_streams_that_are_closed_or_full_end_in_no_traceback(run, line, status):
 
 def test_what_is_opened_is_not_taken_for_a_closed_stream(tmp_path):
     code = """
-from aesweep.standard_streams import take_streams
+from aesweep.process.standard_streams import take_streams
 take_streams()
 import os
 print(open('kept', 'w').fileno(), file=open('number', 'w'))
