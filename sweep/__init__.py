@@ -48,7 +48,7 @@ if __name__ == "sweep":
             module.__spec__ = self._own  # the import system has just put the alias there
 
         def get_code(self, name):
-            return self._own.loader.get_code(self._own.name)  # for `python -m sweep.cli`
+            return self._own.loader.get_code(self._own.name)  # for `python -m sweep.cli.commands`
 
     sys.meta_path.insert(0, _Checkout())
     sys.modules["sweep"] = importlib.import_module("aesweep")

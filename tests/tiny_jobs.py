@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from aesweep.configuration import Configuration
 from aesweep.data.image_data import ImageData
-from aesweep.job import Job
+from aesweep.search.trial_spec import Job
+from aesweep.study.configuration import Configuration
 
 BASE = Configuration(hidden_layers=(12, 8), latent_dim=3, batch_size=16)
 

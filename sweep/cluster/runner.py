@@ -11,23 +11,23 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aesweep.cluster.address import reach_head
-from aesweep.cluster.placement import Placement
-from aesweep.cluster.processes import kill_processes, started_processes
-from aesweep.cluster.scratch_folder import ScratchFolder
+from aesweep.cluster.remote.address import reach_head
+from aesweep.cluster.tune.placement import Placement
+from aesweep.cluster.tune.processes import kill_processes, started_processes
+from aesweep.cluster.tune.scratch_folder import ScratchFolder
 from aesweep.data.datasets import ImageData
-from aesweep.failure import Cause
-from aesweep.files import Files
-from aesweep.job import Job
 from aesweep.process.environment import prepare_local_ray
 from aesweep.process.errors import AesweepError
 from aesweep.process.search_path import hidden_from_workers
 from aesweep.process.signals import Interruption
-from aesweep.recorder import Recorder
-from aesweep.study import Resources
+from aesweep.search.recorder import Recorder
+from aesweep.search.retry_policy import Cause
+from aesweep.search.trial_spec import Job
+from aesweep.storage.artifacts import Files
+from aesweep.study.schema import Resources
 
 if TYPE_CHECKING:
-    from aesweep.cluster.tune_session import TuneSession
+    from aesweep.cluster.tune.session import TuneSession
 
 # Ray reads these when it is imported and when it starts; what the user has set for a cluster stands.
 _ENVIRONMENT = {
@@ -141,12 +141,12 @@ class Cluster:
         say: Callable[[str], None],
         stop_requested: Callable[[], bool],
     ) -> None:
-        """Waits for a cluster's GPUs, see `aesweep.cluster.gpus`; then makes sure that there is room for what is asked.
+        """Waits for the GPUs of a cluster, then makes sure that there is room for what is asked.
 
         Raises:
             AesweepError: there is not.
         """
-        from aesweep.cluster.gpus import wait_for_gpus
+        from aesweep.cluster.remote.gpus import wait_for_gpus
 
         if not self._is_local:
             wait_for_gpus(resources.least_gpus, num_gpus, limit_s, say, stop_requested)
@@ -188,7 +188,7 @@ class Cluster:
 
     def _session_for(self, resources: Resources) -> TuneSession:
         """Tune; where it has not ended with the batch before, with that one's workers."""
-        from aesweep.cluster.tune_session import TuneSession
+        from aesweep.cluster.tune.session import TuneSession
 
         if self._session is None or not self._session.is_alive:
             folder = self._scratch.path / "tune"
@@ -199,7 +199,7 @@ class Cluster:
         """What Tune runs as a trial: the training itself, or the way to a trainer."""
         from ray import tune
 
-        from aesweep.cluster.trial import follow_trainer, train_trial
+        from aesweep.cluster.tune.trial import follow_trainer, train_trial
 
         if not resources.trainers:
             training = tune.with_parameters(train_trial, images=self._images, files=self._files)
@@ -213,7 +213,7 @@ class Cluster:
         """The trainers, which stay from stage to stage with the images on their devices."""
         import ray
 
-        from aesweep.cluster.trainer import Trainer
+        from aesweep.cluster.tune.trainer import Trainer
 
         options = {"num_cpus": 1, "num_gpus": resources.gpus_per_trainer, "max_restarts": -1}
         while len(self._trainers) < resources.trainers:
@@ -243,7 +243,7 @@ class Cluster:
 
 
 def _reachable(files: Files) -> Files:
-    from aesweep.cluster.file_keeper import KeptFiles
+    from aesweep.cluster.tune.artifact_server import KeptFiles
 
     return KeptFiles(files)
 

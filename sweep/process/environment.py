@@ -1,8 +1,8 @@
 """What a run takes from the user's environment: what is named here is left out, so that it changes no result.
 
-Left as they are: where files are (HOME, TMPDIR, AESWEEP_*, AWS_*), proxies (`aesweep.cluster.address` says where they
-are passed by), which GPUs are to be used (CUDA_VISIBLE_DEVICES), and which cores (the process's affinity). The search
-path is that of `aesweep.process.search_path`, the standard streams are those of `aesweep.process.standard_streams`.
+Left as they are: where files are (HOME, TMPDIR, AESWEEP_*, AWS_*), proxies (`aesweep.cluster.remote.address` says where
+they are passed by), which GPUs are to be used (CUDA_VISIBLE_DEVICES), and which cores (the process's affinity). The
+search path and the standard streams have modules of their own.
 """
 
 from __future__ import annotations

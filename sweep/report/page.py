@@ -8,30 +8,33 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import io
+import itertools
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
 
-from aesweep.journal import read_journal
-from aesweep.process.wording import agree, plural
-from aesweep.report import markdown, record_tables, result_tables
-from aesweep.report.account import account_sentence, account_table, failure_table, stops_text
-from aesweep.report.figures.rungs import rungs_figure
+from aesweep.process.wording import plural
+from aesweep.report.analysis.account import account_table, failure_table, stops_text
+from aesweep.report.analysis.frames import BASELINES, cell_table, seed_table, trial_table, winner_table
 from aesweep.report.figures.style import Drawing, save, styled
-from aesweep.report.published import Published
-from aesweep.report.reading import read_run
 from aesweep.report.reproduction import reproduction
-from aesweep.report.rows import Run, Trial
-from aesweep.report.sections import picture_arrays, pictures, stage_section
-from aesweep.report.sentences import winners
-from aesweep.report.sentences.claims import published_claims
-from aesweep.report.sentences.denoising import denoising_headline
-from aesweep.report.sentences.rules import OVERFITTING_GAP
-from aesweep.report.tables import BASELINES, cell_table, seed_table, trial_table, winner_table
-from aesweep.run_folder import RunFolder, write_whole
+from aesweep.report.rows.names import MISSING, dataset_name, file_name, untaken
+from aesweep.report.rows.published import Published
+from aesweep.report.rows.reader import read_run
+from aesweep.report.rows.types import Run
+from aesweep.report.sections.missing import missing_parts
+from aesweep.report.sections.registry import DATASET_SECTIONS, RUN_SECTIONS, section_of
+from aesweep.report.sections.rules import OVERFITTING_GAP
+from aesweep.report.sections.section import DatasetView, RunView, Section, StageView
+from aesweep.report.sections.winners import headline
+from aesweep.report.text.markdown import code, inert, shell_block
+from aesweep.storage.atomic_file import write_whole
+from aesweep.storage.journal import read_journal
+from aesweep.storage.run_folder import RunFolder
 
 
 def write_report(folder: RunFolder | Path) -> Path:
@@ -92,28 +95,20 @@ class Report:
             "account": self._account.assign(stopped_at=self._account["stopped_at"].map(stops_text)),
             "failures": self._failures,
         }
-        self._tables: dict[tuple[str, str], str] = {}
+        self._csv: dict[tuple[str | None, str], str] = {}  # by stage and data set; None for a data set's winners
         for (stage, dataset), frame in self._cells.items():
             shown = frame.drop(columns=["rows", "columns"])
             unused = [name for name in shown if name.startswith(BASELINES) and shown[name].isna().all()]
-            self._add_table(stage, dataset, shown.drop(columns=unused))
+            self._csv[stage, dataset] = self._add_frame(file_name(dataset, stage), shown.drop(columns=unused))
         for dataset, frame in self._winners.items():
             if len(frame):
-                self._add_table("winners", dataset, frame, key="")
+                self._csv[None, dataset] = self._add_frame(file_name(dataset, "winners"), frame)
 
-    def _add_table(self, name: str, dataset: str, frame: pd.DataFrame, key: str | None = None) -> None:
-        file = markdown.untaken(markdown.file_name(dataset, name), self.frames)
+    def _add_frame(self, name: str, frame: pd.DataFrame) -> str:
+        """Gives a CSV file its name, whatever stages and data sets are called."""
+        file = untaken(name, self.frames)
         self.frames[file] = frame
-        self._tables[name if key is None else key, dataset] = file
-
-    def _named(self, drawings: list[Drawing]) -> list[Drawing]:
-        """The drawings under names of their own, whatever stages and data sets are called."""
-        named = []
-        for drawing in drawings:
-            name = markdown.untaken(drawing.name, [known.name for known in self.drawings])
-            self.drawings.append(dataclasses.replace(drawing, name=name))
-            named.append(self.drawings[-1])
-        return named
+        return file
 
     def render(self) -> str:
         """The page's markdown. Draws the figures on the way."""
@@ -124,132 +119,69 @@ class Report:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        environment.filters.update(
-            plural=plural, inert=markdown.inert, code=markdown.code, dataset=markdown.dataset_name
-        )
+        environment.filters.update(plural=plural, inert=inert, code=code, dataset=dataset_name)
         commands, where = reproduction(self.run)
+        datasets = [self._dataset(name) for name in self.run.datasets]
+        view = RunView(self.run, self._cells, self._account, self._failures, self._published, section_of)
         text = environment.get_template("page.md.j2").render(
             run=self.run,
-            state=self._state(),
-            datasets=[self._dataset(name) for name in self.run.datasets],
-            published=self._published,
-            claims=published_claims(self.run, self._cells, self._published),
+            state=missing_parts(self.run, self._folder),
+            datasets=datasets,
+            sections=self._kept(make(view) for make in RUN_SECTIONS),
             overfitting_percent=round(100 * OVERFITTING_GAP),
-            account=record_tables.account_markdown(self._account),
-            wall_times=self._wall_times(),
-            failures=record_tables.failures_markdown(self._failures),
-            command=markdown.shell_block(*commands),
+            command=shell_block(*commands),
             where=where,
             started=_utc(self.run.started_at),
             retraining_seeds=sorted({seed for r in self.run.retrainings for seed in r.trial.seeds}),
         )
         return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
-    def _state(self) -> list[str]:
-        """What is missing of a run; empty where nothing is."""
-        run, found = self.run, []
-        for name, settings in run.study.get("stages", {}).items():
-            stage = run.stages.get(name)
-            earlier = run.stages.get(settings.get("from"))
-            if stage is None:
-                found.append(f"Stage {markdown.inert(name)} was not started.")
-            elif stage.seconds is None:
-                ended = sum(trial.status not in ("unfinished", "waiting", "interrupted") for trial in stage.trials)
-                found.append(
-                    f"Stage {markdown.inert(name)} has not ended: {ended} of "
-                    f"{plural(len(stage.trials), 'trial')} {agree(ended, 'has', 'have')}; its winners are provisional."
-                )
-            elif any(winner is None for winner in stage.winners.values()):
-                found.append(f"Stage {markdown.inert(name)} has cells in which no trial was trained to its end.")
-            if stage is not None and earlier is not None:
-                found += [
-                    f"Stage {markdown.inert(name)} was not run on {markdown.inert(markdown.dataset_name(dataset))}: "
-                    f"stage {markdown.inert(earlier.name)} has no winner there."
-                    for dataset in run.datasets
-                    if dataset not in stage.datasets and earlier.best(dataset) is None
-                ]
-        owed = [retraining for retraining in run.retrainings if retraining.result is None]
-        if owed:
-            found.append(
-                f"{len(owed)} of {plural(len(run.retrainings), 'retraining')} gave no result; intervals are "
-                "over the seeds that did."
-            )
-        elif run.status in ("unfinished", "interrupted", "open") and not run.retrainings:
-            found.append("No winner has been retrained, so the test set has not been opened.")
-        found += [
-            f"{markdown.code(event['file'])} is missing or not as it was recorded; its figures are left out."
-            for event in run.pictures
-            if picture_arrays(self._folder, event) is None
-        ]
-        return found
-
     def _dataset(self, dataset: str) -> dict[str, Any]:
-        run, facts, frame = self.run, self.run.datasets[dataset], self._winners[dataset]
-        plain = frame[frame["noise_variance"] == 0] if len(frame) else frame
-        sections = [
-            stage_section(run, stage, dataset, self._cells[stage.name, dataset], self._published, self._folder)
-            for stage in run.stages.values()
+        run, frame = self.run, self._winners[dataset]
+        views = [
+            StageView(
+                run, stage, dataset, self._cells[name, dataset], self._published, self._folder, self._csv[name, dataset]
+            )
+            for name, stage in run.stages.items()
             if dataset in stage.datasets
         ]
-        sections = [
-            dataclasses.replace(
-                section, drawings=self._named(section.drawings), csv=self._tables[section.stage.name, dataset]
-            )
-            for section in sections
-        ]
-        reconstructions = self._named(pictures(run, self._folder, dataset, "reconstruction"))
-        rungs = rungs_figure(markdown.file_name(dataset, "rungs"), run, dataset)
-        rungs = self._named([rungs])[0] if rungs else None
-        has_winners = bool(len(plain))
-        denoising = [section.stage for section in sections if section.stage.kind == "denoising"]
-        denoisers = [
-            denoising_headline(stage, self._cells[stage.name, dataset], is_alone=len(denoising) == 1)
-            for stage in denoising
-        ]
+        kinds = [section_of(view.stage) for view in views]
+        shown = list(zip(kinds, views, strict=True))
+        view = DatasetView(
+            run,
+            dataset,
+            run.datasets[dataset],
+            frame,
+            [winner for kind, stage in shown for winner in kind.winners(stage)],
+            self._account,
+            self._published,
+            self._folder,
+            self._csv.get((None, dataset)),
+        )
+        headlines = [headline(frame), *(kind.headline(stage, kinds.count(kind) == 1) for kind, stage in shown)]
+        sections = itertools.chain(
+            (kind.section(stage) for kind, stage in shown), (make(view) for make in DATASET_SECTIONS)
+        )
         return {
             "name": dataset,
-            "facts": facts,
-            "num_images": facts["num_training_images"] + facts["num_validation_images"],
-            "headline": " ".join(filter(None, [winners.headline(frame), *denoisers])),
-            "sections": sections,
-            "winners": result_tables.winners_markdown(plain, self._published, dataset) if has_winners else "",
-            "winners_notes": result_tables.winners_notes(plain) if has_winners else "",
-            "winners_prose": winners.winner_sentences(plain) + winners.published_winner(plain) if has_winners else [],
-            "winners_csv": self._tables.get(("", dataset)),
-            "reconstructions": reconstructions,
-            "configurations": record_tables.configurations_markdown(self._best(dataset)),
-            "account": [
-                account_sentence(line)
-                for _, line in self._account.iterrows()
-                if line["dataset"] == dataset and line["stage"] in run.stages
-            ],
-            "rungs": rungs,
+            "facts": view.facts,
+            "headline": " ".join(filter(None, headlines)),
+            "sections": self._kept(sections),
         }
 
-    def _best(self, dataset: str) -> list[tuple[str, Trial]]:
-        """The stages' winners; of a denoising stage each cell's, since its cells are different tasks."""
-        found = []
-        for stage in self.run.stages.values():
-            if stage.kind == "denoising":
-                frame = self._cells[stage.name, dataset] if dataset in stage.datasets else pd.DataFrame({"trial": []})
-                trials = {trial.name: trial for trial in stage.trials}
-                found += [
-                    (f"{stage.name}, {markdown.cell_name(trials[line['trial']].cell)}", trials[line["trial"]])
-                    for _, line in frame.iterrows()
-                    if line["trial"] in trials
-                ]
-            elif stage.best(dataset) is not None:
-                found.append((stage.name, stage.best(dataset)))
-        return found
+    def _kept(self, sections: Iterable[Section | None]) -> list[Section]:
+        """The sections that there are, their figures and CSV files under names of their own."""
+        return [self._named(section) for section in sections if section is not None]
 
-    def _wall_times(self) -> str:
-        run = self.run
-        parts = [f"{markdown.inert(s.name)} {markdown.duration(s.seconds)}" for s in run.stages.values() if s.seconds]
-        if run.retraining_seconds:
-            parts.append(f"retraining {markdown.duration(run.retraining_seconds)}")
-        if run.seconds:
-            parts.append(f"the whole run {markdown.duration(run.seconds)}")
-        return markdown.listing(parts) if parts else ""
+    def _named(self, section: Section) -> Section:
+        named = []
+        for drawing in section.drawings:
+            name = untaken(drawing.name, [known.name for known in self.drawings])
+            self.drawings.append(dataclasses.replace(drawing, name=name))
+            named.append(self.drawings[-1])
+        for name, frame in section.frames.items():
+            self._add_frame(name, frame)
+        return dataclasses.replace(section, drawings=named)
 
 
 def _remove_others(folder: RunFolder, part: Path, names: set[str], endings: tuple[str, ...]) -> None:
@@ -270,5 +202,5 @@ def _csv(frame: pd.DataFrame) -> str:
 
 def _utc(seconds: float | None) -> str:
     if seconds is None:
-        return markdown.MISSING
+        return MISSING
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aesweep.report.rows import Run
+from aesweep.report.rows.types import Run
 
 # Of a command that asked for more of a run, what decides its result wherever it is given.
 _DECISIVE = ("--epochs", "--seeds", "--samples", "--stage")

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aesweep.configuration import SHARED, Configuration
 from aesweep.models.autoencoder import Architecture, encode, reconstruct
-from aesweep.training.judging import Judge, pairs_at_once, writable
-from aesweep.training.lock_step import LockStepStack
-from aesweep.training.member import Member, MemberState, architecture_of
-from aesweep.training.precision import configure_torch, has_bfloat16_products, matmul_precision
-from aesweep.training.stack import Stack
-from aesweep.training.workspace import Workspaces
+from aesweep.study.configuration import SHARED, Configuration
+from aesweep.training.engine.gpu.lock_step import LockStepStack
+from aesweep.training.engine.member import Member, MemberState, architecture_of
+from aesweep.training.engine.precision import configure_torch, has_bfloat16_products, matmul_precision
+from aesweep.training.engine.stack import Stack
+from aesweep.training.engine.workspace import Workspaces
+from aesweep.training.evaluation import Judge, pairs_at_once, writable
 
 __all__ = ["EpochResult", "MemberState", "Pack", "configure_torch"]
 
@@ -79,7 +79,7 @@ class Pack:
             device: "cpu", "cuda", "cuda:1", ...
             dtype: of parameters and of all that is computed.
             precision: "fp32", "tf32" or "bf16": how exactly float32 matrices are multiplied. What bf16 comes to is told
-                by `aesweep.training.precision.has_bfloat16_products`.
+                by `aesweep.training.engine.precision.has_bfloat16_products`.
             members_per_step: how many members go in lock-step. None: one on a CPU, where the next model's state would
                 push the last one's out of the cache; all on a GPU, which a single one cannot fill.
             lock_step: whether those that go together are trained by operations for all of them (`LockStepStack`), with
@@ -120,7 +120,7 @@ class Pack:
         Args:
             key: its name.
             configuration: what it trains with. Must agree with the other members' in
-                `aesweep.configuration.SHARED`.
+                `aesweep.study.configuration.SHARED`.
             seed: of its initial weights, batches, noise and dropout.
             epochs: its whole budget, over which its learning rate is scheduled.
             state: where it left off, from `export`; None starts it afresh.

@@ -80,7 +80,7 @@ def measure_aesweep(arguments: argparse.Namespace, folder: Path) -> Measurement:
     study_file = folder / "benchmark.yaml"
     study_file.write_text(yaml.safe_dump(study(arguments)))
     options = ["--runs", str(folder / "runs"), "--data-dir", arguments.data_dir, "--workers", str(arguments.workers)]
-    command_s, _ = timed([sys.executable, "-m", "aesweep", "run", str(study_file), *options, "--quiet"], folder)
+    command_s, _ = timed([sys.executable, "-m", "aesweep.cli", "run", str(study_file), *options, "--quiet"], folder)
     rows = []
     for line in (folder / "runs" / "benchmark" / "journal.jsonl").read_text().splitlines():
         event = json.loads(line)

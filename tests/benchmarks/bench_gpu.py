@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from aesweep.configuration import Configuration
 from aesweep.models.autoencoder import Architecture, Layout
+from aesweep.study.configuration import Configuration
+from aesweep.training.engine.precision import configure_torch
 from aesweep.training.pack import Pack
-from aesweep.training.precision import configure_torch
 
 NUM_PIXELS, BATCH = 784, 128
 CONFIGURATION = Configuration(hidden_layers=(512, 128), latent_dim=100, batch_size=BATCH)

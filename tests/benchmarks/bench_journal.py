@@ -15,10 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from aesweep.configuration import Configuration
-from aesweep.journal import Journal, read_journal
-from aesweep.planning import model_bytes
-from aesweep.run_folder import write_whole
+from aesweep.run.preflight.plan import model_bytes
+from aesweep.storage.atomic_file import write_whole
+from aesweep.storage.journal import Journal, read_journal
+from aesweep.study.configuration import Configuration
 
 ROUNDS = 5
 

@@ -25,7 +25,7 @@ from pathlib import Path
 import yaml
 from bench_cpu import ROOT, machine
 
-from aesweep.cluster.processes import started_processes
+from aesweep.cluster.tune.processes import started_processes
 
 SAMPLE_EVERY_S = 0.2
 
@@ -79,7 +79,7 @@ def measure(num_trials: int, workers: int, trainers: int) -> Cost:
     try:
         path = folder / "many.yaml"
         path.write_text(yaml.safe_dump(study(num_trials, trainers)))
-        command = [sys.executable, "-m", "aesweep", "run", str(path), "--runs", str(folder), "--quiet"]
+        command = [sys.executable, "-m", "aesweep.cli", "run", str(path), "--runs", str(folder), "--quiet"]
         command += ["--workers", str(workers)]
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "RAY_USAGE_STATS_ENABLED": "0"}
         started = time.perf_counter()

@@ -155,7 +155,7 @@ class Watch:
 
 
 class InstantTrainer:
-    """Stands in for `aesweep.cluster.trainer.Trainer`: rows at once, of nothing."""
+    """Stands in for `aesweep.cluster.tune.trainer.Trainer`: rows at once, of nothing."""
 
     def __init__(self) -> None:
         self._epochs: dict[str, int] = {}
@@ -208,15 +208,15 @@ def measure(kind: str, num_trials: int) -> Cost:
     from ray.tune.execution import tune_controller
     from rich.console import Console
 
-    import aesweep.cluster.trainer as trainer
-    import aesweep.run as run_module
+    import aesweep.cluster.tune.trainer as trainer
+    import aesweep.run.driver as run_module
     from aesweep.cluster.runner import Cluster
-    from aesweep.cluster.scheduler import RecordingScheduler
-    from aesweep.inputs import load_images
+    from aesweep.cluster.tune.scheduler import RecordingScheduler
     from aesweep.process.signals import Interruption
-    from aesweep.progress import Progress
-    from aesweep.run_folder import RunFolder
-    from aesweep.study_file import load_study
+    from aesweep.run.callbacks.progress import Progress
+    from aesweep.storage.run_folder import RunFolder
+    from aesweep.study.inputs import load_images
+    from aesweep.study.study_file import load_study
 
     is_simulated = kind == "simulated"
     watch = Watch()

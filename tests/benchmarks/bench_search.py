@@ -24,21 +24,21 @@ from typing import Any
 import torch
 from rich.console import Console
 
-import aesweep.run
+import aesweep.run.driver
 from aesweep.data.datasets import ImageData
-from aesweep.files import Files
-from aesweep.inputs import load_images
-from aesweep.job import Job
 from aesweep.process.signals import Interruption
-from aesweep.progress import Progress
-from aesweep.recorder import Recorder
-from aesweep.run_folder import RunFolder
-from aesweep.study import Study
-from aesweep.study_file import load_study
-from aesweep.training.images import count_images
-from aesweep.training.packs import Packs
-from aesweep.training.precision import configure_torch
-from aesweep.training.trainee import Trainee
+from aesweep.run.callbacks.progress import Progress
+from aesweep.search.recorder import Recorder
+from aesweep.search.trial_spec import Job
+from aesweep.storage.artifacts import Files
+from aesweep.storage.run_folder import RunFolder
+from aesweep.study.inputs import load_images
+from aesweep.study.schema import Study
+from aesweep.study.study_file import load_study
+from aesweep.training.engine.precision import configure_torch
+from aesweep.training.pack_pool import Packs
+from aesweep.training.packed_trial import Trainee
+from aesweep.training.trial_images import count_images
 
 
 def flat(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -160,22 +160,22 @@ def main() -> None:
     study = load_study(arguments.study, ())
     study = study if arguments.retrain else search_alone(study)
     images = load_images(study, arguments.data_dir, False)
-    aesweep.run.Cluster = device = OneDevice(arguments.device, arguments.at_once)
+    aesweep.run.driver.Cluster = device = OneDevice(arguments.device, arguments.at_once)
     with tempfile.TemporaryDirectory(prefix="bench") as scratch:
         folder = RunFolder.create(arguments.keep or Path(scratch), study.name)
         with folder.one_writer(), Interruption() as interruption, Progress(Console(stderr=True)) as progress:
             followed = {"progress": progress, "interruption": interruption}
-            run = aesweep.run.Run(study, folder, images, [], num_workers=1, **followed)
+            run = aesweep.run.driver.Run(study, folder, images, [], num_workers=1, **followed)
             outcome = run.execute(sys.argv)
         if outcome.status != "completed":
             raise SystemExit(f"the search ended as {outcome.status}")
-        from aesweep.journal import read_journal
+        from aesweep.storage.journal import read_journal
 
         name = torch.cuda.get_device_name() if arguments.device.startswith("cuda") else arguments.device
         print(f"{study.name} on {name}, torch {torch.__version__}\n")
         print(table(study, read_journal(folder.journal), device.steps))
         if arguments.retrain:
-            from aesweep.execution import write_report
+            from aesweep.run.session import write_report
 
             print(f"\n{write_report(folder)}")
 

@@ -6,8 +6,8 @@ import bench_cpu
 import pytest
 from bench_cpu import Measurement
 
-from aesweep.job import stage_jobs
-from aesweep.study_file import check_study
+from aesweep.search.stages import stage_jobs
+from aesweep.study.study_file import check_study
 
 
 @pytest.mark.parametrize(("trials", "epochs"), [(8, 2), (8, 10), (3, 1)])

@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
-from aesweep.journal import read_journal
-from aesweep.study import Study
+from aesweep.storage.journal import read_journal
+from aesweep.study.schema import Study
 
 
 def run(study_file, *options: str) -> str:

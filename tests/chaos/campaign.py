@@ -11,8 +11,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from aesweep.journal import read_journal
-from aesweep.study_file import load_study
+from aesweep.storage.journal import read_journal
+from aesweep.study.study_file import load_study
 from tests.chaos.checker import violations
 from tests.chaos.comparison import differences, recoveries
 from tests.chaos.faults import (
@@ -278,7 +278,8 @@ class Campaign:
         """The journal as the storage has it; empty without one."""
         if self._storage is None:
             return b""
-        from aesweep.storage import Storage, read_segments
+        from aesweep.storage.object_store import Storage
+        from aesweep.storage.replica import read_segments
 
         return read_segments(Storage(f"{self._storage}/{self.run.name}"))
 

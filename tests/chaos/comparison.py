@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from aesweep.journal import read_journal
+from aesweep.storage.journal import read_journal
 
 TIMES = ("time", "seq", "seconds")
 

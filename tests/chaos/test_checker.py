@@ -6,10 +6,10 @@ import copy
 
 import pytest
 
-from aesweep.journal import read_journal
-from aesweep.run_folder import RunFolder
+from aesweep.storage.journal import read_journal
+from aesweep.storage.run_folder import RunFolder
 from tests.chaos.checker import violations
-from tests.test_resume import finished, images, study, toy  # noqa: F401 - fixtures
+from tests.search.test_replay import finished, images, study, toy  # noqa: F401 - fixtures
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import pytest
 pytest.importorskip("s3fs", reason="NOT RUN: pip install 'aesweep[aws]'")
 pytest.importorskip("moto.server", reason="NOT RUN: pip install 'aesweep[test]'")
 
-from aesweep.journal import Journal
-from aesweep.run_folder import RunFolder
-from aesweep.storage import Replica, Storage, read_segments
+from aesweep.storage.journal import Journal
+from aesweep.storage.object_store import Storage
+from aesweep.storage.replica import Replica, read_segments
+from aesweep.storage.run_folder import RunFolder
 from tests.chaos import unreliable_s3
 from tests.chaos.unreliable_s3 import BUSY, CONFLICT, FAULTS, LOST, REFUSED, REPEATED, TORN, UnreliableS3
 

@@ -7,11 +7,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from aesweep.configuration import Configuration
-from aesweep.inputs import load_images
-from aesweep.job import Job
-from aesweep.study import Study
-from aesweep.training.fit import fit
+from aesweep.search.trial_spec import Job
+from aesweep.study.configuration import Configuration
+from aesweep.study.inputs import load_images
+from aesweep.study.schema import Study
+from aesweep.training.single_trial import fit
 
 MEASURED = ("loss", "training_mse", "validation_mse", "validation_psnr_db", "learning_rate", "per_seed")
 

@@ -155,7 +155,7 @@ class World:
 
         Nothing of the node answers meanwhile, and afterwards all of it goes on where it was.
         """
-        from tests.test_resume_ray import descendants
+        from tests.run.test_resume import descendants
 
         node = self._nodes[which % len(self._nodes)]
         raylet = node.all_processes["raylet"][0].process
@@ -212,7 +212,7 @@ class World:
 
     def workers(self, actor: str) -> list[int]:
         """Ray's processes that are such an actor, wherever they run: Tune's trials are "ImplicitFunc"."""
-        from tests.test_resume_ray import descendants
+        from tests.run.test_resume import descendants
 
         return [pid for pid in descendants(os.getpid()) if _title(pid).startswith(f"ray::{actor}")]
 

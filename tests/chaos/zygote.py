@@ -19,11 +19,11 @@ IMPORTED = (
     "skimage.metrics",
     "sklearn.decomposition",
     "torch",
-    "aesweep.cluster.scheduler",
-    "aesweep.comparison",
-    "aesweep.pictures",
+    "aesweep.cluster.tune.scheduler",
+    "aesweep.run.evaluation.baselines",
+    "aesweep.run.evaluation.example_images",
     "aesweep.report.page",
-    "aesweep.run",
+    "aesweep.run.driver",
 )
 
 
@@ -42,7 +42,7 @@ def serve() -> None:
 
 
 def _become_command(arguments: list[str], log: str) -> None:
-    from aesweep.cli import main
+    from aesweep.cli.commands import main
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -15,8 +15,8 @@ from concurrent import futures
 import grpc
 import pytest
 
-from aesweep.cluster import address
-from aesweep.cluster.address import LIMIT_S, dashboard_address, is_loopback, reach_dashboard, reach_head
+from aesweep.cluster.remote import address
+from aesweep.cluster.remote.address import LIMIT_S, dashboard_address, is_loopback, reach_dashboard, reach_head
 from aesweep.process.errors import AesweepError
 
 
@@ -111,7 +111,7 @@ def test_dashboard_that_answers_is_reached():
 def test_command_with_a_dead_address_ends_in_one_line(tmp_path, closed, command):
     where = f"127.0.0.1:{closed}"
     arguments = ["run", "--runs", str(tmp_path)] if command == "run" else ["submit"]
-    words = [sys.executable, "-m", "aesweep", *arguments, "jobs/quickstart.yaml", "--address", where]
+    words = [sys.executable, "-m", "aesweep.cli", *arguments, "jobs/quickstart.yaml", "--address", where]
     started = time.monotonic()
     done = subprocess.run(words, capture_output=True, text=True, timeout=100, env={**os.environ, "RAY_AUTH_TOKEN": "x"})
     print(f"{command} with a dead address: {time.monotonic() - started:.1f} s")
@@ -168,7 +168,7 @@ def dashboard():
 
 def command(*words: str, **environment: str) -> subprocess.CompletedProcess:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    line = [sys.executable, "-m", "aesweep", *words]
+    line = [sys.executable, "-m", "aesweep.cli", *words]
     return subprocess.run(line, capture_output=True, text=True, timeout=100, env={**clean, **environment})
 
 

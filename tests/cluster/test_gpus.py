@@ -22,7 +22,7 @@ STUDY = {
 
 def run(folder, nodes, *arguments) -> subprocess.CompletedProcess:
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
-    words = [sys.executable, "-m", "aesweep", "run", str(folder / "study.yaml"), "--runs", str(folder)]
+    words = [sys.executable, "-m", "aesweep.cli", "run", str(folder / "study.yaml"), "--runs", str(folder)]
     words += ["--address", nodes.address, "--gpu-wait", "2", *arguments]
     return subprocess.run(words, env=nodes.environment, capture_output=True, text=True, timeout=300)
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import aesweep
-from aesweep.journal import read_journal
+from aesweep.storage.journal import read_journal
 from tests.conftest import SMALL_STUDY
 
 pytestmark = pytest.mark.ray
@@ -26,7 +26,7 @@ def test_workers_start_from_an_environment_with_spaces_and_quotes_in_its_path(tm
     stage = {**SMALL_STUDY["stages"]["architecture"], "samples": 1, "epochs": 1, "asha": {"grace_period": 1}}
     study = {**SMALL_STUDY, "stages": {"architecture": stage}, "retraining": {"epochs": 1, "seeds": 1}}
     (root / "study.yaml").write_text(yaml.safe_dump(study))
-    command = [root / "environment" / "bin" / "python", "-m", "aesweep", "run", "study.yaml", "--json"]
+    command = [root / "environment" / "bin" / "python", "-m", "aesweep.cli", "run", "study.yaml", "--json"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     events = read_journal(root / "runs" / "small" / "journal.jsonl")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aesweep.journal import read_journal
+from aesweep.storage.journal import read_journal
 from tests.cluster.local_nodes import LocalNodes
 from tests.conftest import SMALL_STUDY
 
@@ -40,7 +40,7 @@ HEALTH = {
 def command(folder: Path, *arguments: str) -> list[str]:
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
     words = ["run", str(folder / "study.yaml"), "--runs", str(folder), "--quiet", "--save-every", "1", *arguments]
-    return [sys.executable, "-m", "aesweep", *words]
+    return [sys.executable, "-m", "aesweep.cli", *words]
 
 
 def of(events, kind):

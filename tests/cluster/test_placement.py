@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from aesweep.cluster.placement import Placement
-from aesweep.configuration import Configuration
-from aesweep.job import Job
+from aesweep.cluster.tune.placement import Placement
+from aesweep.search.trial_spec import Job
+from aesweep.study.configuration import Configuration
 
 
 def job(number: int, width: int = 8, **fields) -> Job:

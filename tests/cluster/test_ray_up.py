@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aesweep.journal import read_journal
+from aesweep.storage.journal import read_journal
 from tests.cluster.laptop import ROOT, make_laptop, run_script
 from tests.cluster.machines import HOME, NETWORK
 

@@ -18,8 +18,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from aesweep.cli import commands
-from aesweep.study_file import load_study
+from aesweep.cli.commands import commands
+from aesweep.study.study_file import load_study
 from tests.cluster.rayjob_schema import ROOT, reduced
 
 MANIFEST = ROOT / "jobs" / "rayjob.yaml"

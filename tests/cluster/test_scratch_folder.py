@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aesweep.cluster.scratch_folder import LONGEST_SOCKET, PREFIX, ScratchFolder, remove_left_behind
+from aesweep.cluster.tune.scratch_folder import LONGEST_SOCKET, PREFIX, ScratchFolder, remove_left_behind
 from aesweep.process.errors import AesweepError
 
 
@@ -20,7 +20,7 @@ def temporary(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setattr("aesweep.cluster.scratch_folder.MAX_SOCKET_BYTES", 1000)
+    monkeypatch.setattr("aesweep.cluster.tune.scratch_folder.MAX_SOCKET_BYTES", 1000)
     return folder
 
 
@@ -92,7 +92,7 @@ def test_links_inside_are_not_followed(tmp_path, temporary):
     "name", ["n" * length for length in range(3, 40)] + ["é" * 10, "ä b", "a b", "ü" * 21, "q'\"q"]
 )
 def test_sockets_path_fits_whatever_the_temporary_folder_is_called(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("aesweep.cluster.scratch_folder.MAX_SOCKET_BYTES", 107)
+    monkeypatch.setattr("aesweep.cluster.tune.scratch_folder.MAX_SOCKET_BYTES", 107)
     chosen = Path("/tmp") / f"x{os.getpid()}" / name
     chosen.mkdir(parents=True)
     try:

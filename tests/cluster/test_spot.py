@@ -12,11 +12,11 @@ import threading
 
 import pytest
 
-from aesweep.cluster import spot
-from aesweep.leaving import leaving_note
-from aesweep.training.member_file import is_due
+from aesweep.cluster.remote import spot
+from aesweep.training.checkpoints.preemption import leaving_note
+from aesweep.training.checkpoints.state_file import is_due
 from tests.cluster.local_nodes import LocalNodes
-from tests.test_failure import JOB
+from tests.search.test_retry_policy import JOB
 
 
 @contextlib.contextmanager

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aesweep.journal import read_journal
+from aesweep.storage.journal import read_journal
 from tests.conftest import DENOISING_STAGE, SMALL_STUDY
-from tests.test_run import aesweep, of
+from tests.run.test_run import aesweep, of
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -82,7 +82,7 @@ def trainers_of(driver: int) -> list[int]:
 
 def test_killed_trainer_is_a_recorded_failure_of_its_trials_and_changes_no_result(tmp_path, alone):
     path = study(tmp_path, "killed", stages=STAGES, resources=TRAINERS)
-    command = [sys.executable, "-m", "aesweep", "run", path, "--runs", tmp_path, *COMMON]
+    command = [sys.executable, "-m", "aesweep.cli", "run", path, "--runs", tmp_path, *COMMON]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
     journal = tmp_path / "killed" / "journal.jsonl"
     deadline = time.monotonic() + 200
@@ -121,7 +121,7 @@ def test_interrupted_run_with_trainers_ends_with_everything_recorded_and_goes_on
     stages = {"architecture": {**SMALL_STUDY["stages"]["architecture"], "samples": 1, "epochs": 2000}}
     stages["architecture"]["asha"] = {"grace_period": 2000}
     path = study(tmp_path, "cut", stages=stages, resources={**TRAINERS, "trainers": 1})
-    command = [sys.executable, "-m", "aesweep", "run", path, "--runs", tmp_path, *COMMON]
+    command = [sys.executable, "-m", "aesweep.cli", "run", path, "--runs", tmp_path, *COMMON]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     journal = tmp_path / "cut" / "journal.jsonl"
     deadline = time.monotonic() + 200
@@ -134,7 +134,7 @@ def test_interrupted_run_with_trainers_ends_with_everything_recorded_and_goes_on
     before = read_journal(journal)
     assert before[-1]["kind"] == "run_ended" and before[-1]["status"] == "interrupted"
     assert {end["status"] for end in of(before, "trial_ended")} == {"interrupted"}
-    process = subprocess.Popen([sys.executable, "-m", "aesweep", "resume", tmp_path / "cut", *COMMON])
+    process = subprocess.Popen([sys.executable, "-m", "aesweep.cli", "resume", tmp_path / "cut", *COMMON])
     while not of(read_journal(journal)[len(before) :], "continued"):
         assert process.poll() is None and time.monotonic() < deadline + 200
         time.sleep(0.05)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from aesweep.configuration import Configuration
 from aesweep.data.image_data import ImageData
-from aesweep.failure import Cause, cause_of
-from aesweep.files import FolderFiles
-from aesweep.job import Job
-from aesweep.run_folder import state_files
+from aesweep.search.retry_policy import Cause, cause_of
+from aesweep.search.trial_spec import Job
+from aesweep.storage.artifacts import FolderFiles
+from aesweep.storage.run_folder import state_files
+from aesweep.study.configuration import Configuration
 from tests.cluster.local_ray import local_ray
 from tests.tiny_jobs import BASE, tiny_job
 
@@ -43,7 +43,7 @@ def reference(cluster, images):
 @pytest.fixture
 def start(cluster):
     """Starts trainers, each with a GPU of its own, and ends them."""
-    from aesweep.cluster.trainer import Trainer
+    from aesweep.cluster.tune.trainer import Trainer
 
     class Known(Trainer):
         async def process(self) -> int:
@@ -85,7 +85,7 @@ def all_jobs() -> list[Job]:
 
 
 def alone(job: Job, images: ImageData, folder: Path) -> list[dict]:
-    from aesweep.training.fit import fit
+    from aesweep.training.single_trial import fit
 
     return numbers(fit(dataclasses.replace(job, states=None), images, FolderFiles(folder / "alone")))
 
@@ -97,7 +97,7 @@ def numbers(rows) -> list[dict]:
 
 def trained_rows(*arguments):
     """What a trial's process does; Ray must not be imported before its settings are made."""
-    from aesweep.cluster import trial
+    from aesweep.cluster.tune import trial
 
     return trial.trained_rows(*arguments)
 
@@ -133,7 +133,7 @@ def test_every_job_of_many_at_once_gives_the_rows_that_it_gives_alone(tmp_path, 
 
 
 def test_states_that_a_trainer_writes_are_those_of_a_job_alone(tmp_path, images, reference, start):
-    from aesweep.training.fit import fit
+    from aesweep.training.single_trial import fit
 
     job = a_job()
     follow(job, reference, tmp_path, start())
@@ -158,7 +158,7 @@ def test_trial_that_is_stopped_leaves_at_once_and_its_neighbour_goes_on(tmp_path
 
 
 def test_nothing_is_trained_or_kept_far_ahead_of_what_the_trial_has_taken(tmp_path, cluster, reference, start):
-    from aesweep.cluster.trainer import MAX_AHEAD
+    from aesweep.cluster.tune.trainer import MAX_AHEAD
 
     trainer = start()
     job = a_job(epochs=100_000)
@@ -176,7 +176,7 @@ def test_trial_whose_process_was_killed_is_evicted_when_it_comes_again(tmp_path,
     @cluster.remote(num_cpus=0)
     class Follower:
         def __init__(self, job, reference, trainer):
-            from aesweep.cluster import trial
+            from aesweep.cluster.tune import trial
 
             self._rows = trial.trained_rows(job, reference[0], FolderFiles(tmp_path), trainer)
 

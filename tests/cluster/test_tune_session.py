@@ -10,9 +10,9 @@ import time
 import pytest
 from ray.tune.search import Searcher
 
-from aesweep.cluster.tune_session import Feed, TuneSession
-from aesweep.failure import Cause
-from aesweep.recorder import Recorder
+from aesweep.cluster.tune.session import Feed, TuneSession
+from aesweep.search.recorder import Recorder
+from aesweep.search.retry_policy import Cause
 from tests.cluster.local_ray import local_ray
 from tests.tiny_jobs import tiny_job
 

@@ -34,7 +34,7 @@ PHASES: dict[str, Callable[[Event], bool]] = {
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "aesweep", *map(str, arguments)]
+    return [sys.executable, "-m", "aesweep.cli", *map(str, arguments)]
 
 
 def ended_well(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:

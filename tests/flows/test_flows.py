@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aesweep.journal import read_journal
+from aesweep.storage.journal import read_journal
 from tests.chaos.checker import violations
 from tests.chaos.comparison import comparable_report, differences
 from tests.flows.conftest import workers

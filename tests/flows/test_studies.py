@@ -7,7 +7,7 @@ import shutil
 import pytest
 import yaml
 
-from aesweep.study_file import load_study
+from aesweep.study.study_file import load_study
 from tests.flows import studies
 
 

@@ -50,7 +50,7 @@ def command_line(pid: int) -> bytes:
 
 def drivers(head: LocalHead, run: Path) -> list[int]:
     """The processes on the head that work on a run: what its jobs have started."""
-    words = [b"-m", b"aesweep"]
+    words = [b"-m", b"aesweep.cli"]
     return [
         int(path.name)
         for path in Path("/proc").glob("[0-9]*")

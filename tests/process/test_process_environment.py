@@ -61,7 +61,7 @@ def test_low_limit_of_open_files_is_raised_as_far_as_it_may_be():
 
 
 def test_deleted_working_folder_is_survived(tmp_path):
-    line = f"mkdir gone && cd gone && rmdir ../gone && exec '{sys.executable}' -m aesweep status nowhere"
+    line = f"mkdir gone && cd gone && rmdir ../gone && exec '{sys.executable}' -m aesweep.cli status nowhere"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 73 and len(done.stderr.splitlines()) == 1, done.stderr
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aesweep.journal import read_journal
 from aesweep.process.search_path import hidden_from_workers, own_modules_first
+from aesweep.storage.journal import read_journal
 from tests.conftest import SMALL_STUDY
 
 NAMES = ("models", "data", "sweep", "torch", "ray", "numpy", "yaml", "click", "statistics", "random")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def strangers(tmp_path) -> Path:
     return tmp_path
 
 
-def command(folder: Path, *arguments: str, path: str = ".", start: tuple[str, ...] = ("-m", "aesweep")):
+def command(folder: Path, *arguments: str, path: str = ".", start: tuple[str, ...] = ("-m", "aesweep.cli")):
     environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.run(
         [sys.executable, *start, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=250
@@ -68,15 +68,15 @@ def test_any_search_path_is_survived(strangers, path):
 def test_readme_lines_work_beside_folders_of_the_same_names(strangers):
     for name in ("torch", "ray", "numpy", "statistics", "random"):
         (strangers / f"{name}.py").unlink()  # a user's own process imports what the user wants
-    code = "from aesweep.training.checkpoint import load_autoencoder; print(load_autoencoder.__module__)"
+    code = "from aesweep.training.checkpoints.model_file import load_autoencoder; print(load_autoencoder.__module__)"
     done = command(strangers, start=("-c", code), path="")
-    assert done.stdout == "aesweep.training.checkpoint\n", done.stderr
+    assert done.stdout == "aesweep.training.checkpoints.model_file\n", done.stderr
 
 
 def test_folders_of_the_user_come_last_and_ours_stays(tmp_path, monkeypatch):
     from aesweep.process import search_path
 
-    ours, first, second = str(Path(search_path.__file__).parent.parent), str(tmp_path / "a"), str(tmp_path / "b")
+    ours, first, second = str(Path(search_path.__file__).parents[2]), str(tmp_path / "a"), str(tmp_path / "b")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([first, ours, second]))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", first, ours, second, "/usr/lib/python"])
@@ -101,7 +101,7 @@ def test_workers_get_no_search_path_of_the_user_unless_they_need_it(tmp_path, mo
 @pytest.mark.parametrize(
     "code",
     [
-        "import sweep.training.packs as a, aesweep.training.packs as b",
+        "import sweep.training.pack_pool as a, aesweep.training.pack_pool as b",
         "from sweep.report import page as a; import aesweep.report.page as b",
     ],
 )

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aesweep.cluster.processes import kill_processes, started_processes
-from aesweep.journal import read_journal
+from aesweep.cluster.tune.processes import kill_processes, started_processes
+from aesweep.storage.journal import read_journal
 from tests.conftest import SMALL_STUDY
 
 HEAD = """
@@ -148,7 +148,7 @@ def started(study: Path, *kinds: str, command: tuple[str, ...] = ()) -> tuple[su
     words = command or ("run", str(study), "--runs", str(root.parent))
     environment = {**os.environ, "AESWEEP_TEST_OF": str(study)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "aesweep", *words],
+        [sys.executable, "-m", "aesweep.cli", *words],
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True},
         **{"env": environment, "start_new_session": True},
     )
@@ -208,7 +208,7 @@ def test_command_that_goes_on_is_interrupted_as_well_and_the_run_comes_to_its_en
     again.send_signal(signal.SIGTERM)
     _, said = again.communicate(timeout=120)
     assert again.returncode == 143, said
-    last = subprocess.run([sys.executable, "-m", "aesweep", "resume", str(root)], capture_output=True, text=True)
+    last = subprocess.run([sys.executable, "-m", "aesweep.cli", "resume", str(root)], capture_output=True, text=True)
     assert last.returncode == 0, last.stderr
     assert read_journal(root / "journal.jsonl")[-1]["status"] == "completed"
 
@@ -232,7 +232,7 @@ def test_signal_to_every_process_at_once_is_an_interruption_as_well(study, kind)
     assert [event for event in events if event["kind"] == "failure"] == []
     assert left_behind(study) == {}
     assert not scratch.exists() and not (folder and folder.exists())
-    done = subprocess.run([sys.executable, "-m", "aesweep", "resume", str(root), "--json"], capture_output=True)
+    done = subprocess.run([sys.executable, "-m", "aesweep.cli", "resume", str(root), "--json"], capture_output=True)
     assert done.returncode == 0 and json.loads(done.stdout)["status"] == "completed"
 
 
@@ -252,13 +252,13 @@ def test_terminals_signals_sent_again_leave_nothing_outside_the_run(study, times
     assert "Traceback" not in said and said.count("interrupted") == 1 and f"aesweep resume {root}" in said
     assert not scratch.exists() and not (root / ".lock.holder").exists()
     assert left_behind(study) == {}
-    done = subprocess.run([sys.executable, "-m", "aesweep", "resume", str(root), "--json"], capture_output=True)
+    done = subprocess.run([sys.executable, "-m", "aesweep.cli", "resume", str(root), "--json"], capture_output=True)
     assert done.returncode == 0 and json.loads(done.stdout)["status"] == "completed"
 
 
 def test_signal_before_the_first_line_leaves_no_folder(study):
     process = subprocess.Popen(
-        [sys.executable, "-m", "aesweep", "run", str(study), "--runs", str(study.parent / "runs")],
+        [sys.executable, "-m", "aesweep.cli", "run", str(study), "--runs", str(study.parent / "runs")],
         stderr=subprocess.PIPE,
     )
     # The command takes signals before it imports what takes time, of which this is a part.

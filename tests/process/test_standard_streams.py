@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import aesweep
-from aesweep.journal import Journal, read_journal
+from aesweep.storage.journal import Journal, read_journal
 from tests.conftest import SMALL_STUDY
 
 CHATTY = """
@@ -53,7 +53,7 @@ def run(tmp_path) -> Path:
 
 
 def shell(line: str, **environment: str) -> subprocess.CompletedProcess:
-    line = line.replace("aesweep", f"'{sys.executable}' -m aesweep")
+    line = line.replace("aesweep", f"'{sys.executable}' -m aesweep.cli")
     return subprocess.run(
         ["bash", "-c", line], capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
     )
@@ -119,7 +119,7 @@ import os, sys
 
 class Breaking:
     def find_spec(self, name, path=None, target=None):
-        if name == "aesweep.training.fit":
+        if name == "aesweep.training.single_trial":
             print("printed by a worker", flush=True)
             os.write(1, b"written by a worker\\n")
             {end}
@@ -147,7 +147,7 @@ def test_trials_that_die_before_their_first_row_put_nothing_on_stdout(tmp_path, 
     stage = {"space": space, "table": {"rows": "latent_dim"}, "epochs": 1}
     study = {**SMALL_STUDY, "stages": {"architecture": stage}, "retraining": {"epochs": 1, "seeds": 1}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
-    command = [tmp_path / "environment" / "bin" / "python", "-m", "aesweep", "run", "study.yaml", "--json"]
+    command = [tmp_path / "environment" / "bin" / "python", "-m", "aesweep.cli", "run", "study.yaml", "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     told = json.loads(done.stdout)

@@ -14,14 +14,14 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from aesweep.cli import commands
-from aesweep.commands.options import UserPath
+from aesweep.cli.commands import commands
+from aesweep.cli.options import UserPath
 from aesweep.data.datasets import data_folder, load_dataset
 from aesweep.data.image_data import DataError
 from aesweep.process.errors import StudyError
 from aesweep.process.user_path import user_location, user_path
-from aesweep.storage import Storage
-from aesweep.study_file import load_study
+from aesweep.storage.object_store import Storage
+from aesweep.study.study_file import load_study
 
 # On another machine than this one: the head expands what the user writes there.
 ELSEWHERE = {("submit", "data_dir"), ("submit", "images")}

@@ -10,7 +10,7 @@ import pytest
 
 from aesweep.process.wording import agree, plural
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NOUNS = (
     *("trial", "cell", "epoch", "seed", "image", "worker", "fault", "GPU", "file", "time", "row", "member", "node"),
     *("retraining", "attempt", "sample", "picture", "core", "pack", "trainer", "component", "channel", "machine"),

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from synthetic import Synthetic
 
-from aesweep.journal import read_journal
 from aesweep.report.page import write_report
-from aesweep.report.reading import read_run
-from aesweep.report.rows import Run
-from aesweep.run_folder import RunFolder
+from aesweep.report.rows.reader import read_run
+from aesweep.report.rows.types import Run
+from aesweep.storage.journal import read_journal
+from aesweep.storage.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session")

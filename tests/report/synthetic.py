@@ -1,6 +1,6 @@
 """A made-up run as its journal would hold it: two data sets, three stages, and everything that can go wrong.
 
-Numbers are smooth functions of the configuration with a little noise; ASHA's decisions are those of `aesweep.asha`.
+Numbers are smooth functions of the configuration with a little noise; ASHA's decisions are those of `Asha`.
 What is known to be in it:
 - mnist, architecture: 512-128 at latent dimension 30 has no finished trial (diverged, diverged, failed);
 - fashion_mnist, architecture: 512-384-256-128 does not beat PCA at 30, 50, 100, nor the mean image at 15;
@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from aesweep.asha import Asha
-from aesweep.configuration import Configuration
-from aesweep.journal import Journal
-from aesweep.run_folder import RunFolder
+from aesweep.search.schedulers.asha import Asha
+from aesweep.storage.journal import Journal
+from aesweep.storage.run_folder import RunFolder
+from aesweep.study.configuration import Configuration
 
 DATASETS = ("mnist", "fashion_mnist")
 LATENT_DIMS = (15, 30, 50, 100)

@@ -13,18 +13,18 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from synthetic import LINEAR_DB, NOISY_DB, Synthetic
 
+from aesweep.report.analysis.frames import cell_table
 from aesweep.report.figures.architecture import architecture_figure
 from aesweep.report.figures.curves import learning_curves
 from aesweep.report.figures.denoising import denoising_figure
 from aesweep.report.figures.pictures import denoising_grid, reconstruction_grid
 from aesweep.report.figures.rungs import rungs_figure
 from aesweep.report.figures.style import Drawing, styled
-from aesweep.report.published import Published
-from aesweep.report.reading import read_run
-from aesweep.report.rows import Run, Trial
-from aesweep.report.sections import pictures
-from aesweep.report.tables import cell_table
-from aesweep.run_folder import RunFolder
+from aesweep.report.rows.published import Published
+from aesweep.report.rows.reader import read_run
+from aesweep.report.rows.types import Run, Trial
+from aesweep.report.sections.example_images import pictures
+from aesweep.storage.run_folder import RunFolder
 
 
 @pytest.fixture(autouse=True)

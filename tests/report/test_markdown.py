@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from aesweep.report.markdown import (
-    axis_value,
-    code,
-    decimals,
-    drawn_value,
-    file_name,
-    inert,
-    interval,
-    listing,
-    number,
-    table,
-)
-from aesweep.statistics import Estimate
+from aesweep.report.analysis.statistics import Estimate
+from aesweep.report.rows.names import axis_value, drawn_value, file_name
+from aesweep.report.text.markdown import code, inert, listing, table
+from aesweep.report.text.numbers import decimals, interval, number
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from synthetic import Synthetic, write_events
 
 from aesweep.process.errors import JournalError, RunFolderError
 from aesweep.report.page import write_report
-from aesweep.report.rows import Run
-from aesweep.run_folder import RunFolder
+from aesweep.report.rows.types import Run
+from aesweep.storage.run_folder import RunFolder
 
 Events = list[dict[str, Any]]
 

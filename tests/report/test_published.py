@@ -8,7 +8,7 @@ import pytest
 import yaml
 from synthetic import REFERENCE
 
-from aesweep.report.published import Published
+from aesweep.report.rows.published import Published
 
 
 def test_the_projects_file_is_read_whole() -> None:

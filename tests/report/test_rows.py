@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from aesweep.report.reading import read_run
-from aesweep.report.rows import Run
-from aesweep.winners import cell_winners
+from aesweep.report.rows.reader import read_run
+from aesweep.report.rows.types import Run
+from aesweep.report.sections.registry import section_of
+from aesweep.search.winners import cell_winners
 
 Events = list[dict[str, Any]]
 
@@ -45,10 +46,10 @@ def test_the_winners_are_those_that_the_run_itself_would_choose(run: Run, events
 
 
 def test_kinds_follow_from_the_tables_rows(run: Run) -> None:
-    assert {name: stage.kind for name, stage in run.stages.items()} == {
-        "architecture": "architecture",
-        "regularization": "regularization",
-        "denoising": "denoising",
+    assert {name: type(section_of(stage)).__name__ for name, stage in run.stages.items()} == {
+        "architecture": "Architecture",
+        "regularization": "Regularization",
+        "denoising": "Denoising",
     }
 
 

@@ -10,14 +10,15 @@ import pytest
 import scipy.stats
 from synthetic import DATASETS, Synthetic
 
-from aesweep.report.published import Published
-from aesweep.report.reading import read_run
-from aesweep.report.result_tables import psnr_markdown
-from aesweep.report.rows import Run
-from aesweep.report.sentences import architecture, claims, denoising, regularization, winners
-from aesweep.report.sentences.chance import Chance
-from aesweep.report.sentences.rules import against, gap_text
-from aesweep.report.tables import cell_table, winner_table
+from aesweep.report.analysis.frames import cell_table, winner_table
+from aesweep.report.rows.published import Published
+from aesweep.report.rows.reader import read_run
+from aesweep.report.rows.types import Run
+from aesweep.report.sections import architecture, cells, claims, denoising, regularization, winners
+from aesweep.report.sections.chance import Chance
+from aesweep.report.sections.denoising import psnr_markdown
+from aesweep.report.sections.registry import section_of
+from aesweep.report.sections.rules import against, gap_text
 
 Events = list[dict[str, Any]]
 
@@ -37,7 +38,7 @@ def changed(events: Events, **values: Any) -> Run:
 
 def test_cells_behind_pca_and_the_mean_image_are_called_undertrained(run: Run) -> None:
     stage = run.stages["architecture"]
-    found = architecture.undertrained(stage, frame_of(run, "architecture", "fashion_mnist"))
+    found = cells.undertrained(stage, frame_of(run, "architecture", "fashion_mnist"))
     assert found[0].startswith(
         "**Undertrained, no better than the mean image:** latent dimension 15, hidden layers 512-384-256-128 ("
     )
@@ -50,17 +51,17 @@ def test_cells_behind_pca_and_the_mean_image_are_called_undertrained(run: Run) -
 
 
 def test_no_cell_is_called_undertrained_where_all_beat_the_baselines(run: Run) -> None:
-    found = architecture.undertrained(run.stages["architecture"], frame_of(run, "architecture", "mnist"))
+    found = cells.undertrained(run.stages["architecture"], frame_of(run, "architecture", "mnist"))
     assert found == ["Every cell with a winner beats both PCA at its latent dimension and the mean image."]
 
 
 def test_cells_without_a_finished_trial_are_named(run: Run) -> None:
     stage = run.stages["architecture"]
-    assert architecture.empty_cells(stage, "mnist", frame_of(run, "architecture", "mnist")) == [
+    assert cells.empty_cells(stage, "mnist", frame_of(run, "architecture", "mnist")) == [
         "No trial was trained to its end in: latent dimension 30, hidden layers 512-128 (2 diverged in epoch 2, "
         "1 failed after epoch 1)."
     ]
-    assert architecture.empty_cells(stage, "fashion_mnist", frame_of(run, "architecture", "fashion_mnist")) == []
+    assert cells.empty_cells(stage, "fashion_mnist", frame_of(run, "architecture", "fashion_mnist")) == []
 
 
 def test_a_cell_whose_last_trial_diverged_says_so(run: Run) -> None:
@@ -74,7 +75,7 @@ def test_a_cell_whose_last_trial_diverged_says_so(run: Run) -> None:
         dataclasses.replace(trial, status="stopped", epochs=(dataclasses.replace(trial.epochs[0], epoch=rung),))
         for trial, rung in zip(others, (9, 3), strict=True)
     ]
-    found = architecture.empty_cells(dataclasses.replace(stage, trials=tuple(trials)), "mnist", line.assign(value=None))
+    found = cells.empty_cells(dataclasses.replace(stage, trials=tuple(trials)), "mnist", line.assign(value=None))
     assert found == [
         "No trial was trained to its end in: latent dimension 15, hidden layers 1024 (2 stopped at epochs 3 and 9, "
         "1 diverged in epoch 2)."
@@ -86,7 +87,7 @@ def test_the_best_cell_with_its_distance_to_pca(run: Run) -> None:
     best = stage.best("mnist")
     value = best.last.validation_mse
     pca = run.baseline("mnist", "architecture", "pca", "mse", best.configuration)
-    assert architecture.best_cell(stage, frame_of(run, "architecture", "mnist")) == [
+    assert cells.best_cell(stage, frame_of(run, "architecture", "mnist")) == [
         f"Best of 12 cells: latent dimension 100, hidden layers 1024, validation MSE {value:.5f}, "
         f"{pca / value:.1f} times below PCA at the same latent dimension ({pca:.5f})."
     ]
@@ -235,7 +236,7 @@ def test_a_published_noise_level_is_read_both_ways(run: Run) -> None:
 
 def test_published_claims_are_checked(run: Run) -> None:
     frames = {(s, d): frame_of(run, s, d) for s in run.stages for d in DATASETS}
-    found = {(c, d): v for c, d, v in claims.published_claims(run, frames, Published(run.reference))}
+    found = {(c, d): v for c, d, v in claims.published_claims(run, frames, Published(run.reference), section_of)}
     depth = "three hidden layers beat five on both datasets"
     assert found[depth, "mnist"] == "Holds: 3 layers beat 5 at 3 of 3 latent dimensions, on validation images."
     regularization_claim = "no regularization beats L1, L2, L1 + L2 and dropout"
@@ -256,14 +257,16 @@ def test_the_claim_on_regularization_is_judged_by_the_regularizers_that_it_names
         ]
         run = read_run([{**e, "validation_mse": 1e-6} if e.get("trial") in mine else e for e in events])
         frames = {("regularization", "fashion_mnist"): frame_of(run, "regularization", "fashion_mnist")}
-        found = {c: v for c, _, v in claims.published_claims(run, frames, Published(run.reference))}
+        found = {c: v for c, _, v in claims.published_claims(run, frames, Published(run.reference), section_of)}
         verdict = found["no regularization beats L1, L2, L1 + L2 and dropout"]
         assert verdict.startswith("Holds: " if holds else "Does not hold: ") and "Sparse" not in verdict
 
 
 def test_a_claim_that_nothing_can_check_is_said_to_be_unchecked(run: Run) -> None:
     published = Published({"claims_made": ["water is wet"]})
-    assert claims.published_claims(run, {}, published) == [("water is wet", "", "This run has nothing to check it by.")]
+    assert claims.published_claims(run, {}, published, section_of) == [
+        ("water is wet", "", "This run has nothing to check it by.")
+    ]
 
 
 def test_a_winner_that_does_not_beat_pca_is_called_undertrained(events: Events) -> None:
@@ -302,7 +305,7 @@ def test_a_claim_about_numbers_that_seeds_put_as_far_apart_is_within_chance(
     run = read_run(changed)
     frames = {("regularization", d): frame_of(run, "regularization", d) for d in DATASETS}
     claim = "no regularization beats L1, L2, L1 + L2 and dropout"
-    found = {(c, d): v for c, d, v in claims.published_claims(run, frames, Published(run.reference))}
+    found = {(c, d): v for c, d, v in claims.published_claims(run, frames, Published(run.reference), section_of)}
     for dataset in DATASETS:
         assert found[claim, dataset].startswith(verdict)
         if verdict.startswith("Within"):

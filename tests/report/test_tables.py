@@ -11,15 +11,15 @@ import pytest
 import scipy.stats
 from synthetic import EPOCHS, LATENT_DIMS, Synthetic, write_events
 
-from aesweep.journal import read_journal
-from aesweep.report.account import account_table, failure_table
+from aesweep.report.analysis.account import account_table, failure_table
+from aesweep.report.analysis.frames import cell_table, seed_table, trial_table, winner_table
 from aesweep.report.page import write_report
-from aesweep.report.published import Published
-from aesweep.report.reading import read_run
-from aesweep.report.result_tables import psnr_markdown, ssim_markdown
-from aesweep.report.rows import Run
-from aesweep.report.tables import cell_table, seed_table, trial_table, winner_table
-from aesweep.run_folder import RunFolder
+from aesweep.report.rows.published import Published
+from aesweep.report.rows.reader import read_run
+from aesweep.report.rows.types import Run
+from aesweep.report.sections.denoising import psnr_markdown, ssim_markdown
+from aesweep.storage.journal import read_journal
+from aesweep.storage.run_folder import RunFolder
 
 Events = list[dict[str, Any]]
 

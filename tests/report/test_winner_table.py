@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from synthetic import Synthetic
 
-from aesweep.configuration import Configuration
 from aesweep.report.page import write_report
-from aesweep.report.reading import read_run
-from aesweep.report.rows import Run
-from aesweep.run_folder import RunFolder
+from aesweep.report.rows.reader import read_run
+from aesweep.report.rows.types import Run
+from aesweep.storage.run_folder import RunFolder
+from aesweep.study.configuration import Configuration
 
 Events = list[dict[str, Any]]
 BEST = {"mnist": 0.0100, "fashion_mnist": 0.0200}

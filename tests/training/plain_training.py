@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aesweep.configuration import Configuration
 from aesweep.models.autoencoder import Architecture, as_module
 from aesweep.models.initialization import initial_parameters
-from aesweep.training.randomness import epoch_order, stream
+from aesweep.study.configuration import Configuration
+from aesweep.training.engine.randomness import epoch_order, stream
 
 
 def some_images(num_images: int, num_pixels: int, seed: int = 0) -> np.ndarray:

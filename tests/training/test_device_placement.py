@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from aesweep.training import counter_streams, lock_step
-from aesweep.training.judging import per_image_mse
-from aesweep.training.lock_step import Agenda, LockStepStack
+from aesweep.training.engine.gpu import lock_step
+from aesweep.training.engine.gpu import philox as counter_streams
+from aesweep.training.engine.gpu.lock_step import Agenda, LockStepStack
+from aesweep.training.evaluation import per_image_mse
 from aesweep.training.pack import Pack
 from tests.training.test_lock_step import CONFIGURATIONS, IMAGES, PLAIN, VARIANTS, pack_of
 

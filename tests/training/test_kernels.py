@@ -18,9 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 PREAMBLE = """
 import torch
-from aesweep.training import counter_streams, kernels
-from aesweep.training.lock_step import update_plainly
-from aesweep.training.randomness import stream_key
+from aesweep.training.engine.gpu import philox as counter_streams
+from aesweep.training.engine.gpu import kernels
+from aesweep.training.engine.gpu.lock_step import update_plainly
+from aesweep.training.engine.randomness import stream_key
 generator = torch.Generator().manual_seed(0)
 draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 """
@@ -95,7 +96,7 @@ def test_kernel_compiles_for_a_gpu_and_reads_and_writes_16_bytes_at_a_time(
     from triton.backends.nvidia import driver  # noqa: F401  no compiler for NVIDIA's GPUs, no test
     from triton.compiler import ASTSource, compile
 
-    from aesweep.training import kernels
+    from aesweep.training.engine.gpu import kernels
 
     function, pointers, integers, options = COMPILED[name]
     kernel = getattr(kernels, function)

@@ -9,11 +9,11 @@ import weakref
 import pytest
 import torch
 
-from aesweep.training import lock_step
-from aesweep.training.lock_step import LockStepStack
-from aesweep.training.optimizer import adam_step, decay_weights
+from aesweep.training.engine.gpu import lock_step
+from aesweep.training.engine.gpu.cuda_graph import RepeatedStep
+from aesweep.training.engine.gpu.lock_step import LockStepStack
+from aesweep.training.engine.optimizer import adam_step, decay_weights
 from aesweep.training.pack import Pack
-from aesweep.training.repeated_step import RepeatedStep
 from tests.training.plain_training import some_images
 from tests.training.replay import Recorded, Replay
 from tests.training.test_pack_exactness import PLAIN, VARIANTS
@@ -89,7 +89,7 @@ def test_members_learn_what_they_learn_alone_whoever_joins_and_leaves(dtype, tol
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_update_is_that_of_the_members_own_optimizers(dtype):
-    from aesweep.training.lock_step import update_plainly
+    from aesweep.training.engine.gpu.lock_step import update_plainly
 
     generator = torch.Generator().manual_seed(1)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from aesweep.configuration import SCHEDULES
-from aesweep.training.optimizer import FACTORS, adam_step, decay_weights
+from aesweep.study.configuration import SCHEDULES
+from aesweep.training.engine.optimizer import FACTORS, adam_step, decay_weights
 
 
 def rates_of(make, num_steps: int) -> list[float]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from aesweep.configuration import Configuration
 from aesweep.models.autoencoder import Architecture, as_flat
+from aesweep.study.configuration import Configuration
 from aesweep.training.pack import Pack
 from tests.training.plain_training import some_images, train_plainly
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aesweep.configuration import Configuration
+from aesweep.study.configuration import Configuration
 from aesweep.training.pack import MemberState, Pack
 from tests.training.plain_training import some_images
 

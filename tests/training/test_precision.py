@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from aesweep.training.precision import configure_torch, matmul_precision
+from aesweep.training.engine.precision import configure_torch, matmul_precision
 
 
 @pytest.fixture(autouse=True)

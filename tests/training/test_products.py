@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from aesweep.configuration import Configuration
 from aesweep.models.autoencoder import Architecture, Layout
+from aesweep.study.configuration import Configuration
+from aesweep.training.engine.precision import has_bfloat16_products
+from aesweep.training.engine.products import Bfloat16Products, PlainProducts
 from aesweep.training.pack import Pack
-from aesweep.training.precision import has_bfloat16_products
-from aesweep.training.products import Bfloat16Products, PlainProducts
 from tests.training.plain_training import some_images
 
 # Half the distance of neighbouring bfloat16 numbers, relative to them at most: 8 significant bits.

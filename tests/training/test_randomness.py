@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from aesweep.training.randomness import PURPOSES, epoch_order, stream
+from aesweep.training.engine.randomness import PURPOSES, epoch_order, stream
 
 
 def test_a_stream_is_the_same_whatever_was_drawn_before():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from aesweep.models.autoencoder import Architecture, Layout
-from aesweep.training.workspace import Workspace
+from aesweep.training.engine.workspace import Workspace
 
 FUNCTIONS = {
     "gelu": nn.functional.gelu,

@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from aesweep.report.figures.style import BLACK, GREY, Drawing, line_style, log_errors, log_ticks, new_figure
-from aesweep.report.markdown import axis_name, axis_value, dataset_name, listing
-from aesweep.report.published import Published
-from aesweep.report.rows import Stage
+from aesweep.report.rows.names import axis_name, axis_value, dataset_name
+from aesweep.report.rows.published import Published
+from aesweep.report.rows.types import Stage
+from aesweep.report.text.markdown import listing
 
 
 def architecture_figure(

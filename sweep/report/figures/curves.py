@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.ticker import MaxNLocator
 
 from aesweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, log_errors, new_figure
-from aesweep.report.markdown import axis_value, dataset_name
-from aesweep.report.rows import Stage, Trial
+from aesweep.report.rows.names import axis_value, dataset_name
+from aesweep.report.rows.types import Stage, Trial
 
 COLUMNS = 3
 

@@ -8,8 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from aesweep.report.figures.architecture import yerror
 from aesweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, line_style, new_figure
-from aesweep.report.markdown import axis_value, dataset_name
-from aesweep.report.rows import Run, Stage
+from aesweep.report.rows.names import axis_value, dataset_name
+from aesweep.report.rows.types import Run, Stage
 
 
 def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.DataFrame) -> Drawing | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from aesweep.process.wording import agree, plural
 from aesweep.report.figures.style import WIDTH_IN, Drawing, Figure
-from aesweep.report.markdown import dataset_name
+from aesweep.report.rows.names import dataset_name
 
 LABEL_IN = 1.05
 GAP = 0.06

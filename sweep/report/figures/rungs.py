@@ -7,10 +7,10 @@ import math
 from matplotlib.axes import Axes
 
 from aesweep.process.wording import agree, plural
-from aesweep.report.account import stopped_at
+from aesweep.report.analysis.account import stopped_at
 from aesweep.report.figures.style import BLACK, COLOURS, GREY, WIDTH_IN, Drawing, log_errors, log_ticks, new_figure
-from aesweep.report.markdown import dataset_name
-from aesweep.report.rows import Run, Stage, Trial
+from aesweep.report.rows.names import dataset_name
+from aesweep.report.rows.types import Run, Stage, Trial
 
 METRIC_LABELS = {
     "validation_mse": "Validation MSE per pixel",

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from aesweep.report.figures.defaults import default_settings
-from aesweep.run_folder import write_whole
+from aesweep.storage.atomic_file import write_whole
 
 WIDTH_IN = 6.75
 PNG_DPI = 200

@@ -1,0 +1,65 @@
+"""`aesweep data push` and `pull`: data sets to a storage, and from there to a node."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from aesweep.cli.options import LOCATION, data_options, json_option
+from aesweep.data.datasets import IDX_FOLDERS, data_folder
+from aesweep.process.wording import plural
+
+names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*IDX_FOLDERS]))
+data_dir_option, download_option, _ = data_options
+
+
+@click.group()
+def data() -> None:
+    """Copy MNIST and Fashion-MNIST to a storage, and from there to other machines."""
+
+
+@data.command()
+@names_argument
+@click.option(
+    "--to",
+    "url",
+    required=True,
+    metavar="URL",
+    type=LOCATION,
+    help="A folder, or a storage such as s3://bucket/datasets.",
+)
+@data_dir_option
+@download_option
+@json_option
+def push(names: tuple[str, ...], url: str, data_dir: Path | None, download: bool, as_json: bool) -> None:
+    """Copy data sets (mnist, fashion_mnist) to a storage, with their hashes."""
+    from aesweep.storage.dataset_mirror import push_dataset
+    from aesweep.storage.object_store import Storage
+
+    storage = Storage(url.rstrip("/"))
+    written = {name: push_dataset(name, storage, data_dir, download) for name in names}
+    click.echo(
+        json.dumps(written) if as_json else "\n".join(f"{storage.url}/{files[-1]}" for files in written.values())
+    )
+
+
+@data.command()
+@names_argument
+@click.option("--from", "url", required=True, metavar="URL", type=LOCATION, help="Where `push` put them.")
+@data_dir_option
+@json_option
+def pull(names: tuple[str, ...], url: str, data_dir: Path | None, as_json: bool) -> None:
+    """Bring data sets into the data folder, every file verified; again, to bring what is missing or damaged."""
+    from aesweep.storage.dataset_mirror import pull_dataset
+    from aesweep.storage.object_store import Storage
+
+    storage = Storage(url.rstrip("/"))
+    brought = {name: [str(path) for path in pull_dataset(name, storage, data_dir)] for name in names}
+    click.echo(json.dumps(brought) if as_json else str(data_folder(data_dir)))
+    for name, paths in brought.items():
+        click.echo(
+            f"{name}: {plural(len(paths), 'file')} brought, the others were there" if paths else f"{name}: all there",
+            err=True,
+        )

@@ -1,0 +1,202 @@
+"""`aesweep run`, `resume`, `retrain` and `extend`: the commands that train."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aesweep.cli.options import (
+    PATH,
+    data_options,
+    execution_options,
+    options,
+    run_argument,
+    set_option,
+    study_argument,
+)
+from aesweep.cli.plan import show_plan
+from aesweep.run.command_options import left_out, options_to_record, recorded_options, with_remembered
+from aesweep.run.outcome import Outcome
+from aesweep.storage.run_folder import RunFolder
+from aesweep.study.image_places import place_images
+from aesweep.study.schema import Study
+from aesweep.study.study_file import load_study
+
+if TYPE_CHECKING:
+    from aesweep.run.driver import Run
+
+
+@click.command()
+@study_argument
+@set_option
+@click.option("--name", help="The run's name. [default: the study's]")
+@click.option("--runs", "runs_dir", type=PATH, default=Path("runs"), help="Where runs lie. [runs]")
+@options(data_options)
+@click.option("--dry-run", is_flag=True, help="Only show what would run, as `plan` does.")
+@options(execution_options)
+def run(
+    study_file: Path,
+    overrides: tuple[str, ...],
+    name: str | None,
+    runs_dir: Path,
+    data_dir: Path | None,
+    download: bool,
+    images: tuple[tuple[str, Path], ...],
+    dry_run: bool,
+    **settings: Any,
+) -> None:
+    """Run a study from its search to its report."""
+    study = load_study(study_file, overrides)
+    place_images(study, dict(images))
+    if dry_run:
+        show_plan(study, data_dir, download, settings["workers"], settings["as_json"])
+        return
+    folder = RunFolder.new(runs_dir, name or study.name)  # refuses before the images are read
+    from aesweep.run.session import Execution
+    from aesweep.study.inputs import load_images, read_reference
+
+    if study.report.reference:
+        read_reference(study.report.reference)
+    loaded = load_images(study, data_dir, download)
+    # The images' places are the study's own by now.
+    execution = Execution(folder, **settings, options=options_to_record({**_given(), "images": None}))
+    execution.check_storage()
+    folder.make()
+
+    def execute() -> Outcome:
+        folder.check_free()  # again, now that it is held: another run may have come and gone
+        with folder.discarded_if_blank():
+            outcome = execution.run(study, loaded, []).execute(_command())
+            if folder.is_blank():
+                click.echo("interrupted before anything was recorded; nothing is left of this run", err=True)
+                raise KeyboardInterrupt(128 + outcome.signal_number)
+            return outcome
+
+    execution.follow(execute)
+
+
+@click.command()
+@run_argument
+@options(data_options)
+@options(execution_options)
+def resume(
+    run_folder: Path,
+    data_dir: Path | None,
+    download: bool,
+    images: tuple[tuple[str, Path], ...],
+    **settings: Any,
+) -> None:
+    """Go on with a run that was interrupted or killed, to the result that it would have had."""
+    _go_on(run_folder, download, settings, lambda _study, _events, load: load().resume(_command()))
+
+
+@click.command()
+@run_argument
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the study's.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Instead of the study's.")
+@options(data_options)
+@options(execution_options)
+def retrain(
+    run_folder: Path,
+    epochs: int | None,
+    seeds: int | None,
+    data_dir: Path | None,
+    download: bool,
+    images: tuple[tuple[str, Path], ...],
+    **settings: Any,
+) -> None:
+    """Train a finished search's winners that are not trained yet, or with other epochs and seeds, and report again."""
+
+    def work(_study: Study, _events: list[dict[str, Any]], load: Callable[[], Run]) -> Outcome:
+        return load().execute_retraining(_command(), epochs, seeds)
+
+    _go_on(run_folder, download, settings, work)
+
+
+@click.command()
+@run_argument
+@click.option("--samples", type=click.IntRange(min=1), help="So many more draws in each cell.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Train what was trained to its end anew, for so long.")
+@click.option("--stage", "stages", multiple=True, metavar="NAME", help="Extend this stage. [default: all]")
+@options(data_options)
+@options(execution_options)
+def extend(
+    run_folder: Path,
+    samples: int | None,
+    epochs: int | None,
+    stages: tuple[str, ...],
+    data_dir: Path | None,
+    download: bool,
+    images: tuple[tuple[str, Path], ...],
+    **settings: Any,
+) -> None:
+    """Add samples, or a longer budget, to a finished run; new winners are retrained, and the report follows."""
+    if (samples is None) == (epochs is None):
+        raise click.UsageError("give either --samples or --epochs")
+    from aesweep.search.stages import asked_for
+
+    def work(study: Study, events: list[dict[str, Any]], load: Callable[[], Run]) -> Outcome:
+        asked = asked_for(study, events, stages, samples=samples, epochs=epochs, source=str(run_folder))
+        return load().extend(_command(), asked)
+
+    _go_on(run_folder, download, settings, work)
+
+
+def _go_on(
+    run_folder: Path,
+    download: bool,
+    settings: dict[str, Any],
+    work: Callable[[Study, list[dict[str, Any]], Callable[[], Run]], Outcome],
+) -> None:
+    """Goes on with a run from its journal.
+
+    Args:
+        run_folder, download, settings: the command's.
+        work: takes the study, the journal's events, and a function that loads the images and gives the `Run`; what can
+            be refused without images is refused before.
+    """
+    from aesweep.run.session import Execution
+    from aesweep.search.replay import recorded_study
+    from aesweep.storage.journal import read_journal
+    from aesweep.study.image_places import ImagePlaces
+
+    folder = RunFolder.open(run_folder)
+    execution = Execution(folder, **settings)
+    given = options_to_record(_given())
+
+    def execute() -> Outcome:
+        events = read_journal(folder.journal)
+        study = recorded_study(events, folder.journal)
+        recorded = recorded_options(events)
+        execution.options = with_remembered(given, recorded)
+        places = ImagePlaces(study, events, folder.root, given, recorded)
+
+        def load() -> Run:
+            images = places.load(download)
+            if told := left_out(given, recorded):
+                click.echo(told, err=True)
+            return execution.run(study, images, events)
+
+        return work(study, events, load)
+
+    execution.follow(execute)
+
+
+def _given() -> dict[str, Any]:
+    """What the user gave of the command's options, on the command line or in the environment."""
+    context = click.get_current_context()
+    sources = click.core.ParameterSource
+    return {
+        name: value
+        for name, value in context.params.items()
+        if context.get_parameter_source(name) in (sources.COMMANDLINE, sources.ENVIRONMENT)
+    }
+
+
+def _command() -> list[str]:
+    """The command line, for the record."""
+    return ["aesweep", *sys.argv[1:]]

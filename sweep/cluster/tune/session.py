@@ -1,0 +1,178 @@
+"""Ray Tune under way in a thread of its own, which is handed one batch of jobs after the other.
+
+A stage is a batch. Had each a Tune run of its own, its workers would end with it, and the next one's begin with seconds
+of imports.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from aesweep.cluster.tune.placement import Placement
+from aesweep.cluster.tune.scheduler import RecordingScheduler
+from aesweep.search.recorder import Recorder
+from aesweep.search.trial_spec import Job
+
+
+class Feed(Searcher):
+    """What Tune takes its trials from: numbers of jobs, which `RecordingScheduler` knows.
+
+    Tune asks for the next trial whenever it has room. Where all that it was given have ended it is kept waiting, until
+    the next batch or the end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = threading.Condition()
+        self._waiting: deque[int] = deque()
+        self._live: set[str] = set()
+        self._most_live: int | None = None
+        self._is_idle = False
+        self._is_closed = False
+
+    def hand(self, numbers: list[int], most_live: int | None) -> None:
+        """Puts a batch in line.
+
+        Args:
+            numbers: of its jobs, in their order.
+            most_live: how many may be under training at once; None for any number.
+        """
+        with self._changed:
+            self._waiting.extend(numbers)
+            self._most_live, self._is_idle = most_live, False
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Lets Tune come to its end."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Whether all that was handed over has ended, within a time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_idle, timeout_s)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        with self._changed:
+            while not self._is_closed:
+                if self._waiting and (self._most_live is None or len(self._live) < self._most_live):
+                    self._live.add(trial_id)
+                    return {"number": self._waiting.popleft()}
+                if self._live:
+                    return None
+                self._is_idle = True
+                self._changed.notify_all()
+                self._changed.wait()
+            return Searcher.FINISHED
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        with self._changed:
+            self._live.discard(trial_id)
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
+        return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray saves searchers to restore from, and a run is only ever rebuilt from its journal."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Likewise."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Likewise."""
+
+
+class TuneSession:
+    """A run of Ray Tune.
+
+    Args:
+        trainable: what a trial runs.
+        folder: for what Tune writes, which nobody reads.
+        keeps_workers: whether those that have nothing to do wait for the next batch.
+
+    Attributes:
+        scheduler: records what the trials report.
+    """
+
+    def __init__(self, trainable: Any, folder: Path, keeps_workers: bool):
+        self._feed = Feed()
+        self.scheduler = RecordingScheduler(keeps_workers)
+        self._num_handed = 0
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(trainable, folder), daemon=True)
+        self._thread.start()
+
+    def train(
+        self, jobs: list[Job], recorder: Recorder, stop_requested: Callable[[], bool], placement: Placement | None
+    ) -> None:
+        """Trains jobs until all have ended, or the scheduler is over, which ends the session.
+
+        Raises:
+            Exception: what the recorder raised, or Tune.
+        """
+        numbers = range(self._num_handed, self._num_handed + len(jobs))
+        self._num_handed += len(jobs)
+        self.scheduler.begin(dict(zip(numbers, jobs, strict=True)), recorder, stop_requested, placement)
+        self._feed.hand([*numbers], placement.num_places if placement else None)
+        while self.is_alive and not self._feed.wait_until_idle(0.1):
+            pass
+        if self.scheduler.is_over:
+            self.close()
+        if error := self.scheduler.error or self._error:
+            raise error
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it takes another batch."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """Ends the workers. Trials that are under training are lost: there are none but where something broke."""
+        self.scheduler.abandon()
+        self._feed.close()
+        self._thread.join()
+
+    def _run(self, trainable: Any, folder: Path) -> None:
+        scheduler = self.scheduler
+
+        class Requested(tune.Stopper):
+            def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+                return False
+
+            def stop_all(self) -> bool:
+                return scheduler.is_over
+
+            def __getstate__(self) -> dict[str, Any]:
+                return {}
+
+        # As many as Tune would have asked for itself of a search that it knows from the start.
+        at_once = max(200, int(1.1 * ray.cluster_resources().get("CPU", 1)))
+        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(at_once))
+        try:
+            tune.Tuner(
+                trainable,
+                tune_config=tune.TuneConfig(
+                    search_alg=self._feed, scheduler=scheduler, num_samples=-1, reuse_actors=True
+                ),
+                run_config=tune.RunConfig(
+                    storage_path=str(folder),
+                    verbose=0,
+                    stop=Requested(),
+                    log_to_file=False,
+                    # Without a limit here: the recorder knows which failure is worth another attempt, and how many.
+                    failure_config=tune.FailureConfig(max_failures=-1),
+                ),
+            ).fit()
+        except BaseException as error:  # raised again where someone waits for it
+            self._error = error

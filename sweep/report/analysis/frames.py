@@ -1,0 +1,236 @@
+"""Rows to pandas: one line per cell, per winner, per trial, in full precision, with the trials behind each number.
+
+These frames are what the CSV files hold, and what the markdown tables, figures and sentences are made from. A number
+that the run does not have is NaN or None.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from aesweep.report.analysis.statistics import Estimate, estimate, ranks
+from aesweep.report.rows.names import axis_value, cell_name
+from aesweep.report.rows.published import Published
+from aesweep.report.rows.types import Retraining, Run, Stage, Trial
+from aesweep.study.configuration import FIELDS
+
+# The journal's metrics, as baselines and retrained winners name them.
+QUANTITY = {"validation_mse": "mse", "validation_psnr_db": "psnr_db"}
+# Named here so that a run which has none yet has a header; the configuration follows.
+SEED_COLUMNS = (
+    "trial", "dataset", "seed", "epochs", "num_images", "status", "serves", "training_mse", "test_mse", "test_psnr_db",
+    "test_ssim", "checkpoint", "checkpoint_sha256",
+)  # fmt: skip
+TRIAL_COLUMNS = (
+    "trial", "stage", "dataset", "status", "reason", "epochs", "budget", "seconds", "seeds", "training_mse",
+    "validation_mse", "validation_psnr_db",
+)  # fmt: skip
+BASELINES = ("mean_image", "pca", "noisy_input", "linear_mmse")
+
+
+def cell_table(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
+    """One line per cell of a stage's table, numbers by axis value, others in the order of the study.
+
+    Columns: the axes (`rows`, `columns` hold their raw values); num_trials, num_completed; `trial`, the winner, with
+    its value of the stage's metric (`value`, `half_width` over `num_seeds`), `rank`, `is_best`, training_mse,
+    validation_mse, validation_psnr_db and its configuration; for each baseline `<method>_validation` in the stage's
+    metric and `<method>_validation_psnr_db`; and, where the cell was retrained, `retraining_trials` and test_mse,
+    test_psnr_db, test_ssim with their half widths and baselines `<method>_test_<quantity>`.
+    """
+    quantity = QUANTITY[stage.metric]
+    best = stage.best(dataset)
+    lines = []
+    for cell, winner in stage.cells(dataset).items():
+        members = [trial for trial in stage.trials if trial.dataset == dataset and trial.cell == cell]
+        shown = winner or members[0]
+        values = dict(cell)
+        line: dict[str, Any] = {
+            "rows": values[stage.rows],
+            "columns": values.get(stage.columns) if stage.columns else None,
+            **{axis: axis_value(axis, value) if axis == "hidden_layers" else value for axis, value in cell},
+            "num_trials": len(members),
+            "num_completed": sum(trial.status == "completed" for trial in members),
+            "trial": winner.name if winner else None,
+            **_search_numbers(winner, stage.metric),
+            "is_best": winner is not None and winner is best,
+        }
+        for method in BASELINES:
+            for name, unit in ((f"{method}_validation", quantity), (f"{method}_validation_psnr_db", "psnr_db")):
+                line[name] = run.baseline(dataset, stage.name, method, unit, shown.configuration)
+        line.update(_test_numbers(run, dataset, retrained_as(run, winner)))
+        if winner:
+            line.update({name: value for name, value in _configuration(winner).items() if name not in line})
+        lines.append(line)
+    frame = pd.DataFrame(lines)
+    frame.insert(frame.columns.get_loc("value") + 1, "rank", ranks([_none(v) for v in frame["value"]], stage.mode))
+    return frame.sort_values(["rows", "columns"], key=_axis_order, kind="stable", ignore_index=True)
+
+
+def _search_numbers(winner: Trial | None, metric: str) -> dict[str, Any]:
+    spread = estimate(winner.last.per_seed) if winner and len(winner.seeds) > 1 else None
+    return {
+        "value": winner.value(metric) if winner else None,
+        "half_width": spread.half_width if spread and metric == "validation_mse" else None,
+        "num_seeds": len(winner.seeds) if winner else 0,
+        "epochs": winner.last.epoch if winner else None,
+        "training_mse": winner.value("training_mse") if winner else None,
+        "validation_mse": winner.value("validation_mse") if winner else None,
+        "validation_psnr_db": winner.value("validation_psnr_db") if winner else None,
+    }
+
+
+def retrained_as(run: Run, trial: Trial | None, epochs: int | None = None) -> list[Retraining]:
+    """The retrainings of a trial's configuration that ended well, one a seed.
+
+    Whatever they were made for: a configuration that won one stage may stand in another's table as well.
+
+    Args:
+        run: the run.
+        trial: of the search; None has none.
+        epochs: of the retraining; None for the longest there is (`aesweep retrain` may have added some).
+    """
+    found = [
+        retraining
+        for retraining in run.retrainings
+        if retraining.result is not None
+        and trial is not None
+        and retraining.trial.dataset == trial.dataset
+        and retraining.trial.configuration == trial.configuration
+    ]
+    epochs = epochs or max((retraining.trial.budget for retraining in found), default=None)
+    return [retraining for retraining in found if retraining.trial.budget == epochs]
+
+
+def result_estimate(retrained: list[Retraining], field: str) -> Estimate | None:
+    """Mean and interval over seeds of a field of the journal's `retrained` events; None where any lacks it."""
+    values = [retraining.result.get(field) for retraining in retrained]
+    return None if any(value is None for value in values) else estimate(values)
+
+
+def _test_numbers(run: Run, dataset: str, retrained: list[Retraining]) -> dict[str, Any]:
+    line: dict[str, Any] = {"num_retrained": len(retrained)}
+    for field in ("training_mse", "test_mse", "test_psnr_db", "test_ssim"):
+        found = result_estimate(retrained, field)
+        name = f"retrained_{field}" if field == "training_mse" else field
+        line[name] = found.mean if found else None
+        line[f"{name}_half_width"] = found.half_width if found else None
+    for method in BASELINES:
+        for quantity in ("mse", "psnr_db", "ssim"):
+            line[f"{method}_test_{quantity}"] = (
+                run.baseline(dataset, None, method, quantity, retrained[0].trial.configuration) if retrained else None
+            )
+    line["retraining_epochs"] = retrained[0].trial.budget if retrained else None
+    line["retraining_trials"] = " ".join(retraining.trial.name for retraining in retrained) or None
+    return line
+
+
+def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
+    """One line per winner that was to be retrained, in the order of the study's stages and their cells.
+
+    Several lines for one winner where it was retrained for different numbers of epochs. Which of them counts is said
+    here for whatever speaks of winners: `is_longest` marks the longest retraining of each winner that has a result, and
+    `is_best` the winner of its stage, of those that have one (denoisers are no rivals of plain autoencoders).
+    """
+    serving = [retraining for retraining in run.retrainings if retraining.trial.dataset == dataset]
+    winners = dict.fromkeys((stage, trial) for retraining in serving for stage, _, trial in retraining.serves)
+    lines = []
+    for stage in run.stages.values():
+        mine = [trial for trial in stage.cells(dataset).values() if trial and (stage.name, trial.name) in winners]
+        known = {trial.name: retrained_as(run, trial) for trial in mine}
+        best = [
+            stage.best_of(t for t in mine if known[t.name] and (t.configuration.noise_variance > 0) == denoises)
+            for denoises in (False, True)
+        ]
+        for winner in mine:
+            # Also those that were made for another stage, as `retrained_as` counts them.
+            same = [retraining for retraining in serving if retraining.trial.configuration == winner.configuration]
+            for epochs in sorted({retraining.trial.budget for retraining in same}):
+                owed = [retraining for retraining in same if retraining.trial.budget == epochs]
+                lines.append(
+                    {
+                        "stage": stage.name,
+                        "cell": cell_name(winner.cell),
+                        "epochs": epochs,
+                        "trial": winner.name,
+                        "is_best": any(winner is other for other in best),
+                        "is_longest": bool(known[winner.name]) and known[winner.name][0].trial.budget == epochs,
+                        **_configuration(winner),
+                        "search_epochs": winner.last.epoch,
+                        "search_training_mse": winner.value("training_mse"),
+                        "search_validation_mse": winner.value("validation_mse"),
+                        "search_validation_psnr_db": winner.value("validation_psnr_db"),
+                        "num_owed": len(owed),
+                        "num_images": owed[0].num_images,
+                        **_test_numbers(run, dataset, retrained_as(run, winner, epochs)),
+                        "published_training_mse": published.winner(dataset).get("train_mse"),
+                        "published_validation_mse": published.winner(dataset).get("validation_mse"),
+                    }
+                )
+    return pd.DataFrame(lines)
+
+
+def seed_table(run: Run) -> pd.DataFrame:
+    """One line per retraining: its seed, its numbers, its checkpoint and what it serves."""
+    lines = []
+    for retraining in run.retrainings:
+        result = retraining.result or {}
+        checkpoint = result.get("checkpoint") or {}
+        lines.append(
+            {
+                "trial": retraining.trial.name,
+                "dataset": retraining.trial.dataset,
+                "seed": retraining.trial.seeds[0],
+                "epochs": retraining.trial.budget,
+                "num_images": retraining.num_images,
+                "status": retraining.trial.status,
+                "serves": " ".join(trial for _, _, trial in retraining.serves),
+                **{field: result.get(field) for field in ("training_mse", "test_mse", "test_psnr_db", "test_ssim")},
+                "checkpoint": checkpoint.get("file"),
+                "checkpoint_sha256": checkpoint.get("sha256"),
+                **_configuration(retraining.trial),
+            }
+        )
+    return pd.DataFrame(lines, columns=[*SEED_COLUMNS, *FIELDS])
+
+
+def trial_table(run: Run) -> pd.DataFrame:
+    """One line per trial of the search: how it ended, its last numbers and its configuration."""
+    lines = [
+        {
+            "trial": trial.name,
+            "stage": trial.stage,
+            "dataset": trial.dataset,
+            "status": trial.status,
+            "reason": trial.reason,
+            "epochs": len(trial.epochs),
+            "budget": trial.budget,
+            "seconds": trial.seconds,
+            "seeds": " ".join(str(seed) for seed in trial.seeds),
+            "training_mse": trial.value("training_mse"),
+            "validation_mse": trial.value("validation_mse"),
+            "validation_psnr_db": trial.value("validation_psnr_db"),
+            **_configuration(trial),
+        }
+        for stage in run.stages.values()
+        for trial in stage.trials
+    ]
+    return pd.DataFrame(lines, columns=[*TRIAL_COLUMNS, *FIELDS])
+
+
+def _configuration(trial: Trial) -> dict[str, Any]:
+    values = {name: getattr(trial.configuration, name) for name in FIELDS}
+    return {**values, "hidden_layers": axis_value("hidden_layers", trial.configuration.hidden_layers)}
+
+
+def _axis_order(column: pd.Series) -> pd.Series:
+    """Numbers by size; anything else by first appearance."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    positions = {value: position for position, value in enumerate(dict.fromkeys(column))}
+    return column.map(positions.get)
+
+
+def _none(value: Any) -> Any:
+    return None if pd.isna(value) else value

@@ -1,0 +1,184 @@
+"""Typed rows of a run: what the tables, figures and sentences are made from.
+
+A run may be unfinished: whatever is missing is None or empty, and a trial without an end has the status "unfinished" or
+"waiting".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from aesweep.study.configuration import Configuration
+
+Cell = tuple[tuple[str, Any], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """One epoch of a trial, as the journal's `row` has it; None where it was not finite or not measured."""
+
+    epoch: int
+    loss: float | None
+    training_mse: float | None
+    validation_mse: float | None
+    validation_psnr_db: float | None
+    seconds: float | None
+    per_seed: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A trial of a search, or a retraining.
+
+    Attributes:
+        name: its id.
+        stage: None for a retraining.
+        budget: epochs that it would train if nothing stopped it.
+        epochs: those recorded, ascending.
+        decisions: ASHA's, as the journal has them.
+        status: "completed", "stopped", "diverged", "failed", "interrupted"; "unfinished" (no end recorded) or
+            "waiting" (nothing recorded).
+        seconds: how long it held its worker; None where its end is not recorded.
+    """
+
+    name: str
+    stage: str | None
+    dataset: str
+    cell: Cell
+    configuration: Configuration
+    seeds: tuple[int, ...]
+    budget: int
+    epochs: tuple[Epoch, ...]
+    decisions: tuple[dict[str, Any], ...]
+    status: str
+    reason: str | None
+    seconds: float | None
+
+    @property
+    def last(self) -> Epoch | None:
+        return self.epochs[-1] if self.epochs else None
+
+    def value(self, metric: str) -> float | None:
+        """The metric at the last epoch."""
+        return getattr(self.last, metric) if self.last else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stage that was started.
+
+    Attributes:
+        rows, columns: the axes of its table; columns may be None.
+        winners: best fully trained trial of each (data set, cell), None where none was trained to the end.
+        seconds: wall time; None where the stage has not ended.
+    """
+
+    name: str
+    metric: str
+    mode: str
+    rows: str
+    columns: str | None
+    rungs: tuple[int, ...]
+    epochs: int
+    training_images: int | None
+    validation_images: int | None
+    trials: tuple[Trial, ...]
+    winners: dict[tuple[str, Cell], Trial | None]
+    seconds: float | None
+
+    @property
+    def datasets(self) -> list[str]:
+        return list(dict.fromkeys(trial.dataset for trial in self.trials))
+
+    def cells(self, dataset: str) -> dict[Cell, Trial | None]:
+        """The cells of one data set with their winners."""
+        return {cell: winner for (name, cell), winner in self.winners.items() if name == dataset}
+
+    def best(self, dataset: str) -> Trial | None:
+        """The stage's winner on one data set."""
+        return self.best_of(winner for winner in self.cells(dataset).values() if winner is not None)
+
+    def best_of(self, trials: Iterable[Trial]) -> Trial | None:
+        """The best by the stage's metric, the first of equals; None where there is no trial."""
+        sign = 1.0 if self.mode == "min" else -1.0
+        return min(trials, key=lambda trial: sign * trial.value(self.metric), default=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Retraining:
+    """One training of a winner on training and validation images together.
+
+    Attributes:
+        trial: its rows; `stage` is None and `seeds` holds one.
+        num_images: trained on.
+        serves: (stage, cell, trial) of each winner that it stands for, as long as none is better.
+        result: fields of the journal's `retrained` event; None where it has not ended well.
+    """
+
+    trial: Trial
+    num_images: int
+    serves: tuple[tuple[str, Cell, str], ...]
+    result: dict[str, Any] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything that the report shows of a run.
+
+    Attributes:
+        commands: that started the run and that asked for more of it, as typed.
+        status: "completed", "interrupted", "failed"; "unfinished" where no end is recorded, "empty" where no start is,
+            "open" where something follows the last end.
+        baselines: (data set, split, stage or None, method, latent dimension or None, noise variance or None) to the
+            event's mse, psnr_db and ssim.
+        incidents: what went wrong and did not end the run, as the journal's `failure`, `continued`, `checkpoint_lost`
+            and `model_lost` events, in order.
+        num_resumed: how often a session took the run up again.
+        seconds: wall time of all sessions that ended.
+        retraining_seconds: wall time of all retrainings that ended; None for none.
+    """
+
+    status: str
+    study: dict[str, Any]
+    study_hash: str
+    commands: tuple[tuple[str, ...], ...]
+    environment: dict[str, Any]
+    reference: dict[str, Any] | None
+    datasets: dict[str, dict[str, Any]]
+    stages: dict[str, Stage]
+    retrainings: tuple[Retraining, ...]
+    baselines: dict[tuple, dict[str, Any]]
+    pictures: tuple[dict[str, Any], ...]
+    incidents: tuple[dict[str, Any], ...]
+    num_resumed: int
+    started_at: float | None
+    seconds: float
+    retraining_seconds: float | None
+
+    def baseline(
+        self, dataset: str, stage: str | None, method: str, metric: str, configuration: Configuration
+    ) -> float | None:
+        """What a baseline reaches where a configuration is judged.
+
+        Args:
+            dataset: its name.
+            stage: whose validation images; None for the test set.
+            method: "mean_image", "pca", "noisy_input" or "linear_mmse".
+            metric: "mse", "psnr_db" or "ssim".
+            configuration: which gives PCA its latent dimension and the denoisers their noise variance. The first two
+                methods see clean images and say nothing of a denoiser, nor the last two of a plain autoencoder.
+        """
+        denoises = method in ("noisy_input", "linear_mmse")
+        if denoises != (configuration.noise_variance > 0):
+            return None
+        key = (
+            dataset,
+            "test" if stage is None else "validation",
+            stage,
+            method,
+            configuration.latent_dim if method == "pca" else None,
+            configuration.noise_variance if denoises else None,
+        )
+        return self.baselines.get(key, {}).get(metric)

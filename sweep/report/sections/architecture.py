@@ -1,0 +1,153 @@
+"""Stages over shapes: the table of cells, how the columns rank, and where the published numbers lie."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from aesweep.process.wording import agree, plural
+from aesweep.report.analysis.frames import QUANTITY
+from aesweep.report.figures.architecture import architecture_figure
+from aesweep.report.figures.style import Drawing
+from aesweep.report.rows.names import MISSING, axis_name, axis_value
+from aesweep.report.rows.published import Published
+from aesweep.report.rows.types import Stage
+from aesweep.report.sections.cells import best_cell, cell_value, empty_cells, published_dims, undertrained
+from aesweep.report.sections.chance import Chance
+from aesweep.report.sections.rules import FAILS, HOLDS, OVERFITTING_GAP, gap_of, gap_text, is_better, is_known, verdict
+from aesweep.report.sections.section import Claim, StageSection, StageView
+from aesweep.report.text.markdown import code, inert, listing, table
+from aesweep.report.text.numbers import decimals, number
+
+
+class Architecture(StageSection):
+    """A stage whose table's rows are latent dimensions or sets of hidden layers."""
+
+    rows = ("latent_dim", "hidden_layers")
+
+    @property
+    def claims(self) -> dict[str, Claim]:
+        return {
+            "three hidden layers beat five on both datasets": depth_claim,
+            "no overfitting is seen": overfitting_claim,
+        }
+
+    def tables(self, view: StageView) -> list[tuple[str, str]]:
+        return [("", architecture_markdown(view.stage, view.dataset, view.frame, view.published))]
+
+    def prose(self, view: StageView) -> list[str]:
+        stage, dataset, frame = view.stage, view.dataset, view.frame
+        return [
+            *best_cell(stage, frame),
+            *undertrained(stage, frame),
+            *empty_cells(stage, dataset, frame),
+            *column_ranks(stage, frame),
+            *published_against_baselines(stage, dataset, frame, view.published),
+        ]
+
+    def drawings(self, view: StageView) -> list[Drawing | None]:
+        return [architecture_figure(view.name, view.stage, view.dataset, view.frame, view.published)]
+
+
+def architecture_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> str:
+    """Rows latent dimension, a column for each set of hidden layers, then baselines, then published numbers."""
+    along, across = ("columns", "rows") if stage.columns == "latent_dim" else ("rows", "columns")
+    row_axis, axis = (stage.columns, stage.rows) if across == "rows" else (stage.rows, stage.columns)
+    columns = list(dict.fromkeys(frame[across])) if axis else [None]
+    by_depth = published.architecture(dataset) if published_dims(stage, dataset, published) else {}
+    # Numbers at other latent dimensions than these would be a column of dashes.
+    shown = set(frame["latent_dim"]) if by_depth else set()
+    by_depth = {depth: values for depth, values in by_depth.items() if not shown.isdisjoint(values)}
+    headings = [axis_name(row_axis), *(code(axis_value(axis, value)) if axis else "Network" for value in columns)]
+    headings += ["PCA", "Mean image", *(f"Published, {depth} layers" for depth in by_depth)]
+    texts = [dict(zip(values, decimals(list(values.values())), strict=True)) for values in by_depth.values()]
+    rows = []
+    for value in dict.fromkeys(frame[along]):
+        line = frame[[other == value for other in frame[along]]]
+        cells = [
+            cell_value(stage, line[[column == other for other in line[across]]] if axis else line) for column in columns
+        ]
+        for method in ("pca", "mean_image"):
+            # A row of widths may mix latent dimensions, and PCA has no single value then.
+            found = line[f"{method}_validation"].dropna().unique()
+            cells.append(number(found[0], QUANTITY[stage.metric]) if len(found) == 1 else MISSING)
+        cells += [known.get(value, MISSING) for known in texts]
+        rows.append([inert(axis_value(row_axis, value)), *cells])
+    return table(headings, rows)
+
+
+def column_ranks(stage: Stage, frame: pd.DataFrame) -> list[str]:
+    """How the sets of hidden layers (or whatever else the columns are) rank at each latent dimension."""
+    if not stage.columns or frame["value"].isna().any():
+        return []
+    along, across = ("columns", "rows") if stage.columns == "latent_dim" else ("rows", "columns")
+    row_axis, axis = (stage.rows, stage.columns) if across == "columns" else (stage.columns, stage.rows)
+    labels = pd.Series([axis_value(axis, value) for value in frame[across]], index=frame.index)
+    if labels.nunique() < 2:
+        return []
+    ranked = frame.groupby(frame[along].map(str), sort=False)["value"].rank(ascending=stage.mode == "min")
+    parts = []
+    for label in labels.unique():
+        mine = ranked[labels == label]
+        parts.append(f"{code(label)} {mine.mean():.2f} (first at {int((mine == 1).sum())} of {len(mine)})")
+    return [f"Mean rank over the {axis_name(row_axis).lower()}s: {listing(parts)}."]
+
+
+def published_against_baselines(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> list[str]:
+    """How many published values lie above PCA and the mean image, as measured here."""
+    if stage.metric != "validation_mse" or "latent_dim" not in (stage.rows, stage.columns):
+        return []
+    pca = dict(zip(frame["latent_dim"], frame["pca_validation"], strict=True))
+    mean_image = frame["mean_image_validation"].dropna()
+    values = [
+        (dim, value)
+        for by_dim in published.architecture(dataset).values()
+        for dim, value in by_dim.items()
+        if is_known(pca.get(dim))
+    ]
+    if not values or mean_image.empty:
+        return []
+    above_pca = sum(value >= pca[dim] for dim, value in values)
+    above_mean = sum(value >= mean_image.iloc[0] for _, value in values)
+    return [
+        f"Of {plural(len(values), 'published value')} at these latent dimensions, {above_pca} "
+        f"{agree(above_pca, 'lies', 'lie')} above PCA and "
+        f"{above_mean} above the mean image, both as measured here (on this run's validation images, which need not be "
+        "the published ones)."
+    ]
+
+
+def depth_claim(stage: Stage, frame: pd.DataFrame, chance: Chance) -> tuple[str, str] | None:
+    if {stage.rows, stage.columns} != {"hidden_layers", "latent_dim"}:
+        return None
+    # The source counts the encoder's hidden layers and the code.
+    depth = frame["columns" if stage.columns == "hidden_layers" else "rows"].map(len) + 1
+    sign = 1.0 if stage.mode == "min" else -1.0
+    best = (sign * frame["value"].astype(float)).groupby([frame["latent_dim"], depth]).min().unstack()
+    if 3 not in best or 5 not in best:
+        return None
+    both = sign * best[[3, 5]].dropna()
+    if both.empty:
+        return None
+    pairs = list(zip(both[3], both[5], strict=True))
+    wins = [is_better(stage.mode, three, five) for three, five in pairs]
+    decided = [chance.decides(three, five) for three, five in pairs]
+    text = f"3 layers beat 5 at {sum(wins)} of {plural(len(both), 'latent dimension')}, on validation images"
+    if not all(decided):
+        text += f"; within chance at {decided.count(False)} of them ({chance.text})"
+    return verdict(wins, decided), text
+
+
+def overfitting_claim(stage: Stage, frame: pd.DataFrame, _: Chance) -> tuple[str, str] | None:
+    best = frame[frame["is_best"]]
+    if best.empty:
+        return None
+    line = best.iloc[0]
+    if is_known(line["test_mse"]):
+        training, other, split = line["retrained_training_mse"], line["test_mse"], "test"
+    else:
+        training, other, split = line["training_mse"], line["validation_mse"], "validation"
+    if not is_known(training) or not is_known(other):
+        return None
+    gap = gap_of(training, other)
+    holds = other == 0 if gap is None else gap <= OVERFITTING_GAP
+    return HOLDS if holds else FAILS, f"the winner's {gap_text(training, other, split)}"

@@ -1,0 +1,36 @@
+"""Every section of the page, in its order: a section of one's own is added here, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aesweep.report.rows.types import Stage
+from aesweep.report.sections.architecture import Architecture
+from aesweep.report.sections.claims import claims_section
+from aesweep.report.sections.denoising import Denoising
+from aesweep.report.sections.other import Other
+from aesweep.report.sections.regularization import Regularization
+from aesweep.report.sections.search_cost import (
+    configurations_section,
+    cost_section,
+    failures_section,
+    search_section,
+)
+from aesweep.report.sections.section import DatasetView, RunView, Section, StageSection
+from aesweep.report.sections.winners import winners_section
+
+STAGE_SECTIONS: list[StageSection] = [Architecture(), Regularization(), Denoising()]
+OTHER: StageSection = Other()
+# After those of the stages, for each data set.
+DATASET_SECTIONS: list[Callable[[DatasetView], Section | None]] = [
+    winners_section,
+    configurations_section,
+    search_section,
+]
+# After those of the data sets.
+RUN_SECTIONS: list[Callable[[RunView], Section | None]] = [claims_section, cost_section, failures_section]
+
+
+def section_of(stage: Stage) -> StageSection:
+    """How a stage is shown."""
+    return next((section for section in STAGE_SECTIONS if stage.rows in section.rows), OTHER)

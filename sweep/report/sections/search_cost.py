@@ -1,0 +1,147 @@
+"""What a run was made of: the winners' configurations, what the search cost, and what went wrong."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from aesweep.process.wording import agree, plural
+from aesweep.report.analysis.account import STATUSES
+from aesweep.report.figures.rungs import rungs_figure
+from aesweep.report.rows.names import MISSING, axis_name, dataset_name, drawn_value, file_name
+from aesweep.report.rows.types import Run, Trial
+from aesweep.report.sections.section import DatasetView, RunView, Section
+from aesweep.report.text.markdown import code, inert, listing, table
+from aesweep.report.text.numbers import duration, hours, percent
+from aesweep.study.configuration import FIELDS
+
+# These statuses have a column even where no trial ended so.
+ALWAYS_SHOWN = ("completed", "stopped", "diverged", "failed")
+
+
+def configurations_section(view: DatasetView) -> Section | None:
+    """Every field of the stages' winners; None where there is none."""
+    text = configurations_markdown(view.configurations)
+    return Section("Best configurations", tables=[("", text)]) if text else None
+
+
+def search_section(view: DatasetView) -> Section | None:
+    """What early stopping saved on one data set; None where no stage has begun."""
+    sentences = [
+        account_sentence(line)
+        for _, line in view.account.iterrows()
+        if line["dataset"] == view.dataset and line["stage"] in view.run.stages
+    ]
+    drawing = rungs_figure(file_name(view.dataset, "rungs"), view.run, view.dataset)
+    return Section("Search", prose=sentences, drawings=[drawing] if drawing else []) if sentences else None
+
+
+def cost_section(view: RunView) -> Section:
+    """What became of all trials, and what they cost."""
+    title, text = "What the search cost", account_markdown(view.account)
+    if not text:
+        return Section(title, "No trial has been started.")
+    times = _wall_times(view.run)
+    return Section(
+        title,
+        tables=[("", text)],
+        footer="A full search would train every trial to its last epoch. Core hours are the time that trials held "
+        f"their workers.{f' Wall time: {times}.' if times else ''} "
+        "([CSV](tables/account.csv), [every trial](tables/trials.csv))",
+    )
+
+
+def failures_section(view: RunView) -> Section:
+    """What ended badly, and how often the run was taken up again."""
+    text, closing = failures_markdown(view.failures), ""
+    if view.run.num_resumed:
+        closing = f"The run was ended and resumed {plural(view.run.num_resumed, 'time')}."
+    if text:
+        return Section("Failures", tables=[("", text)], footer="([CSV](tables/failures.csv))", closing=closing)
+    return Section(
+        "Failures",
+        "No trial diverged, failed or was interrupted, no attempt at one had to be repeated, and no file of a winner "
+        "was lost.",
+        closing=closing,
+    )
+
+
+def _wall_times(run: Run) -> str:
+    parts = [f"{inert(stage.name)} {duration(stage.seconds)}" for stage in run.stages.values() if stage.seconds]
+    if run.retraining_seconds:
+        parts.append(f"retraining {duration(run.retraining_seconds)}")
+    if run.seconds:
+        parts.append(f"the whole run {duration(run.seconds)}")
+    return listing(parts) if parts else ""
+
+
+def configurations_markdown(winners: list[tuple[str, Trial]]) -> str:
+    """Every field of the winners' configurations, a column each."""
+    headings = ["", *(inert(label) for label, _ in winners)]
+    rows = [[axis_name(field), *(inert(_field(trial, field)) for _, trial in winners)] for field in FIELDS]
+    rows.append(["Trial", *(code(trial.name) for _, trial in winners)])
+    return table(headings, rows, num_labels=len(headings)) if winners else ""
+
+
+def _field(trial: Trial, field: str) -> str:
+    return drawn_value(field, getattr(trial.configuration, field))
+
+
+def account_markdown(frame: pd.DataFrame) -> str:
+    """What became of the trials, and what they cost; with a last row for everything."""
+    if frame.empty:
+        return ""
+    statuses = [status for status in STATUSES if frame[status].any() or status in ALWAYS_SHOWN]
+    has_gpu = bool(frame["gpu_hours"].any())
+    headings = ["Stage", "Data set", "Trials", *(status.capitalize() for status in statuses), "Stopped at"]
+    headings += ["Epochs trained", "Full search", "Share", "Core hours"] + (["GPU hours"] if has_gpu else [])
+    rows = []
+    for _, line in frame.iterrows():
+        stops = ", ".join(f"{rung}: {count}" for rung, count in line["stopped_at"].items()) or MISSING
+        labels = [inert(line["stage"]), inert(dataset_name(line["dataset"]))]
+        rows.append(labels + _account(line, statuses, stops, has_gpu))
+    total = frame.drop(columns=["stage", "dataset", "stopped_at"]).sum()
+    rows.append(["**All**", "", *_account(total, statuses, "", has_gpu)])
+    return table(headings, rows, num_labels=2)
+
+
+def _account(line: pd.Series, statuses: list[str], stops: str, has_gpu: bool) -> list[str]:
+    share = line["epochs_trained"] / line["epochs_full"] if line["epochs_full"] else None
+    return [
+        f"{int(line['trials']):,}",
+        *(f"{int(line[status]):,}" for status in statuses),
+        stops,
+        f"{int(line['epochs_trained']):,}",
+        f"{int(line['epochs_full']):,}",
+        percent(share),
+        hours(line["core_hours"]),
+        *([hours(line["gpu_hours"])] if has_gpu else []),
+    ]
+
+
+def account_sentence(line: pd.Series) -> str:
+    """What early stopping saved in a line of the account."""
+    stops = ", ".join(f"{count} at epoch {rung}" for rung, count in line["stopped_at"].items())
+    share = line["epochs_trained"] / line["epochs_full"] if line["epochs_full"] else None
+    return (
+        f"{inert(line['stage'])}: ASHA stopped {line['stopped']} of {plural(line['trials'], 'trial')}"
+        + (f" ({stops})" if stops else "")
+        + f"; {line['epochs_trained']:,} of {plural(line['epochs_full'], 'epoch')} "
+        f"{agree(line['epochs_trained'], 'was', 'were')} trained "
+        f"({percent(share)} of a full search)."
+    )
+
+
+def failures_markdown(frame: pd.DataFrame) -> str:
+    """The ledger of what ended badly; empty where nothing did."""
+    rows = [
+        [
+            code(line["trial"]),
+            inert(line["stage"]),
+            inert(dataset_name(line["dataset"])),
+            inert(line["status"]),
+            str(line["epochs"]),
+            code(line["reason"] or ""),
+        ]
+        for _, line in frame.iterrows()
+    ]
+    return table(["Trial", "Stage", "Data set", "Ended", "Epochs", "Reason"], rows, num_labels=6)

@@ -1,0 +1,1 @@
+"""What follows a run event by event: progress on the screen, and which artifacts are kept."""

@@ -1,0 +1,68 @@
+"""What the driver computes while workers train: baselines, and the imports that the end of a run needs."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from aesweep.data.image_data import ImageData
+from aesweep.search.trial_spec import Job
+from aesweep.study.configuration import Configuration
+
+Baselines = list[dict[str, Any]]  # fields of `baseline` events
+
+
+class Beside:
+    """A thread that works until its block ends, one thing after the other; takes no longer than the training does.
+
+    Args:
+        stop_requested: once true, what is under way comes to its end early, and is not to be used.
+    """
+
+    def __init__(self, stop_requested: Callable[[], bool]):
+        self._stop_requested = stop_requested
+        self._thread = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Beside:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=self._stop_requested())
+
+    def validation_baselines(self, stage: str, jobs: list[Job], images: dict[str, ImageData]) -> Future[Baselines]:
+        """What the cells of a stage are compared with."""
+
+        def found() -> Iterable[dict[str, Any]]:
+            from aesweep.run.evaluation.baselines import validation_baselines
+
+            for dataset, mine in images.items():
+                here = [job for job in jobs if job.dataset == dataset]
+                if here:
+                    yield from validation_baselines(here, mine, stage)
+
+        return self._thread.submit(self._collected, found())
+
+    def test_baselines(self, events: list[dict[str, Any]], split_seed: int, images: ImageData) -> Future[Baselines]:
+        """What the winners on a data set are compared with, by all configurations that were searched there."""
+        searched = dict.fromkeys(
+            Configuration.from_dict(event["configuration"])
+            for event in events
+            if event["kind"] == "trial_created" and event["dataset"] == images.name
+        )
+
+        def found() -> Iterable[dict[str, Any]]:
+            from aesweep.run.evaluation.baselines import test_baselines
+
+            yield from test_baselines(searched, split_seed, images)
+
+        return self._thread.submit(self._collected, found())
+
+    def prepare_pictures(self) -> None:
+        """Imports what takes the pictures; it brings torch, which takes seconds."""
+        self._thread.submit(importlib.import_module, "aesweep.run.evaluation.example_images")
+
+    def _collected(self, found: Iterable[dict[str, Any]]) -> Baselines:
+        return list(itertools.takewhile(lambda _: not self._stop_requested(), found))

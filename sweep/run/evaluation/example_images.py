@@ -1,0 +1,123 @@
+"""Test images as the retrained winners and the baselines give them back, kept in the run for the report's pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Container, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from aesweep.data.datasets import ImageData
+from aesweep.models.baselines import LinearMmseDenoiser, Pca
+from aesweep.search.retraining import Retraining
+from aesweep.search.winners import Winner
+from aesweep.storage.atomic_file import write_whole
+from aesweep.storage.run_folder import RunFolder, checkpoint_name
+from aesweep.study.schema import Study
+from aesweep.training.checkpoints.model_file import read_checkpoint
+from aesweep.training.trial_images import evaluation_input, to_float
+
+
+def take_pictures(
+    folder: RunFolder,
+    study: Study,
+    images: ImageData,
+    done: list[Retraining],
+    skip: Container[tuple[str, str]] = (),
+) -> Iterator[dict[str, Any]]:
+    """Writes the pictures of one data set and yields the fields of a `pictures` event for each file.
+
+    Shown are the first test images, by the first seed of each winner's longest retraining: of a stage's denoisers every
+    one that was retrained, of its plain autoencoders the best.
+
+    Args:
+        folder: the run; checkpoints are read from it.
+        study: which names the stages' metrics, and how many images are shown.
+        images: the data set.
+        done: its finished retrainings.
+        skip: (stage, purpose) of pictures that are there already.
+    """
+    training = to_float(images.training.reshape(len(images.training), -1))
+    every = to_float(images.test.reshape(len(images.test), -1))
+    original = every[: study.report.num_pictures]
+    shape = (len(original), *images.test.shape[1:])
+    for stage in dict.fromkeys(winner.stage for retraining in done for winner in retraining.serves):
+        winners = {w.trial: w for retraining in done for w in retraining.serves if w.stage == stage}.values()
+        denoisers = [winner for winner in winners if winner.configuration.noise_variance > 0]
+        plain = [winner for winner in winners if winner.configuration.noise_variance == 0]
+        if denoisers and (stage, "denoising") not in skip:
+            shown = sorted(denoisers, key=lambda winner: winner.configuration.noise_variance)
+            linear = LinearMmseDenoiser.fit(training)
+            rows: dict[str, list[np.ndarray]] = {"noisy": [], "linear_mmse": [], "denoised": []}
+            for retraining in (_longest(done, winner) for winner in shown):
+                variance = retraining.job.configuration.noise_variance
+                noisy = evaluation_input(every, variance, retraining.job.split_seed, "test")[: len(original)]
+                rows["noisy"].append(noisy)
+                rows["linear_mmse"].append(linear.denoise(noisy, variance))
+                rows["denoised"].append(_outputs(folder, retraining, noisy))
+            arrays = {name: np.stack(found).reshape(-1, *shape) for name, found in rows.items()}
+            yield {
+                **_write(folder, images.name, stage, "denoising", {"original": original.reshape(shape), **arrays}),
+                "latent_dim": None,
+                "noise_variances": [winner.configuration.noise_variance for winner in shown],
+                **_whose(done, shown),
+            }
+        if plain and (stage, "reconstruction") not in skip:
+            sign = 1.0 if study.stages[stage].mode == "min" else -1.0
+            best = min(plain, key=lambda winner: sign * winner.value)
+            latent_dim = best.configuration.latent_dim
+            known = min(latent_dim, *training.shape)
+            arrays = {
+                "original": original.reshape(shape),
+                "winner": _outputs(folder, _longest(done, best), original).reshape(shape),
+                "pca": Pca.fit(training, known).reconstruct(original, known).reshape(shape),
+            }
+            # A file of its own where the stage's denoisers have one.
+            part = "+reconstruction" if denoisers else ""
+            yield {
+                **_write(folder, images.name, stage, "reconstruction", arrays, part),
+                "latent_dim": latent_dim,
+                "noise_variances": None,
+                **_whose(done, [best]),
+            }
+
+
+def _longest(done: list[Retraining], winner: Winner) -> Retraining:
+    """The first seed of a winner's longest retraining, whatever it was made for: what the report's numbers are of."""
+    mine = [retraining for retraining in done if retraining.job.configuration == winner.configuration]
+    return max(mine, key=lambda retraining: retraining.job.epochs)
+
+
+def _whose(done: list[Retraining], shown: list[Winner]) -> dict[str, Any]:
+    """What names each winner that is shown: its cell, and for how many epochs it was retrained."""
+    return {
+        "cells": [winner.cell for winner in shown],
+        "epochs": [_longest(done, winner).job.epochs for winner in shown],
+    }
+
+
+def _outputs(folder: RunFolder, retraining: Retraining, inputs: np.ndarray) -> np.ndarray:
+    model, _ = read_checkpoint(folder.checkpoints / checkpoint_name(retraining.job.trial))
+    with torch.inference_mode():
+        return model(torch.from_numpy(inputs.astype(np.float32))).numpy()
+
+
+def _write(
+    folder: RunFolder, dataset: str, stage: str, purpose: str, arrays: dict[str, np.ndarray], part: str = ""
+) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{name: a.clip(0, 1).astype(np.float32) for name, a in arrays.items()})
+    # No name holds a plus, so that a-b of c and a of b-c are two files.
+    joint = "+" if "-" in dataset + stage else "-"
+    path = folder.pictures / f"{dataset}{joint}{stage}{part}.npz"
+    write_whole(path, buffer.getvalue())
+    return {
+        "dataset": dataset,
+        "stage": stage,
+        "purpose": purpose,
+        "file": f"pictures/{path.name}",
+        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+    }

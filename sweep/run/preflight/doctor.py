@@ -1,0 +1,164 @@
+"""What stands in the way of a run, before it starts: on this machine, and in what it would be sent to."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from aesweep.cluster.remote.cluster_file import cluster_faults
+from aesweep.cluster.remote.token import token_fault, token_place
+from aesweep.data.image_data import DataError
+from aesweep.process.checkout import PACKAGE
+from aesweep.process.errors import AesweepError
+from aesweep.process.wording import plural
+from aesweep.run.preflight.environment import describe_gpus
+from aesweep.storage.dataset_mirror import check_pushed
+from aesweep.storage.object_store import Storage, try_storage
+
+PARTS = {"aesweep": "sweep", "aesweep.models": "models", "aesweep.data": "data"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what, how it stands, and whether it is in the way."""
+
+    subject: str
+    text: str
+    is_fault: bool = False
+
+
+def examine_machine() -> Iterator[Finding]:
+    """Versions against the project's pins, the project's own packages, and the GPUs of this machine."""
+    yield from _versions(importlib.metadata.requires("aesweep") or [], importlib.metadata.version)
+    yield from _packages(PACKAGE)
+    yield from _gpus()
+
+
+def examine_token(path: Path | None = None) -> Iterator[Finding]:
+    """The token by which a cluster knows its users. Ray writes it with what permissions the shell's umask leaves."""
+    fault, place = token_fault(path), token_place(path)
+    if place is None:
+        yield Finding(
+            "token", fault or "from RAY_AUTH_TOKEN; other processes of this user can read it there", bool(fault)
+        )
+    else:
+        yield Finding("token", fault or f"{place} is there, and only its owner can read it", bool(fault))
+
+
+def examine_cluster_file(
+    path: Path, values: dict[str, Any], validate: Callable[[dict[str, Any]], None]
+) -> Iterator[Finding]:
+    """A cluster file: our own rules first, then Ray's.
+
+    Args:
+        path: the file; `ray up` is expected to be called from this process's folder.
+        values: what `read_cluster_file` read in it.
+        validate: raises AesweepError where Ray would refuse the values.
+    """
+    faults = cluster_faults(values, Path.cwd())
+    yield from (Finding(str(path), fault, is_fault=True) for fault in faults)
+    try:
+        validate(values)
+    except AesweepError as error:
+        yield Finding(str(path), str(error), is_fault=True)
+        return
+    if not faults:
+        yield Finding(str(path), "filled in, closed, and accepted by Ray")
+
+
+def examine_storage(url: str) -> Iterator[Finding]:
+    """A storage of runs, tried from this machine with this user's credentials."""
+    try:
+        try_storage(url)
+    except (AesweepError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        yield Finding("storage", f"{url}: expected one that is reached and can be written: {reason}", is_fault=True)
+        return
+    yield Finding("storage", f"{url} keeps what is written, and keeps two writers apart")
+
+
+def examine_data(names: Iterable[str], url: str) -> Iterator[Finding]:
+    """MNIST and Fashion-MNIST in a storage, from where nodes are to bring them."""
+    for name in names:
+        try:
+            check_pushed(name, Storage(url.rstrip("/")))
+        except (AesweepError, DataError, OSError) as error:
+            yield Finding(name, str(getattr(error, "strerror", None) or error), is_fault=True)
+        else:
+            yield Finding(name, f"is in {url} as it was pushed")
+
+
+def examine_gpus(least: float, counts: dict[str, Callable[[], float]]) -> Iterator[Finding]:
+    """The GPUs that a study asks for against those that are seen.
+
+    Args:
+        least: nothing can be trained with fewer.
+        counts: where GPUs are, and how many there; raises AesweepError where nobody can be asked.
+    """
+    try:
+        seen = {place: count() for place, count in counts.items()}
+    except AesweepError as error:
+        yield Finding("study", str(error), is_fault=True)
+        return
+    text = "".join(f", {number:g} {place}" for place, number in seen.items())
+    yield Finding("study", f"{plural(least, 'GPU')} needed{text}", is_fault=max(seen.values()) < least)
+
+
+def _versions(requirements: Iterable[str], installed: Callable[[str], str]) -> Iterator[Finding]:
+    wrong = 0
+    for text in requirements:
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = installed(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            version = "none"
+        if version == "none" or not requirement.specifier.contains(version, prereleases=True):
+            wrong += 1
+            remedy = f"expected {requirement.specifier}, found {version}: `make install` puts it right"
+            yield Finding(requirement.name, remedy, is_fault=True)
+    if not wrong:
+        yield Finding("packages", "are those that the project is pinned to")
+
+
+def _packages(own: Path) -> Iterator[Finding]:
+    """The package's folders lie side by side in a checkout and inside each other where it is installed without one."""
+    for name, folder in PARTS.items():
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        expected = own if name == "aesweep" else own / folder
+        if found not in (expected, own.parent / folder):
+            remedy = f"expected {expected}, found {found}: another package of that name is installed; remove it"
+            yield Finding(name, remedy, is_fault=True)
+
+
+def usable_gpus() -> int:
+    """Those of this machine that PyTorch can use."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _gpus() -> Iterator[Finding]:
+    import torch
+
+    names = describe_gpus()
+    usable = usable_gpus()
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None and usable < len(names):
+        yield Finding("GPUs", f"{usable} of {len(names)} are used, as CUDA_VISIBLE_DEVICES={hidden} asks for")
+    elif len(names) != usable:
+        text = (
+            f"the driver shows {len(names)}, PyTorch can use {usable}: driver and PyTorch {torch.__version__} disagree"
+        )
+        yield Finding("GPUs", text, is_fault=True)
+    else:
+        yield Finding("GPUs", ", ".join(names) if names else "none on this machine; trials train on its CPUs")

@@ -1,0 +1,75 @@
+"""Which trials of a stage share packs, and the memory that these need: for `plan`, by counting."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+from aesweep.search.trial_spec import Job, pack_key
+from aesweep.study.schema import Resources
+
+
+@dataclasses.dataclass(frozen=True)
+class PackPlan:
+    """Trials of one kind.
+
+    Attributes:
+        dataset: what they train on.
+        widths: from the image to the code.
+        batch_size: images a step.
+        num_trials: how many of the stage are of the kind.
+        trials_at_once: how many of them at most share a pack at a time.
+        members_at_once: the members of these.
+        members_per_step: how many of those go in lock-step, if the device has the memory; fewer, if not.
+        memory_bytes: what that pack needs of its device, its images included.
+    """
+
+    dataset: str
+    widths: tuple[int, ...]
+    batch_size: int
+    num_trials: int
+    trials_at_once: int
+    members_at_once: int
+    members_per_step: int
+    memory_bytes: int
+
+
+def plan_packs(jobs: list[Job], resources: Resources, sizes: dict[str, tuple[int, int]]) -> list[PackPlan]:
+    """The kinds of trials of a stage, as a search of it would pack them.
+
+    Args:
+        jobs: the stage's.
+        resources: the study's.
+        sizes: data set name to (number of training images, validation images included; pixels of an image).
+    """
+    from aesweep.training.engine.member import architecture_of
+    from aesweep.training.evaluation import pairs_at_once
+    from aesweep.training.memory import pack_memory
+    from aesweep.training.trial_images import count_images
+
+    on_gpu = resources.gpus_per_trainer > 0 if resources.trainers else resources.gpus_per_trial > 0
+    share = -(-len(jobs) // resources.trainers) if resources.trainers else 1
+    plans = []
+    for key, num_trials in Counter(map(pack_key, jobs)).items():
+        job = next(job for job in jobs if pack_key(job) == key)
+        num_training, num_pixels = sizes[job.dataset]
+        num_trained, num_judging = count_images(job, num_training)
+        trials = min(num_trials, share, resources.trials_per_trainer) if resources.trainers else 1
+        members = trials * len(job.seeds)
+        per_step = members if on_gpu else 1
+        architecture = architecture_of(job.configuration, num_pixels)
+        at_once = pairs_at_once("cuda" if on_gpu else "cpu")
+        memory = pack_memory(architecture, num_trained, job.configuration.batch_size, num_judging, at_once)
+        plans.append(
+            PackPlan(
+                job.dataset,
+                (num_pixels, *job.configuration.hidden_layers, job.configuration.latent_dim),
+                job.configuration.batch_size,
+                num_trials,
+                trials,
+                members,
+                per_step,
+                memory.needed(members, per_step),
+            )
+        )
+    return plans

@@ -1,0 +1,254 @@
+"""What a study would run, and about how long it would take here: nothing is trained beyond a few timed steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from aesweep.run.preflight.pack_plan import PackPlan, plan_packs
+from aesweep.search.stages import stage_jobs
+from aesweep.search.trial_spec import Job
+from aesweep.study.configuration import Configuration
+from aesweep.study.schema import Stage, Study
+from aesweep.training.trial_images import count_images
+
+TIMED_STEPS = 8
+_STATE_MODELS = 2 * 3  # the newest two states, of the parameters and Adam's two moments each
+
+
+@dataclasses.dataclass(frozen=True)
+class StagePlan:
+    """A stage before it runs.
+
+    Attributes:
+        num_trials, num_cells: over all data sets.
+        rungs: epochs at which ASHA decides.
+        epochs_without_stopping: trained if ASHA stopped nothing.
+        epochs_expected: if each rung kept one in `reduction_factor` of a cell, and at least one.
+        seconds: expected, on the workers given.
+        state_bytes: the most that the states of trials under training take on the disk, one trial a worker.
+        checkpoint_bytes: of the best model in each cell, which stays.
+        packs: which trials share packs.
+        assumed_from: the stage whose slowest configuration stands for its winner, which is not known yet; None where
+            nothing is assumed.
+    """
+
+    stage: str
+    num_trials: int
+    num_cells: int
+    rungs: list[int]
+    epochs_without_stopping: int
+    epochs_expected: int
+    seconds: float
+    state_bytes: int
+    checkpoint_bytes: int
+    packs: list[PackPlan]
+    assumed_from: str | None = None
+
+
+def plan_study(
+    study: Study, sizes: dict[str, tuple[int, int]], num_workers: int
+) -> tuple[list[StagePlan], dict[str, Any]]:
+    """The stages, and the retraining, as they would run.
+
+    A stage that starts from another's winner is planned with that stage's slowest configuration: the winner is not
+    known yet. Evaluation, the baselines and Ray's own start are left out.
+
+    Args:
+        study: what to plan.
+        sizes: data set name to (number of training images, pixels of an image).
+        num_workers: trials at once.
+
+    Returns:
+        The stages' plans, and the retraining's as a dict of num_trainings, epochs, seconds and checkpoint_bytes (of all
+        winners' checkpoints, which stay).
+    """
+    timer = _StepTimer(study.precision)
+    plans, slowest = [], {}
+    retrainings, retraining_epochs, retraining_seconds, checkpoint_bytes = 0, 0, 0.0, 0
+    for name, stage in study.stages.items():
+        bases = {
+            dataset.name: slowest[stage.from_, dataset.name] if stage.from_ else None for dataset in study.datasets
+        }
+        jobs = stage_jobs(study, name, bases)
+        for dataset, (_, num_pixels) in sizes.items():
+            here = {job.configuration for job in jobs if job.dataset == dataset}
+            cost = {configuration: timer.seconds_per_image(configuration, num_pixels) for configuration in here}
+            slowest[name, dataset] = max(cost, key=cost.get)
+        full, expected, seconds = _stage_cost(stage, jobs, sizes, timer)
+        num_cells = len({(job.dataset, job.cell) for job in jobs})
+        models: dict[tuple, int] = {}
+        for job in jobs:
+            num_bytes = model_bytes(job.configuration, sizes[job.dataset][1])
+            models[job.rivals] = max(num_bytes, models.get(job.rivals, 0))
+        plans.append(
+            StagePlan(
+                stage=name,
+                num_trials=len(jobs),
+                num_cells=num_cells,
+                rungs=stage.rungs(),
+                epochs_without_stopping=full,
+                epochs_expected=expected,
+                seconds=round(seconds / num_workers, 1),
+                state_bytes=num_workers * stage.seeds * _STATE_MODELS * max(models.values()),
+                checkpoint_bytes=sum(models.values()),
+                packs=plan_packs(jobs, study.resources, sizes),
+                assumed_from=stage.from_,
+            )
+        )
+        if stage.retraining.of == "none":
+            continue
+        per_winner = stage.retraining.seeds or study.retraining.seeds
+        epochs = stage.retraining.epochs or study.retraining.epochs
+        for dataset, (num_images, num_pixels) in sizes.items():
+            cells = {job.cell for job in jobs if job.dataset == dataset} if stage.retraining.of == "cells" else {()}
+            retrainings += per_winner * len(cells)
+            checkpoint_bytes += per_winner * len(cells) * model_bytes(slowest[name, dataset], num_pixels)
+            retraining_epochs += per_winner * len(cells) * epochs
+            step = timer.seconds_per_image(slowest[name, dataset], num_pixels)
+            retraining_seconds += per_winner * len(cells) * epochs * num_images * step
+    retraining = {
+        "num_trainings": retrainings,
+        "epochs": retraining_epochs,
+        "seconds": round(retraining_seconds / num_workers, 1),
+        "checkpoint_bytes": checkpoint_bytes,
+    }
+    return plans, retraining
+
+
+def model_bytes(configuration: Configuration, num_pixels: int) -> int:
+    """Bytes of a model's parameters in fp32."""
+    half = [num_pixels, *configuration.hidden_layers, configuration.latent_dim]
+    widths = [*half, *half[-2::-1]]
+    return 4 * sum(inputs * outputs + outputs for inputs, outputs in itertools.pairwise(widths))
+
+
+def _stage_cost(
+    stage: Stage, jobs: list[Job], sizes: dict[str, tuple[int, int]], timer: _StepTimer
+) -> tuple[int, int, float]:
+    cells: dict[Any, list[Job]] = {}
+    for job in jobs:
+        cells.setdefault((job.dataset, job.cell), []).append(job)
+    full, expected, seconds = 0, 0, 0.0
+    for (dataset, _), members in cells.items():
+        num_training, num_pixels = sizes[dataset]
+        num_trained, _ = count_images(members[0], num_training)
+        epochs = expected_epochs(len(members), stage)
+        step = statistics.mean(timer.seconds_per_image(job.configuration, num_pixels) for job in members)
+        full += len(members) * stage.epochs
+        expected += epochs
+        seconds += epochs * num_trained * step * stage.seeds
+    return full, expected, seconds
+
+
+def expected_epochs(num_trials: int, stage: Stage) -> int:
+    """Epochs of one cell if every rung keeps one in `reduction_factor`, and never less than one trial."""
+    alive, since, total = num_trials, 0, 0
+    for rung in [*stage.rungs(), stage.epochs]:
+        total += alive * (rung - since)
+        since, alive = rung, max(1, round(alive / stage.asha.reduction_factor))
+    return total
+
+
+def plan_table(stages: list[StagePlan], retraining: dict[str, Any]) -> str:
+    """The plan for people, as a markdown table."""
+    rows: list[tuple[Any, ...]] = [
+        (
+            stage.stage,
+            stage.num_trials,
+            stage.num_cells,
+            " ".join(map(str, stage.rungs)) or "none",
+            f"{stage.epochs_expected} of {stage.epochs_without_stopping}",
+            duration(stage.seconds),
+        )
+        for stage in stages
+    ]
+    seconds = duration(retraining["seconds"])
+    rows.append(("retraining", retraining["num_trainings"], "", "", retraining["epochs"], seconds))
+    return tabulate(rows, ["stage", "trials", "cells", "rungs", "epochs expected", "time"], tablefmt="github")
+
+
+LEFT_OUT = "Ray's start, judging on validation and test images, the baselines, pictures and the report"
+
+
+def assumptions(stages: list[StagePlan]) -> list[str]:
+    """What the plan takes for granted, a line each."""
+    return [
+        f"{stage.stage} starts from the winner of {stage.assumed_from}, which is not known yet: "
+        "the slowest configuration there stands for it"
+        for stage in stages
+        if stage.assumed_from
+    ]
+
+
+def size(num_bytes: int) -> str:
+    """A number of bytes in the unit that suits it."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
+
+
+def packs_table(stages: list[StagePlan]) -> str:
+    """Which trials share packs, as a markdown table."""
+    rows = [
+        (
+            stage.stage,
+            pack.dataset,
+            "-".join(map(str, pack.widths)) + (" (assumed)" if stage.assumed_from else ""),
+            pack.batch_size,
+            pack.num_trials,
+            pack.trials_at_once,
+            pack.members_at_once,
+            pack.members_per_step,
+            size(pack.memory_bytes),
+        )
+        for stage in stages
+        for pack in stage.packs
+    ]
+    heads = ["stage", "data set", "widths", "batch", "trials", "in a pack at once", "members", "in lock-step", "memory"]
+    return tabulate(rows, heads, tablefmt="github")
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+class _StepTimer:
+    """Seconds to train on one image, measured here for each distinct set of layers."""
+
+    def __init__(self, precision: str):
+        self._precision = precision
+        self._known: dict[tuple, float] = {}
+
+    def seconds_per_image(self, configuration: Configuration, num_pixels: int) -> float:
+        size = (configuration.hidden_layers, configuration.latent_dim, configuration.batch_size, num_pixels)
+        if size not in self._known:
+            self._known[size] = self._measure(configuration, num_pixels)
+        return self._known[size]
+
+    def _measure(self, configuration: Configuration, num_pixels: int) -> float:
+        import torch
+
+        from aesweep.training.engine.precision import configure_torch
+        from aesweep.training.pack import Pack
+
+        configure_torch(num_threads=1, precision=self._precision)
+        try:
+            num_images = TIMED_STEPS * configuration.batch_size
+            images = np.random.default_rng(0).integers(0, 256, (num_images, num_pixels), dtype=np.uint8)
+            pack = Pack(images, precision=self._precision)
+            pack.add("timed", configuration, seed=0, epochs=3)
+            pack.train_epoch()
+            started = time.perf_counter()
+            pack.train_epoch()
+            return (time.perf_counter() - started) / num_images
+        finally:
+            # This is the caller's own thread, whose arithmetic is not ours to change.
+            torch.set_flush_denormal(False)

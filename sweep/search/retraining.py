@@ -1,0 +1,85 @@
+"""Which winners are retrained, and how: on training and validation images together, with several seeds.
+
+A configuration that wins in several stages or cells is trained once per seed and serves them all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from aesweep.search.trial_spec import Job
+from aesweep.search.winners import Winner, cell_winners, stage_winner
+from aesweep.study.schema import Study
+
+
+@dataclasses.dataclass(frozen=True)
+class Retraining:
+    """A job, and the winners that it serves."""
+
+    job: Job
+    serves: list[Winner]
+
+    def created(self, num_images: int) -> dict[str, Any]:
+        """Fields of its `retraining_created` event; it trains on so many images."""
+        return {
+            "trial": self.job.trial,
+            "dataset": self.job.dataset,
+            "configuration": self.job.configuration.as_dict(),
+            "seed": self.job.seeds[0],
+            "epochs": self.job.epochs,
+            "num_images": num_images,
+            "serves": [{"stage": w.stage, "cell": w.cell, "trial": w.trial} for w in self.serves],
+        }
+
+
+def chosen_winners(study: Study, events: list[dict[str, Any]], stage_name: str) -> list[Winner]:
+    """The winners of a stage that its `retraining.of` names, on every data set."""
+    stage = study.stages[stage_name]
+    cells = cell_winners(events, stage_name)
+    if stage.retraining.of == "none":
+        return []
+    if stage.retraining.of == "cells":
+        return [winner for winner in cells.values() if winner is not None]
+    best = [stage_winner(cells, dataset.name, stage.mode) for dataset in study.datasets]
+    return [winner for winner in best if winner is not None]
+
+
+def retrainings(study: Study, events: list[dict[str, Any]]) -> list[Retraining]:
+    """The retrainings that a run owes: those of its stages in their order, then those asked for with other settings.
+
+    Args:
+        study: the run's study.
+        events: its journal, at least up to the end of the last stage.
+
+    Returns:
+        One retraining for each distinct (data set, configuration, number of epochs, seed).
+    """
+    asked = [{"epochs": None, "seeds": None}, *(event for event in events if event["kind"] == "retraining_asked")]
+    served: dict[tuple, list[Winner]] = {}
+    for settings in asked:
+        for stage_name, stage in study.stages.items():
+            epochs = settings["epochs"] or stage.retraining.epochs or study.retraining.epochs
+            for winner in chosen_winners(study, events, stage_name):
+                for k in range(settings["seeds"] or stage.retraining.seeds or study.retraining.seeds):
+                    winners = served.setdefault((winner.dataset, winner.configuration, epochs, study.seed + k), [])
+                    if winner not in winners:
+                        winners.append(winner)
+    found = []
+    for (dataset, configuration, epochs, seed), winners in served.items():
+        trial = f"retraining-{dataset}-{configuration.digest()}-{epochs}-{seed}"
+        job = Job(
+            trial=trial,
+            purpose="retraining",
+            dataset=dataset,
+            configuration=configuration,
+            seeds=(seed,),
+            epochs=epochs,
+            split_seed=study.seed,
+            validation_fraction=study.validation_fraction,
+            training_images=None,
+            validation_images=None,
+            precision=study.precision,
+        )
+        found.append(Retraining(job, winners))
+    return found

@@ -1,0 +1,78 @@
+"""The configurations of a stage from its search space alone: grids crossed, and draws that spread evenly.
+
+Draws follow a Richtmyer sequence (multiples of square roots of primes, modulo one, under a random shift), which spreads
+few samples more evenly than independent draws do and goes on where it stopped when samples are added. Sample i has the
+same draws in every cell: cells are compared on the same learning rates, and differ by what the table shows alone.
+Source: Niederreiter, Random Number Generation and Quasi-Monte Carlo Methods, SIAM 1992, on Kronecker sequences.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from aesweep.study.configuration import FIELDS, REGULARIZERS, STRENGTHS, Configuration
+from aesweep.study.search_space import Axis, SearchSpace
+
+PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
+
+
+def draw(space: SearchSpace, num_samples: int, seed: str, base: Configuration | None) -> Iterator[Configuration]:
+    """Yields the configurations of a stage in the order in which they should start: sample by sample.
+
+    Args:
+        space: the axes; grids are crossed with each other.
+        num_samples: draws per point of the grids. A point without random axes is yielded once.
+        seed: text from which the draws' random shift follows.
+        base: where unset fields come from; None for the defaults of `Configuration`, and then the space must set
+            the hidden layers and the latent dimension.
+    """
+    axes = space.axes()
+    shift = {name: random.Random(f"{seed}/{name}").random() for name in FIELDS}  # noqa: S311 - not for secrets
+    grids = [name for name, axis in axes.items() if axis.grid and not axis.when]
+    start = base.as_dict() if base else {}
+    if "regularizer" in axes:
+        start.update(dict.fromkeys(STRENGTHS, 0.0))
+    seen = set()
+    for sample in range(num_samples):
+        position = {
+            name: (shift[name] + (sample + 1) * math.sqrt(prime)) % 1.0
+            for name, prime in zip(FIELDS, PRIMES, strict=True)
+        }
+        for point in itertools.product(*(axes[name].grid for name in grids)):
+            values = dict(zip(grids, point, strict=True))
+            for branch in _branches(axes, values, position):
+                configuration = Configuration.from_dict(_labelled({**start, **branch}, axes))
+                if configuration not in seen:
+                    seen.add(configuration)
+                    yield configuration
+
+
+def _branches(axes: dict[str, Axis], values: dict[str, Any], position: dict[str, float]) -> Iterator[dict[str, Any]]:
+    """Completes the unconditional grids' values with constants, draws, and conditional grids (which branch)."""
+    pending = [values]
+    for name, axis in axes.items():
+        if name in values:
+            continue
+        grown = []
+        for branch in pending:
+            if not axis.applies(branch):
+                grown.append(branch)
+            elif axis.is_random:
+                grown.append({**branch, name: axis.at(position[name])})
+            else:
+                grown.extend({**branch, name: option} for option in axis.options)
+        pending = grown
+    yield from pending
+
+
+def _labelled(values: dict[str, Any], axes: dict[str, Axis]) -> dict[str, Any]:
+    """Names the regularizer after the strengths where the space sets strengths alone."""
+    if "regularizer" in axes or not any(strength in axes for strength in STRENGTHS):
+        return values
+    used = tuple(strength for strength in STRENGTHS if values.get(strength))
+    label = next((name for name, needs in REGULARIZERS.items() if needs == used), "+".join(used))
+    return {**values, "regularizer": label}

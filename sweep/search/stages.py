@@ -1,0 +1,221 @@
+"""What is added to a finished run: more samples in each cell, or a longer budget for what was trained to its end.
+
+An extension is an event of the journal. A stage's trials follow from the study, its extensions, and what the journal
+held when each was asked for, so that a run that is killed in the midst of one goes on with it.
+
+More samples go on with the stage's draws, and compete on the rungs that the earlier ones have filled. A schedule of
+learning rates spans the whole budget, so a trial that has ended cannot be trained on: under a longer budget the trials
+that were trained to their end are trained anew, as trials of their own, and compete among themselves. A later stage
+keeps what it started from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from aesweep.process.errors import StudyError
+from aesweep.process.wording import plural
+from aesweep.search.samplers.quasi_random import draw
+from aesweep.search.trial_spec import Job
+from aesweep.search.winners import cell_winners, stage_winner
+from aesweep.study.configuration import Configuration
+from aesweep.study.schema import Stage, Study
+
+Event = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """The trials that a stage's beginning, or one of its extensions, brought.
+
+    Attributes:
+        stage: as it was from then on.
+        jobs: what came with it.
+        extension: number of the journal's `extended` event; None for the stage's beginning.
+    """
+
+    stage: Stage
+    jobs: list[Job]
+    extension: int | None
+
+
+def segments(study: Study, events: list[Event], name: str) -> list[Segment]:
+    """A stage's trials, in the order in which they were asked for."""
+    stage, bases = study.stages[name], stage_bases(study, events, name)
+    found = [Segment(stage, stage_jobs(study, name, bases), None)]
+    for event in extensions(events, name):
+        stage = stage.model_copy(update=event["stages"][name])
+        if "samples" in event["stages"][name]:
+            extended = study.model_copy(update={"stages": {**study.stages, name: stage}})
+            jobs = stage_jobs(extended, name, bases)
+        else:
+            earlier = [job for segment in found for job in segment.jobs]
+            jobs = _longer(earlier, events[: event["seq"]], stage.epochs)
+        known = {job.trial for segment in found for job in segment.jobs}
+        found.append(Segment(stage, [job for job in jobs if job.trial not in known], event["seq"]))
+    return found
+
+
+def _longer(jobs: list[Job], events: list[Event], epochs: int) -> list[Job]:
+    """The jobs that had been trained to their end, anew under a longer budget."""
+    completed = {
+        event["trial"] for event in events if event["kind"] == "trial_ended" and event["status"] == "completed"
+    }
+    longer = [
+        dataclasses.replace(job, trial=f"{re.sub(r'-e[0-9]+$', '', job.trial)}-e{epochs}", epochs=epochs)
+        for job in jobs
+        if job.trial in completed
+    ]
+    return list({job.trial: job for job in longer}.values())
+
+
+def asked_for(
+    study: Study, events: list[Event], names: Iterable[str], *, samples: int | None, epochs: int | None, source: str
+) -> dict[str, dict[str, int]]:
+    """What an extension makes of stages: the `stages` of its event.
+
+    Args:
+        study: the run's.
+        events: its journal.
+        names: of the stages; all of them where there is none.
+        samples: how many more in each cell, or None.
+        epochs: the new budget, or None.
+        source: what to name in messages.
+
+    Raises:
+        StudyError: a stage is unknown, or would have nothing new.
+    """
+    found, faults = {}, []
+    for name in list(names) or list(study.stages):
+        if name not in study.stages:
+            faults.append(f"no stage is called {name!r}; there are {', '.join(study.stages)}")
+            continue
+        stage = study.stages[name]
+        for event in extensions(events, name):
+            stage = stage.model_copy(update=event["stages"][name])
+        if epochs is not None and epochs <= stage.epochs:
+            faults.append(f"stage {name} has {plural(stage.epochs, 'epoch')} already: expected more, got {epochs}")
+        if samples is not None and not any(axis.is_random for axis in stage.space.axes().values()):
+            faults.append(f"stage {name} draws nothing at random, so more samples would be the same: leave it out")
+        found[name] = {"epochs": epochs} if epochs is not None else {"samples": stage.samples + (samples or 0)}
+    if faults:
+        raise StudyError(source, faults)
+    return found
+
+
+def extensions(events: Iterable[Event], name: str) -> list[Event]:
+    """The `extended` events that concern a stage."""
+    return [event for event in events if event["kind"] == "extended" and name in event["stages"]]
+
+
+def since_extended(events: list[Event], name: str) -> list[Event]:
+    """What the journal holds since a stage was last extended; all of it where it never was."""
+    found = extensions(events, name)
+    return events[found[-1]["seq"] :] if found else events
+
+
+def has_ended(events: list[Event], name: str) -> bool:
+    """Whether a stage has ended, and was not extended since."""
+    return any(event["kind"] == "stage_ended" and event["stage"] == name for event in since_extended(events, name))
+
+
+def stage_bases(study: Study, events: list[Event], name: str) -> dict[str, Configuration | None]:
+    """What each data set's trials of a stage start from; a data set whose earlier stage has no winner is left out.
+
+    Where the stage has started, that is what the earlier stage had found by then: an extension of the earlier one does
+    not put other trials into this one's cells.
+    """
+    origin = study.stages[name].from_
+    names = [dataset.name for dataset in study.datasets]
+    if origin is None:
+        return dict.fromkeys(names)
+    starts = (event["seq"] for event in events if event["kind"] == "stage_started" and event["stage"] == name)
+    earlier = cell_winners(events[: next(starts, len(events))], origin)
+    winners = {dataset: stage_winner(earlier, dataset, study.stages[origin].mode) for dataset in names}
+    return {dataset: winner.configuration for dataset, winner in winners.items() if winner is not None}
+
+
+def opening_events(name: str, found: list[Segment]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What a stage's beginning and its extensions record, as (kind, fields)."""
+    jobs: list[Job] = []
+    for segment in found:
+        jobs = jobs + segment.jobs
+        fields = opening_fields(name, segment.stage, jobs)
+        if segment.extension is None:
+            yield "stage_started", fields
+        else:
+            yield "stage_extended", {**fields, "extension": segment.extension}
+        for job in segment.jobs:
+            yield "trial_created", trial_fields(name, job)
+
+
+def stage_jobs(study: Study, stage_name: str, bases: dict[str, Configuration | None]) -> list[Job]:
+    """The trials of a stage, in the order in which they should start: the first sample of every cell comes first.
+
+    Args:
+        study: the whole study.
+        stage_name: one of its stages.
+        bases: for each data set to search, the configuration that the stage starts from; None for the defaults.
+
+    Returns:
+        The jobs; the same study and bases give the same list anywhere.
+    """
+    stage = study.stages[stage_name]
+    jobs = []
+    for dataset, base in bases.items():
+        drawn = draw(stage.space, stage.samples, f"{study.seed}/{stage_name}", base)
+        for number, configuration in enumerate(drawn):
+            cell = tuple((axis, getattr(configuration, axis)) for axis in stage.table.axes())
+            jobs.append(
+                (
+                    number,
+                    Job(
+                        trial=f"{stage_name}-{dataset}-{number:04d}",
+                        purpose="search",
+                        dataset=dataset,
+                        configuration=configuration,
+                        seeds=tuple(study.seed + k for k in range(stage.seeds)),
+                        epochs=stage.epochs,
+                        split_seed=study.seed,
+                        validation_fraction=study.validation_fraction,
+                        training_images=stage.training_images,
+                        validation_images=stage.validation_images,
+                        precision=study.precision,
+                        cell=cell,
+                        rungs=tuple(stage.rungs()),
+                    ),
+                )
+            )
+    return [job for _, job in sorted(jobs, key=lambda item: item[0])]
+
+
+def opening_fields(stage_name: str, stage: Stage, jobs: list[Job]) -> dict[str, Any]:
+    """What is recorded of a stage when it begins, or is extended; all its jobs up to then."""
+    return {
+        "stage": stage_name,
+        "num_trials": len(jobs),
+        "num_cells": len({(job.dataset, job.cell) for job in jobs}),
+        "rungs": stage.rungs(),
+        "epochs": stage.epochs,
+        "training_images": stage.training_images,
+        "validation_images": stage.validation_images,
+        "metric": stage.metric,
+        "mode": stage.mode,
+        "table": stage.table.model_dump(),
+    }
+
+
+def trial_fields(stage_name: str, job: Job) -> dict[str, Any]:
+    """What is recorded of a trial before it is trained."""
+    return {
+        "stage": stage_name,
+        "dataset": job.dataset,
+        "trial": job.trial,
+        "cell": dict(job.cell),
+        "configuration": job.configuration.as_dict(),
+        "seeds": list(job.seeds),
+        "epochs": job.epochs,
+    }

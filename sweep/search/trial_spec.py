@@ -1,0 +1,70 @@
+"""What is handed to a worker: one configuration with everything that its training needs, in plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from aesweep.study.configuration import SHARED, Configuration
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One trial of a search, or one retraining of a winner.
+
+    Names of files are those of `aesweep.storage.artifacts`, relative to the run: workers may be on other machines.
+
+    Attributes:
+        trial: its id, unique in the run; the journal's rows carry it.
+        purpose: "search" trains on a subset of the training images and is judged on validation images; "retraining"
+            trains on both together and opens the test set once, at its end.
+        dataset: name of the images.
+        configuration: what is trained.
+        seeds: one member of the trial's pack for each.
+        epochs: the full budget; schedules of the learning rate span it.
+        split_seed: the study's seed, from which splits, subsets and evaluation noise follow.
+        validation_fraction: share of the training images that is cut off for validation.
+        training_images: size of the training subset; None for all.
+        validation_images: size of the validation subset; None for all.
+        precision: "fp32", "tf32" or "bf16" matrix products.
+        cell: axis name to value, where the trial stands in its stage's table.
+        checkpoint: name of the file for the trained model; None for none.
+        states: name of the folder for what a killed training goes on from; None to keep nothing.
+        state_interval_s: time between two of these states.
+        rungs: epochs after which one is kept in any case.
+        recorded: epochs that the journal holds of an earlier session.
+    """
+
+    trial: str
+    purpose: Literal["search", "retraining"]
+    dataset: str
+    configuration: Configuration
+    seeds: tuple[int, ...]
+    epochs: int
+    split_seed: int
+    validation_fraction: float
+    training_images: int | None
+    validation_images: int | None
+    precision: str
+    cell: tuple[tuple[str, Any], ...] = ()
+    checkpoint: str | None = None
+    states: str | None = None
+    state_interval_s: float = 30.0
+    rungs: tuple[int, ...] = ()
+    recorded: int = 0
+
+    @property
+    def rivals(self) -> tuple[Any, ...]:
+        """What a trial shares with those that ASHA compares it with: data set, cell and budget."""
+        return self.dataset, self.cell, self.epochs
+
+
+def pack_key(job: Job) -> tuple[Any, ...]:
+    """What jobs have in common that may share a pack: images to train on, precision, shape and batch size."""
+    images = (job.dataset, job.purpose, job.split_seed, job.validation_fraction, job.training_images)
+    return (*images, job.precision, *(getattr(job.configuration, name) for name in SHARED))
+
+
+def cell_key(cell: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """A cell as something that can be a dictionary's key: widths as tuples."""
+    return tuple((axis, tuple(value) if isinstance(value, list) else value) for axis, value in cell.items())

@@ -1,0 +1,121 @@
+"""MNIST's and Fashion-MNIST's files in a storage, for nodes that shall not fetch them from the internet.
+
+They lie there as in a data folder, raw, beside a manifest of their hashes that is written last. What is brought from
+there takes its place only once its hash is right; which files there are, and where they go, the manifest has no say in.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from aesweep.data.datasets import IDX_FILES, IDX_FOLDERS, DataError, data_folder, load_dataset
+from aesweep.storage.atomic_file import write_whole
+from aesweep.storage.object_store import Storage
+
+MANIFEST = "manifest.json"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None, download: bool = False) -> list[str]:
+    """Copies a data set to a storage.
+
+    Args:
+        name: "mnist" or "fashion_mnist".
+        storage: where to; what it has of the data set is written anew.
+        data_dir: see `aesweep.data.datasets.data_folder`.
+        download: fetch the data set first where it is missing.
+
+    Returns:
+        The names of the files that were written, the manifest's last.
+
+    Raises:
+        DataError: the data set is missing here, or damaged.
+    """
+    load_dataset(name, data_dir=data_dir, download=download)  # whole, or nobody shall have it from us
+    hashes = {}
+    for file in IDX_FILES:
+        content = _read_raw(_folder(name, data_dir) / file)
+        storage.write(_stored(name, f"raw/{file}"), content)
+        hashes[file] = hashlib.sha256(content).hexdigest()
+    manifest = _stored(name, MANIFEST)
+    storage.write(manifest, json.dumps({"sha256": hashes}, indent=2).encode() + b"\n")
+    return [*(_stored(name, f"raw/{file}") for file in hashes), manifest]
+
+
+def pull_dataset(name: str, storage: Storage, data_dir: Path | str | None = None) -> list[Path]:
+    """Brings a data set from a storage into the data folder; a file that is there as it should be stays.
+
+    Args:
+        name, data_dir: as for `push_dataset`.
+        storage: where from.
+
+    Returns:
+        The files that were brought.
+
+    Raises:
+        DataError: the storage does not have the data set, or not as it was pushed.
+    """
+    brought = []
+    for file, sha256 in _read_manifest(name, storage).items():
+        path = _folder(name, data_dir) / file
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+            continue
+        content = _read(name, storage, f"raw/{file}")
+        found = hashlib.sha256(content).hexdigest()
+        if found != sha256:
+            raise _fault(name, storage, f"raw/{file}", f"is damaged: its SHA-256 is {found}, expected {sha256}")
+        write_whole(path, content)
+        brought.append(path)
+    return brought
+
+
+def check_pushed(name: str, storage: Storage) -> None:
+    """Whether a data set lies in a storage as it was pushed, by its manifest and the names there. Raises DataError."""
+    there = storage.names(IDX_FOLDERS[name])
+    for file in _read_manifest(name, storage):
+        if f"raw/{file}" not in there:
+            raise _fault(name, storage, f"raw/{file}", "not found")
+
+
+def _read_manifest(name: str, storage: Storage) -> dict[str, str]:
+    """Each file of the data set with its SHA-256."""
+    try:
+        values = json.loads(_read(name, storage, MANIFEST))
+    except ValueError as error:
+        raise _fault(name, storage, MANIFEST, f"is damaged: {error}") from error
+    hashes = values.get("sha256") if isinstance(values, dict) else None
+    if not isinstance(hashes, dict) or hashes.keys() != IDX_FILES.keys():
+        named = ", ".join(map(str, hashes)) if isinstance(hashes, dict) else "none"
+        raise _fault(name, storage, MANIFEST, f"names other files than expected ({', '.join(IDX_FILES)}): {named}")
+    for file, sha256 in hashes.items():
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            raise _fault(name, storage, MANIFEST, f"expected a SHA-256 of {file}, found {sha256!r}")
+    return hashes
+
+
+def _read(name: str, storage: Storage, file: str) -> bytes:
+    try:
+        return storage.read(_stored(name, file))
+    except FileNotFoundError as error:
+        raise _fault(name, storage, file, "not found") from error
+
+
+def _read_raw(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
+
+
+def _folder(name: str, data_dir: Path | str | None) -> Path:
+    return data_folder(data_dir) / IDX_FOLDERS[name] / "raw"
+
+
+def _stored(name: str, file: str) -> str:
+    return f"{IDX_FOLDERS[name]}/{file}"
+
+
+def _fault(name: str, storage: Storage, file: str, problem: str) -> DataError:
+    remedy = f"`aesweep data push {name}` puts it there from a machine that has it"
+    return DataError(f"{storage.url}/{_stored(name, file)}", problem, remedy)

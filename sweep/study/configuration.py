@@ -1,0 +1,92 @@
+"""One point of a stage's search space: everything that a trial trains with.
+
+Free of torch and Ray, so that a study can be read and planned on any machine. What each value does to the training is
+the business of `aesweep.training`; which values a study may ask for is that of `aesweep.study.search_space`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+ACTIVATIONS = ("gelu", "relu", "silu", "tanh")
+OUTPUTS = ("sigmoid", "linear")
+INITIALIZATIONS = ("orthogonal", "uniform")
+SCHEDULES = ("one_cycle", "cosine", "constant")
+
+# The strengths that a regularizer needs; every other strength is zero under it.
+REGULARIZERS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "l1": ("l1",),
+    "l2": ("l2",),
+    "l1_l2": ("l1", "l2"),
+    "weight_decay": ("weight_decay",),
+    "dropout": ("dropout",),
+    "sparse_code": ("sparse_code",),
+}
+# What the members of a pack have in common, because they share matrix products.
+SHARED = ("hidden_layers", "latent_dim", "activation", "output", "batch_size")
+
+STRENGTHS = ("l1", "l2", "weight_decay", "dropout", "sparse_code")
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """What one trial trains.
+
+    Attributes:
+        hidden_layers: widths of the encoder's hidden layers, from the image to the code; the decoder mirrors them.
+        latent_dim: Z, the length of the code.
+        activation: one of `ACTIVATIONS`, after every hidden layer.
+        output: one of `OUTPUTS`, after the last layer.
+        initialization: one of `INITIALIZATIONS`: orthogonal weights and an output that starts at the mean image, or
+            `nn.Linear`'s own uniform draws.
+        learning_rate: peak rate of Adam.
+        schedule: one of `SCHEDULES`, over the trial's whole budget of epochs.
+        batch_size: images a step.
+        regularizer: one of `REGULARIZERS`; the label under which a table shows the strengths below.
+        l1: weight of the sum of absolute weights (biases excluded) in the objective.
+        l2: weight of the sum of squared weights (biases excluded) in the objective: a coupled penalty.
+        weight_decay: decoupled decay of the weights (AdamW), per step and unit of learning rate.
+        dropout: probability that a hidden unit is dropped.
+        sparse_code: weight of the code's absolute sum, mean over the batch, in the objective.
+        noise_variance: variance of the Gaussian noise added to the input (pixels in [0, 1]); 0 trains a plain
+            autoencoder, more a denoiser. The target is always the clean image.
+    """
+
+    hidden_layers: tuple[int, ...]
+    latent_dim: int
+    activation: str = "gelu"
+    output: str = "sigmoid"
+    initialization: str = "orthogonal"
+    learning_rate: float = 2e-3
+    schedule: str = "one_cycle"
+    batch_size: int = 128
+    regularizer: str = "none"
+    l1: float = 0.0
+    l2: float = 0.0
+    weight_decay: float = 0.0
+    dropout: float = 0.0
+    sparse_code: float = 0.0
+    noise_variance: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON can hold them: widths as a list."""
+        values = dataclasses.asdict(self)
+        values["hidden_layers"] = list(self.hidden_layers)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Configuration:
+        """The inverse of `as_dict`. Raises TypeError for an unknown or missing field."""
+        return cls(**{**values, "hidden_layers": tuple(values["hidden_layers"])})
+
+    def digest(self) -> str:
+        """Eight hexadecimal digits that equal configurations share."""
+        text = json.dumps(self.as_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(Configuration))

@@ -1,0 +1,225 @@
+"""A study: what to search, on which data, and what to report; typed. Free of torch and Ray.
+
+How a file becomes one, and how its faults are told, is the business of `aesweep.study.study_file`.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from aesweep.process.wording import plural
+from aesweep.study.search_space import Real, SearchSpace, Whole
+
+BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
+METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
+# `with_paths` knows every field of this kind; tests/study/test_study.py walks the schema for them.
+FilePath = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"})]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Dataset(_Strict):
+    """A bundled or well-known data set by its name, or a folder of images under a name of one's own."""
+
+    name: Name
+    path: FilePath | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _known(self) -> Dataset:
+        if self.path is None and self.name not in BUNDLED_DATASETS:
+            raise ValueError(
+                f"unknown data set {self.name!r}: known are {', '.join(BUNDLED_DATASETS)}; "
+                "for a folder of images give {name: ..., path: ...}"
+            )
+        if self.path is not None and self.name in BUNDLED_DATASETS:
+            raise ValueError(f"{self.name!r} is the name of a known data set: give the folder another name")
+        return self
+
+
+class Table(_Strict):
+    """The axes of a stage's table; their crossing makes its cells."""
+
+    rows: str
+    columns: str | None = None
+
+    def axes(self) -> list[str]:
+        return [self.rows] if self.columns is None else [self.rows, self.columns]
+
+
+class Asha(_Strict):
+    """Asynchronous successive halving (Li et al., MLSys 2020), within each cell."""
+
+    grace_period: Annotated[Whole, Field(ge=1)] = 1
+    reduction_factor: Annotated[Real, Field(gt=1)] = 3
+
+
+class StageRetraining(_Strict):
+    """What of a stage is retrained on the full data: its winner, the winner of each cell, or nothing."""
+
+    of: Literal["winner", "cells", "none"] = "winner"
+    epochs: Annotated[Whole, Field(ge=1)] | None = None
+    seeds: Annotated[Whole, Field(ge=1)] | None = None
+
+
+class Stage(_Strict):
+    """One search: architecture, regularization, denoising or another."""
+
+    from_: str | None = Field(default=None, alias="from")
+    space: SearchSpace
+    table: Table
+    samples: Annotated[Whole, Field(ge=1, le=100_000)] = 1
+    seeds: Annotated[Whole, Field(ge=1, le=1000)] = 1
+    epochs: Annotated[Whole, Field(ge=1)]
+    training_images: Annotated[Whole, Field(ge=1)] | None = None
+    validation_images: Annotated[Whole, Field(ge=1)] | None = None
+    asha: Asha = Asha()
+    metric: Literal[tuple(METRICS)] = "validation_mse"
+    mode: Literal["min", "max"] | None = None
+    retraining: StageRetraining = StageRetraining()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Stage:
+        faults = self._table_faults()
+        if self.from_ is None:
+            for name in ("hidden_layers", "latent_dim"):
+                axis = getattr(self.space, name)
+                if axis is None or axis.when:
+                    faults.append(f"space.{name} is needed, without a condition, in a stage that is not `from` another")
+        if self.mode is None:
+            self.mode = METRICS[self.metric]
+        if self.mode != METRICS[self.metric]:
+            faults.append(f"mode: {self.metric} is better when it is {METRICS[self.metric]}imal; got {self.mode}")
+        if self.asha.grace_period > self.epochs:
+            faults.append(f"asha.grace_period: {self.asha.grace_period} is more than {plural(self.epochs, 'epoch')}")
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _table_faults(self) -> list[str]:
+        faults = []
+        for key, axis in zip(("rows", "columns"), self.table.axes(), strict=False):
+            found = getattr(self.space, axis, None) if axis in SearchSpace.model_fields else None
+            if found is None:
+                faults.append(f"table.{key}: {axis!r} is not an axis of this stage's space")
+            elif found.when or found.is_random:
+                faults.append(f"table.{key}: {axis!r} must be a grid without a condition, so that it makes cells")
+        if self.table.columns == self.table.rows:
+            faults.append(f"table.columns: {self.table.rows!r} is already the table's rows")
+        return faults
+
+    def rungs(self) -> list[int]:
+        """The epochs at which ASHA decides; the last epoch is none of them."""
+        rungs, rung = [], float(self.asha.grace_period)
+        while int(rung) < self.epochs:
+            rungs.append(int(rung))
+            rung *= self.asha.reduction_factor
+        return sorted(set(rungs))
+
+
+class Retraining(_Strict):
+    """How winners are trained on training and validation images together, before the test set is opened."""
+
+    epochs: Annotated[Whole, Field(ge=1)] = 30
+    seeds: Annotated[Whole, Field(ge=1, le=1000)] = 5
+
+
+class Report(_Strict):
+    """What the report shows beside the run's own numbers."""
+
+    reference: FilePath | None = None
+    num_pictures: Annotated[Whole, Field(ge=1, le=32)] = 10
+
+
+class Resources(_Strict):
+    """On what trials train.
+
+    Without trainers, each trial trains in a process of its own and holds a CPU core and `gpus_per_trial`. Each trainer
+    holds a CPU core and `gpus_per_trainer`, and trains up to `trials_per_trainer` trials at once, as packs.
+    """
+
+    gpus_per_trial: Annotated[Real, Field(ge=0)] = 0
+    trainers: Annotated[Whole, Field(ge=0, le=10_000)] = 0
+    gpus_per_trainer: Annotated[Real, Field(ge=0)] = 1
+    trials_per_trainer: Annotated[Whole, Field(ge=1, le=1000)] = 16
+
+    @property
+    def least_gpus(self) -> float:
+        """What one trial holds, or all trainers together: nothing can be trained with fewer."""
+        return self.trainers * self.gpus_per_trainer if self.trainers else self.gpus_per_trial
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Resources:
+        if self.trainers and self.gpus_per_trial:
+            raise ValueError(
+                "gpus_per_trial is for trials without trainers, which hold gpus_per_trainer; leave one out"
+            )
+        return self
+
+
+class Study(_Strict):
+    """A whole study, as its file says, with every default filled in."""
+
+    name: Name
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 1
+    datasets: Annotated[list[Dataset], Field(min_length=1)]
+    validation_fraction: Annotated[Real, Field(gt=0, lt=1)] = 0.1
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    resources: Resources = Resources()
+    stages: Annotated[dict[Name, Stage], Field(min_length=1)]
+    retraining: Retraining = Retraining()
+    report: Report = Report()
+
+    @field_validator("datasets")
+    @classmethod
+    def _distinct(cls, datasets: list[Dataset]) -> list[Dataset]:
+        names = [dataset.name for dataset in datasets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a data set is listed twice: {names}")
+        return datasets
+
+    def resolved(self) -> dict[str, Any]:
+        """The study as plain values, every default filled in."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def sha256(self) -> str:
+        """See `study_hash`."""
+        return study_hash(self.resolved())
+
+
+def with_paths(values: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """A copy of a study's plain values in which every path has gone through a function."""
+    copied = copy.deepcopy(values)
+    holders = [(dataset, "path") for dataset in copied["datasets"]]
+    for holder, key in [*holders, (copied.get("report", {}), "reference")]:
+        if isinstance(holder, dict) and holder.get(key) is not None:
+            holder[key] = change(holder[key])
+    return copied
+
+
+def study_hash(values: dict[str, Any]) -> str:
+    """The hash by which two runs of the same study are known as such, wherever its files lie.
+
+    Of a path only the last part counts: the images have a hash of their own, and the journal holds the reference.
+
+    Args:
+        values: of the study, as `Study.resolved` gives them and a journal holds them. They are taken as they are, so
+            that a default that came later changes no hash.
+    """
+    named = with_paths(values, lambda path: Path(path).name)
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()

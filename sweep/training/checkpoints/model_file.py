@@ -1,0 +1,198 @@
+"""A trained model as a file: written whole or not at all, verified when read, and loadable without this project.
+
+The file is safetensors. Its tensors are named as the state of `nn.Sequential(Linear, GELU, ..., Linear, Sigmoid)`:
+"0.weight" [out, in], "0.bias" [out], "2.weight", ... Its metadata says what the model is and what it was trained on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from aesweep.models.autoencoder import Architecture, as_module
+from aesweep.process.errors import AesweepError
+from aesweep.storage.atomic_file import write_whole
+from aesweep.study.configuration import Configuration
+from aesweep.training.engine.member import MemberState, architecture_of
+
+FORMAT = "aesweep-autoencoder"
+VERSION = 1
+_REMEDY = "restore the file, or retrain the model"
+
+
+class CheckpointError(AesweepError):
+    """A checkpoint that is missing, damaged, or not what it should be."""
+
+    exit_code = 65
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointMetadata:
+    """What a checkpoint says about its model.
+
+    Attributes:
+        configuration: what it was trained with.
+        dataset: name of the data set that it was trained on.
+        image_shape: (C, H, W).
+        seed: of its training.
+        epochs: epochs done.
+    """
+
+    configuration: Configuration
+    dataset: str
+    image_shape: tuple[int, ...]
+    seed: int
+    epochs: int
+
+
+def write_checkpoint(
+    path: Path | str,
+    state: MemberState,
+    configuration: Configuration,
+    *,
+    dataset: str,
+    image_shape: Sequence[int],
+    seed: int,
+) -> str:
+    """Writes a member's model; the arguments are those of `checkpoint_content`.
+
+    The file appears under its name only when it is complete and on the disk. Folders on the way are made.
+
+    Returns:
+        The file's SHA-256, hexadecimal.
+    """
+    content = checkpoint_content(state, configuration, dataset=dataset, image_shape=image_shape, seed=seed)
+    write_whole(Path(path), content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def checkpoint_content(
+    state: MemberState,
+    configuration: Configuration,
+    *,
+    dataset: str,
+    image_shape: Sequence[int],
+    seed: int,
+) -> bytes:
+    """A member's model as the bytes of a checkpoint; Adam's moments are left out.
+
+    Args:
+        state: the member.
+        configuration: what it was trained with.
+        dataset: name of the data set that it was trained on.
+        image_shape: (C, H, W).
+        seed: of its training.
+    """
+    module = as_module(architecture_of(configuration, math.prod(image_shape)), state.parameters)
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "configuration": configuration.as_dict(),
+        "dataset": dataset,
+        "image_shape": list(image_shape),
+        "seed": seed,
+        "epochs": state.epoch,
+    }
+    tensors = module.state_dict()
+    description["sha256"] = content_digest(description, tensors)
+    # Sorted, and one entry alone: the library keeps no order among entries, and the same model gives the same bytes.
+    metadata = {FORMAT: json.dumps(description, sort_keys=True)}
+    return safetensors.torch.save(tensors, metadata=metadata)
+
+
+def read_checkpoint(path: Path | str, sha256: str | None = None) -> tuple[nn.Sequential, CheckpointMetadata]:
+    """Reads a model and checks it.
+
+    Args:
+        path: the file.
+        sha256: what its hash must be, as the journal has it; None accepts any whole checkpoint.
+
+    Returns:
+        The model, in evaluation mode, images [N, D] to images [N, D]; and its metadata.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, of another hash, or no checkpoint of this project.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot read the checkpoint: {error.strerror}; {_REMEDY}") from error
+    if sha256 is not None and (got := hashlib.sha256(content).hexdigest()) != sha256:
+        raise CheckpointError(
+            f"{path}: expected the checkpoint with SHA-256 {sha256}, got {got}: "
+            f"the file was changed or cut short; {_REMEDY}"
+        )
+    try:
+        tensors = safetensors.torch.load(content)
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(FORMAT)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: expected a whole safetensors file, got a damaged one ({error}); {_REMEDY}"
+        ) from error
+    metadata, architecture = _parse(path, text, tensors)
+    # No memory is taken for what a strange file claims to hold: only the tensors that it does hold are used.
+    with torch.device("meta"):
+        module = as_module(architecture)
+    _check_shapes(path, module, tensors)
+    module.load_state_dict(tensors, assign=True)
+    return module.eval(), metadata
+
+
+def load_autoencoder(path: Path | str) -> nn.Sequential:
+    """The model of a checkpoint: images [N, D], float in [0, 1], to images [N, D]. Raises as `read_checkpoint`."""
+    return read_checkpoint(path)[0]
+
+
+def _parse(path: Path, text: str | None, tensors: dict[str, Tensor]) -> tuple[CheckpointMetadata, Architecture]:
+    if text is None:
+        raise CheckpointError(f"{path}: expected a checkpoint of aesweep, got another safetensors file")
+    try:
+        values = json.loads(text)
+        if values["version"] != VERSION:
+            raise CheckpointError(
+                f"{path}: expected checkpoint format {VERSION}, got {values['version']}; read it with that aesweep"
+            )
+        if values.pop("sha256") != content_digest(values, tensors):
+            raise CheckpointError(f"{path}: the checkpoint's content is not what was written; {_REMEDY}")
+        metadata = CheckpointMetadata(
+            configuration=Configuration.from_dict(values["configuration"]),
+            dataset=values["dataset"],
+            image_shape=tuple(values["image_shape"]),
+            seed=values["seed"],
+            epochs=values["epochs"],
+        )
+        return metadata, architecture_of(metadata.configuration, math.prod(metadata.image_shape))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: the checkpoint's metadata is damaged ({error!r}); {_REMEDY}") from error
+
+
+def content_digest(description: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    """A hash of a checkpoint's content, so that a damaged file is known without the journal at hand."""
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_shapes(path: Path, module: nn.Sequential, tensors: dict[str, Tensor]) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for name in sorted({*expected, *got}):
+        if expected.get(name) != got.get(name):
+            raise CheckpointError(
+                f"{path}: tensor {name}: the configuration asks for {expected.get(name, 'none')}, "
+                f"the file has {got.get(name, 'none')}; {_REMEDY}"
+            )

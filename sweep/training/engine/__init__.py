@@ -1,0 +1,1 @@
+"""One epoch of a stack of models with a shape in common: parameters, products, optimizer, random streams, precision."""

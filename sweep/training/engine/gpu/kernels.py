@@ -1,0 +1,122 @@
+"""What a step of a pack in lock-step asks of a GPU beyond matrix products, as one Triton kernel each.
+
+The references are `philox.py` and `update_plainly` in `lock_step.py`; tests compare
+with them in Triton's interpreter, and compile for A100 and H100: vectors are read and written 16 bytes at a time, and
+all registers fit. They have not run on a GPU yet. Imported only where there is one.
+
+Letters: K members, P length of a parameter vector, n numbers a member.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+# Elements of a program: of a vector, and blocks of four numbers drawn.
+BLOCK, DRAWN_BLOCKS = 1024, 256
+
+
+@triton.jit
+def _update(
+    parameters, gradient, moment1, moment2, scalars, constants, num_elements, num_weights, has_penalty: tl.constexpr,
+    block: tl.constexpr,
+):  # fmt: skip
+    member = tl.program_id(1).to(tl.int64)
+    offsets = tl.program_id(0) * block + tl.arange(0, block)
+    inside = offsets < num_elements
+    at = member * num_elements + offsets
+    p = tl.load(parameters + at, mask=inside)
+    g = tl.load(gradient + at, mask=inside)
+    m = tl.load(moment1 + at, mask=inside)
+    v = tl.load(moment2 + at, mask=inside)
+    # From memory, and not as literals, which would be float32 beside float64.
+    keep1, add1 = tl.load(constants), tl.load(constants + 1)
+    keep2, add2, epsilon = tl.load(constants + 2), tl.load(constants + 3), tl.load(constants + 4)
+    own = scalars + member * 5
+    step_size, root, decay = tl.load(own), tl.load(own + 1), tl.load(own + 2)
+    is_weight = offsets < num_weights
+    if has_penalty:
+        l1, twice_l2 = tl.load(own + 3), tl.load(own + 4)
+        sign = (p > 0).to(p.dtype) - (p < 0).to(p.dtype)
+        g = tl.where(is_weight, g + l1 * sign + twice_l2 * p, g)
+    p = tl.where(is_weight, p * decay, p)
+    m = keep1 * m + add1 * g
+    v = keep2 * v + add2 * g * g
+    p = p - step_size * m / (tl.sqrt(v) / root + epsilon)
+    tl.store(parameters + at, p, mask=inside)
+    tl.store(moment1 + at, m, mask=inside)
+    tl.store(moment2 + at, v, mask=inside)
+
+
+def update(
+    parameters: Tensor, gradient: Tensor, moment1: Tensor, moment2: Tensor, scalars: Tensor, constants: Tensor,
+    num_weights: int, has_penalty: bool,
+) -> None:  # fmt: skip
+    """As `aesweep.training.engine.gpu.lock_step.update_plainly`, in one pass; the gradient is left as it was."""
+    num_members, num_elements = parameters.shape
+    grid = (triton.cdiv(num_elements, BLOCK), num_members)
+    _update[grid](
+        parameters, gradient, moment1, moment2, scalars, constants, num_elements, num_weights, has_penalty, BLOCK
+    )  # fmt: skip
+
+
+@triton.jit
+def _draw(
+    out, clean, keys, strengths, step, layer, num, is_noise: tl.constexpr, block: tl.constexpr,
+):  # fmt: skip
+    member = tl.program_id(1).to(tl.int64)
+    blocks = tl.program_id(0) * block + tl.arange(0, block)
+    zeros = blocks * 0
+    count = tl.load(step).to(tl.int32)
+    key = tl.load(keys + member)
+    a, b, c, d = tl.philox(key, blocks, zeros + count, zeros + layer, zeros)
+    strength = tl.load(strengths + member)
+    unit = 1.0 / 16777216
+    u0, u1 = (a >> 8).to(tl.float32) * unit, (b >> 8).to(tl.float32) * unit
+    u2, u3 = (c >> 8).to(tl.float32) * unit, (d >> 8).to(tl.float32) * unit
+    if is_noise:
+        half = unit / 2
+        r0, r1 = tl.sqrt(-2 * tl.log(u0 + half)), tl.sqrt(-2 * tl.log(u2 + half))
+        a0, a1 = 6.283185307179586 * (u1 + half), 6.283185307179586 * (u3 + half)
+        u0, u1, u2, u3 = r0 * tl.cos(a0), r0 * tl.sin(a0), r1 * tl.cos(a1), r1 * tl.sin(a1)
+    # In the order of their counters, so that neighbouring threads read and write neighbouring memory.
+    drawn = tl.interleave(tl.interleave(u0, u2), tl.interleave(u1, u3)).to(strength.dtype)
+    offsets = tl.program_id(0) * (4 * block) + tl.arange(0, 4 * block)
+    inside = offsets < num
+    at = member * num + offsets
+    if is_noise:
+        value = tl.load(clean + at, mask=inside) + strength * drawn
+    else:
+        value = (drawn < strength).to(strength.dtype) / strength
+    tl.store(out + at, value, mask=inside)
+
+
+def add_noise(out: Tensor, clean: Tensor, keys: Tensor, deviations: Tensor, step: Tensor) -> None:
+    """Writes clean + deviation * normal numbers.
+
+    Args:
+        out: [K, n], overwritten.
+        clean: [K, n].
+        keys: int64 [K].
+        deviations: [K], of the type of `out`.
+        step: within the epoch; int64, one element.
+    """
+    num_members, num = out.shape
+    grid = (triton.cdiv(num, 4 * DRAWN_BLOCKS), num_members)
+    _draw[grid](out, clean, keys, deviations, step, 0, num, True, DRAWN_BLOCKS)
+
+
+def draw_masks(out: Tensor, keys: Tensor, kept: Tensor, step: Tensor, layer: int) -> None:
+    """Writes 1 / kept with probability `kept`, else 0.
+
+    Args:
+        out: [K, n], overwritten.
+        keys: int64 [K].
+        kept: [K], of the type of `out`.
+        step: within the epoch; int64, one element.
+        layer: number of the mask's layer.
+    """
+    num_members, num = out.shape
+    grid = (triton.cdiv(num, 4 * DRAWN_BLOCKS), num_members)
+    _draw[grid](out, out, keys, kept, step, layer, num, False, DRAWN_BLOCKS)

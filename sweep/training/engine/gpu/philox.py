@@ -1,0 +1,99 @@
+"""Random numbers from counters, for members in lock-step: any of them at once, from key and position alone.
+
+A generator per member has to be called member by member, which on a GPU is a kernel for each. Here the numbers of all
+members come from one call: Philox4x32-10 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011), keyed
+by a member's seed, purpose and epoch, counted by the block of four numbers, the step and the layer. So a member's
+numbers depend neither on who shares its pack nor on the device. The reference of `aesweep.training.engine.gpu.kernels`.
+
+Letters: K members, n numbers a member.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+NUM_ROUNDS = 10
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
+_LOW = 0xFFFFFFFF
+
+
+def philox(keys: Tensor, counters: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
+    """Four random 32-bit integers for each key and counter, as int64 from 0 to 2^32 - 1.
+
+    Args:
+        keys: int64.
+        counters: four tensors int64 from 0 to 2^32 - 1 that broadcast with the keys.
+    """
+    # Products of two 32-bit numbers wrap around in int64 and keep all 64 bits, the highest as a sign.
+    key0, key1 = keys & _LOW, (keys >> 32) & _LOW
+    c0, c1, c2, c3 = counters
+    for _ in range(NUM_ROUNDS):
+        product0, product1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            ((product1 >> 32) & _LOW) ^ c1 ^ key0,
+            product1 & _LOW,
+            ((product0 >> 32) & _LOW) ^ c3 ^ key1,
+            product0 & _LOW,
+        )
+        key0, key1 = (key0 + _KEY_STEPS[0]) & _LOW, (key1 + _KEY_STEPS[1]) & _LOW
+    return c0, c1, c2, c3
+
+
+def _blocks(keys: Tensor, step: Tensor, layer: int, num: int) -> list[Tensor]:
+    """Random 24-bit integers for `num` numbers of each key, in blocks of four: four tensors int64 [K, num / 4]."""
+    blocks = torch.arange(-(-num // 4), device=keys.device).unsqueeze(0)
+    layers = torch.full((1, 1), layer, device=keys.device)
+    found = philox(keys.unsqueeze(1), (blocks, step.view(1, 1), layers, torch.zeros_like(layers)))
+    return [number >> 8 for number in found]
+
+
+def uniform(keys: Tensor, step: Tensor, layer: int, num: int) -> Tensor:
+    """Numbers in [0, 1), multiples of 2^-24, float32 [K, num].
+
+    Args:
+        keys: `aesweep.training.engine.randomness.stream_key` of each member, int64 [K].
+        step: within the epoch, from 0; int64, one element, on the keys' device.
+        layer: which of a step's draws.
+        num: n.
+    """
+    parts = [part.float() * 2**-24 for part in _blocks(keys, step, layer, num)]
+    return torch.stack(parts, -1).flatten(1)[:, :num]
+
+
+def normal(keys: Tensor, step: Tensor, layer: int, num: int) -> Tensor:
+    """Standard normal numbers by Box and Muller (1958), float32 [K, num]; arguments as `uniform`'s."""
+    # Half a unit up, so that no logarithm of zero is taken.
+    u = [part.float() * 2**-24 + 2**-25 for part in _blocks(keys, step, layer, num)]
+    radii = [torch.sqrt(-2 * torch.log(u[0])), torch.sqrt(-2 * torch.log(u[2]))]
+    angles = [2 * torch.pi * u[1], 2 * torch.pi * u[3]]
+    parts = [part for r, a in zip(radii, angles, strict=True) for part in (r * torch.cos(a), r * torch.sin(a))]
+    return torch.stack(parts, -1).flatten(1)[:, :num]
+
+
+def add_noise(out: Tensor, clean: Tensor, keys: Tensor, deviations: Tensor, step: Tensor) -> None:
+    """Writes clean + deviation * normal numbers.
+
+    Args:
+        out: [K, n], overwritten.
+        clean: [K, n].
+        keys: as above.
+        deviations: [K], of the type of `out`.
+        step: as above.
+    """
+    torch.add(clean, normal(keys, step, 0, out.shape[1]).to(out.dtype) * deviations.unsqueeze(1), out=out)
+
+
+def draw_masks(out: Tensor, keys: Tensor, kept: Tensor, step: Tensor, layer: int) -> None:
+    """Writes 1 / kept with probability `kept`, else 0.
+
+    Args:
+        out: [K, n], overwritten.
+        keys: as above.
+        kept: [K], of the type of `out`.
+        step: as above.
+        layer: number of the mask's layer.
+    """
+    kept = kept.unsqueeze(1)
+    torch.div((uniform(keys, step, layer, out.shape[1]).to(out.dtype) < kept).to(out.dtype), kept, out=out)

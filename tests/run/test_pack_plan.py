@@ -1,0 +1,53 @@
+"""What `plan` says of packs is what a placement of the same trials comes to."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from aesweep.cluster.tune.placement import Placement
+from aesweep.models.autoencoder import Architecture
+from aesweep.run.preflight.pack_plan import plan_packs
+from aesweep.search.stages import stage_jobs
+from aesweep.search.trial_spec import pack_key
+from aesweep.study.study_file import check_study
+from aesweep.training.evaluation import CPU_PAIRS, GPU_PAIRS
+from aesweep.training.memory import pack_memory
+
+
+def jobs_of(values, **resources):
+    study = check_study({**values, "resources": resources}, "study.yaml")
+    return stage_jobs(study, "architecture", {"digits": None}), study.resources
+
+
+@pytest.mark.parametrize("trainers", [1, 2, 5])
+@pytest.mark.parametrize("trials_per_trainer", [1, 2, 16])
+def test_no_more_trials_share_a_pack_than_are_said_to(small_study, trainers, trials_per_trainer):
+    jobs, resources = jobs_of(small_study, trainers=trainers, trials_per_trainer=trials_per_trainer)
+    plans = plan_packs(jobs, resources, {"digits": (1293, 64)})
+    assert sum(plan.num_trials for plan in plans) == len(jobs) == 12
+    assert len(plans) == len({pack_key(job) for job in jobs}) == 4
+    placement = Placement(trainers, trials_per_trainer, len(jobs))
+    packs = Counter((placement.place(job), pack_key(job)) for job in jobs[: placement.num_places])
+    assert max(packs.values()) <= max(plan.trials_at_once for plan in plans) <= trials_per_trainer
+
+
+def test_memory_is_that_of_all_members_with_those_in_lock_step(small_study):
+    small_study["stages"]["architecture"]["seeds"] = 2
+    sizes = {"digits": (1293, 64)}
+    jobs, resources = jobs_of(small_study, trainers=1, trials_per_trainer=3)
+    plan = plan_packs(jobs, resources, sizes)[0]
+    architecture = Architecture(64, plan.widths[1:-1], plan.widths[-1])
+
+    def memory(judged_at_once):
+        # A tenth is for validation, and all others are probed as well.
+        return pack_memory(architecture, 1293 - 129, plan.batch_size, 129 + 1164, judged_at_once)
+
+    assert (plan.trials_at_once, plan.members_at_once, plan.members_per_step) == (3, 6, 6)
+    assert plan.memory_bytes == memory(GPU_PAIRS).needed(6, 6)
+    for own in ({"trainers": 1, "gpus_per_trainer": 0}, {}):
+        plan = plan_packs(*jobs_of(small_study, **own), sizes)[0]
+        assert plan.members_per_step == 1
+        assert plan.memory_bytes == memory(CPU_PAIRS).needed(plan.members_at_once, 1)
+    assert plan.members_at_once == 2  # a trial's own seeds

@@ -1,0 +1,450 @@
+"""A run goes on from its journal to the result that it would have had: with a toy in place of the training, so that it
+can be killed between any two events. `tests/run/test_resume.py` kills real ones."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import signal
+
+import pytest
+from rich.console import Console
+
+import aesweep.run.driver
+import aesweep.run.evaluation.baselines
+import aesweep.run.evaluation.example_images
+from aesweep.data.datasets import load_dataset
+from aesweep.process.errors import JournalError, RunFolderError
+from aesweep.run.callbacks.progress import Progress
+from aesweep.run.driver import Run
+from aesweep.run.outcome import Outcome
+from aesweep.search.replay import (
+    check_images,
+    is_over,
+    missing,
+    recorded_study,
+    stage_seconds,
+    standings,
+    unrecorded_seconds,
+)
+from aesweep.search.retry_policy import Cause
+from aesweep.storage.artifacts import FolderFiles
+from aesweep.storage.journal import Journal, read_journal
+from aesweep.storage.run_folder import RunFolder
+from aesweep.study.study_file import load_study
+
+# What may differ between a run that was killed and one that was not: when, how long, and how it was resumed.
+TIMES = {"time", "seq", "seconds", "command", "environment"}
+
+
+class ToyCluster:
+    """Trains one trial after another without training: each row follows from the trial and the epoch alone."""
+
+    trained: list = []  # noqa: RUF012 - (trial, epoch) as they were asked for, of all clusters
+    diverging: frozenset = frozenset()
+    failing: frozenset = frozenset()
+    interrupt_after: int | None = None
+
+    def __init__(self, images, files, num_workers, address, note, interruption):
+        self._files = files
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def find_room(self, *_):
+        pass
+
+    def train(self, jobs, *, recorder, resources, stop_requested):
+        for job in jobs:
+            if job.trial in self.failing:
+                recorder.fail(job, Cause.ERROR, "the worker broke")
+                continue
+            epoch = job.recorded - 1 if job.recorded > 1 and job.recorded % 2 else 0  # an older state, or none
+            goes_on = True
+            while goes_on and not stop_requested():
+                epoch += 1
+                type(self).trained.append((job.trial, epoch))
+                if len(self.trained) == self.interrupt_after:
+                    interruption.signal_number = signal.SIGINT
+                row = toy_row(job, epoch, self.diverging)
+                if "checkpoint/file" in row:
+                    self._files.write(row["checkpoint/file"], job.trial.encode())
+                goes_on = recorder.take(job, row, seconds=0.1)
+        recorder.end_unfinished("the run was interrupted")
+
+
+class Interrupted:
+    """An interruption that a test sets."""
+
+    signal_number = None
+
+    def defer(self) -> None:
+        """A test's signals come between a run's steps alone."""
+
+    def requested(self):
+        return self.signal_number is not None
+
+
+interruption = Interrupted()
+
+
+def toy_row(job, epoch, diverging):
+    digest = hashlib.sha256(f"{job.trial}/{epoch}".encode()).digest()
+    value = (1 + digest[0] / 256) / (1 + epoch)
+    bad = job.trial in diverging and epoch == 2
+    row = {"epoch": epoch, "loss": math.nan if bad else value, "training_mse": value, "learning_rate": 0.1}
+    row |= {"seconds": 0.1, "diverged": bad}
+    if job.purpose == "search":
+        row |= {"validation_mse": value, "validation_psnr_db": -value, "per_seed": [value]}
+    elif epoch == job.epochs:
+        row |= {"test/mse": value, "test/psnr_db": -value, "test/ssim": value}
+    if epoch == job.epochs:
+        row |= {"checkpoint/file": job.checkpoint, "checkpoint/num_bytes": len(job.trial)}
+        row |= {"checkpoint/sha256": hashlib.sha256(job.trial.encode()).hexdigest()}
+    return row
+
+
+def toy_pictures(folder, study, images, done, skip=()):
+    for stage in dict.fromkeys(winner.stage for retraining in done for winner in retraining.serves):
+        if (stage, "reconstruction") not in skip:
+            content = f"{images.name}, {stage}".encode()
+            name = f"pictures/{images.name}-{stage}.npz"
+            FolderFiles(folder.root).write(name, content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            yield {"dataset": images.name, "stage": stage, "purpose": "reconstruction", "file": name, "sha256": sha256}
+
+
+def toy_validation_baselines(jobs, images, stage):
+    return toy_baselines({job.configuration for job in jobs}, images, "validation", stage)
+
+
+def toy_test_baselines(configurations, split_seed, images):
+    return toy_baselines(configurations, images, "test", None)
+
+
+def toy_baselines(configurations, images, split, stage):
+    for latent_dim in sorted({configuration.latent_dim for configuration in configurations}):
+        fields = {"dataset": images.name, "split": split, "stage": stage, "method": "pca", "latent_dim": latent_dim}
+        yield {**fields, "noise_variance": None, "mse": 0.1, "psnr_db": 10.0, "ssim": None}
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch):
+    monkeypatch.setattr(aesweep.run.driver, "Cluster", ToyCluster)
+    monkeypatch.setattr(aesweep.run.driver, "describe_environment", dict)
+    monkeypatch.setattr(Journal, "sync", lambda journal: None)
+    monkeypatch.setattr(aesweep.run.evaluation.baselines, "validation_baselines", toy_validation_baselines)
+    monkeypatch.setattr(aesweep.run.evaluation.baselines, "test_baselines", toy_test_baselines)
+    monkeypatch.setattr(aesweep.run.evaluation.example_images, "take_pictures", toy_pictures)
+    monkeypatch.setattr(interruption, "signal_number", None)
+    for name, value in (("trained", []), ("diverging", frozenset()), ("failing", frozenset())):
+        monkeypatch.setattr(ToyCluster, name, value)
+    monkeypatch.setattr(ToyCluster, "interrupt_after", None)
+
+
+@pytest.fixture
+def study(small_study, write_study):
+    return load_study(write_study(small_study))
+
+
+@pytest.fixture(scope="module")
+def images():
+    return {"digits": load_dataset("digits")}
+
+
+def new_run(study, folder, images) -> Run:
+    folder.root.mkdir(parents=True, exist_ok=True)
+    events = read_journal(folder.journal) if folder.journal.exists() else []
+    progress = Progress(Console(file=io.StringIO()))
+    return Run(study, folder, images, events, progress=progress, interruption=interruption, num_workers=1)
+
+
+def finished(study, folder, images) -> list[dict]:
+    assert new_run(study, folder, images).execute(["aesweep"]).status != "interrupted"
+    return read_journal(folder.journal)
+
+
+def record(events) -> list[dict]:
+    """What must be the same: all that was recorded, in its order, but for times and what tells of the resuming."""
+    return [
+        {name: value for name, value in event.items() if name not in TIMES}
+        for event in events
+        if event["kind"] not in ("resumed", "continued", "run_ended")
+        and not (event["kind"] == "trial_ended" and event["status"] == "interrupted")
+    ]
+
+
+def models(folder) -> list[str]:
+    """The trials whose models are kept."""
+    return sorted(path.stem for path in folder.checkpoints.iterdir())
+
+
+def cut(folder, lines, number):
+    """A copy of a run that was killed after so many events; for most numbers in the midst of writing the next."""
+    folder.root.mkdir(parents=True)
+    for event in map(json.loads, lines[:number]):
+        if "checkpoint" in event:
+            FolderFiles(folder.root).write(event["checkpoint"]["file"], event["trial"].encode())
+        if event["kind"] == "pictures":
+            FolderFiles(folder.root).write(event["file"], f"{event['dataset']}, {event['stage']}".encode())
+    folder.journal.write_bytes(b"".join(lines[:number]) + b"".join(lines[number:])[: number % 40])
+
+
+@pytest.mark.parametrize("case", ["plain", "diverging and failing"])
+def test_run_killed_between_any_two_events_has_the_record_that_it_would_have_had(
+    study, tmp_path, images, monkeypatch, case
+):
+    if case != "plain":
+        monkeypatch.setattr(ToyCluster, "diverging", frozenset({"architecture-digits-0001"}))
+        monkeypatch.setattr(ToyCluster, "failing", frozenset({"regularization-digits-0002"}))
+    whole = RunFolder(tmp_path / "whole")
+    events = finished(study, whole, images)
+    assert {event["kind"] for event in events} > {"baseline", "pictures", "retrained", "stage_winner", "decision"}
+    # The best of each cell, and every retraining.
+    winners = {event["trial"] for event in events if event["kind"] in ("cell_winner", "retrained")}
+    expected = sorted(trial for trial in winners if trial)
+    assert models(whole) == expected
+    lines = whole.journal.read_bytes().splitlines(keepends=True)
+    for number in range(1, len(lines)):
+        folder = RunFolder(tmp_path / f"{number}")
+        cut(folder, lines, number)
+        outcome = new_run(study, folder, images).resume(["aesweep", "resume"])
+        resumed = read_journal(folder.journal)
+        assert record(resumed) == record(events), f"killed after {events[number - 1]}"
+        assert outcome.status == resumed[-1]["status"] == events[-1]["status"]
+        assert sum(event["kind"] == "resumed" for event in resumed) == 1
+        assert models(folder) == expected
+
+
+def test_journal_cut_at_any_byte_is_resumed_or_refused_and_never_a_new_run(study, tmp_path, images):
+    """What is decided before anything is trained; from each whole line on, the test above goes all the way."""
+    del study.stages["regularization"]
+    study.stages["architecture"].samples = 1
+    whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    events = finished(study, whole, images)
+    content = whole.journal.read_bytes()
+    folder.root.mkdir()
+    num_refused = 0
+    for length in range(len(content) + 1):
+        kept = content[:length]
+        folder.journal.write_bytes(kept)
+        found = read_journal(folder.journal)
+        assert found == events[: kept.count(b"\n")]
+        torn = length - kept.rfind(b"\n") - 1
+        if found and torn not in (0, 1, 50):
+            continue  # what follows is taken from the events that were found
+        try:
+            assert recorded_study(found, folder.journal) == study
+        except JournalError as error:
+            assert not found and len(str(error).splitlines()) == 1
+            num_refused += 1
+            continue
+        Journal(folder.journal).close()
+        assert folder.journal.read_bytes() == kept[: kept.rfind(b"\n") + 1]
+        assert is_over(found) == (length == len(content))
+        for trial, standing in standings(found).items():
+            rows = [event for event in found if event["kind"] == "row" and event["trial"] == trial]
+            assert standing.epochs == len(rows)
+    assert num_refused == content.index(b"\n") + 1
+
+
+def test_run_killed_again_and_again_has_the_record_that_it_would_have_had(study, tmp_path, images):
+    whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    events = finished(study, whole, images)
+    lines = whole.journal.read_bytes().splitlines(keepends=True)
+    cut(folder, lines, 1)
+    num_resumed = 0
+    while not is_over(read_journal(folder.journal)):
+        num_resumed += 1
+        before = len(read_journal(folder.journal))
+        new_run(study, folder, images).resume(["aesweep", "resume"])
+        if len(read_journal(folder.journal)) > before + 30:
+            kept = folder.journal.read_bytes().splitlines(keepends=True)[: before + 30]
+            folder.journal.write_bytes(b"".join(kept))
+    assert num_resumed > 3
+    assert record(read_journal(folder.journal)) == record(events)
+
+
+@pytest.mark.parametrize("epochs", [1, 4, 17, 40, 62])
+def test_run_interrupted_by_a_signal_goes_on_to_the_same_record(study, tmp_path, images, monkeypatch, epochs):
+    events = finished(study, RunFolder(tmp_path / "whole"), images)
+    folder = RunFolder(tmp_path / "interrupted")
+    monkeypatch.setattr(ToyCluster, "trained", [])
+    monkeypatch.setattr(ToyCluster, "interrupt_after", epochs)
+    outcome = new_run(study, folder, images).execute(["aesweep"])
+    assert outcome == Outcome("interrupted", signal.SIGINT, [])
+    monkeypatch.setattr(interruption, "signal_number", None)
+    monkeypatch.setattr(ToyCluster, "interrupt_after", None)
+    assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
+    resumed = read_journal(folder.journal)
+    assert record(resumed) == record(events)
+    assert [event["status"] for event in resumed if event["kind"] == "run_ended"] == ["interrupted", "completed"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "emptied", "changed"])
+def test_checkpoint_that_is_lost_is_trained_again_and_no_other(study, tmp_path, images, damage):
+    folder = RunFolder(tmp_path / "run")
+    events = finished(study, folder, images)
+    lost = [event for event in events if event["kind"] == "retrained"][1]
+    path = folder.root / lost["checkpoint"]["file"]
+    path.unlink() if damage == "missing" else path.write_bytes(b"" if damage == "emptied" else b"another")
+    ToyCluster.trained.clear()
+    assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
+    resumed = read_journal(folder.journal)
+    added = [event["kind"] for event in resumed[len(events) :]]
+    assert added == ["resumed", "checkpoint_lost", "retrained", "trial_ended", "run_ended"]
+    assert resumed[len(events) + 2]["checkpoint"] == lost["checkpoint"]
+    assert {trial for trial, _ in ToyCluster.trained} == {lost["trial"]}
+    before = folder.journal.read_bytes()
+    assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
+    assert folder.journal.read_bytes() == before
+
+
+def test_finished_run_is_left_as_it_is(study, tmp_path, images):
+    folder = RunFolder(tmp_path / "run")
+    finished(study, folder, images)
+    before = folder.journal.read_bytes()
+    assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
+    assert folder.journal.read_bytes() == before
+
+
+def test_trials_that_ended_and_stages_that_are_closed_are_not_trained_again(study, tmp_path, images, monkeypatch):
+    whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    events = finished(study, whole, images)
+    lines = whole.journal.read_bytes().splitlines(keepends=True)
+    number = [event["kind"] for event in events].index("stage_ended") + 20
+    cut(folder, lines, number)
+    ended = {event["trial"] for event in events[:number] if event["kind"] == "trial_ended"}
+    monkeypatch.setattr(ToyCluster, "trained", [])
+    new_run(study, folder, images).resume(["aesweep", "resume"])
+    assert ended and not ended & {trial for trial, _ in ToyCluster.trained}
+
+
+def test_retraining_asked_for_with_other_settings_is_finished_after_a_kill_too(study, tmp_path, images):
+    whole = RunFolder(tmp_path / "whole")
+    finished(study, whole, images)
+    run = new_run(study, whole, images)
+    assert run.execute_retraining(["aesweep", "retrain"], epochs=3, seeds=4).status == "completed"
+    events = read_journal(whole.journal)
+    asked = next(event["seq"] for event in events if event["kind"] == "retraining_asked")
+    lines = whole.journal.read_bytes().splitlines(keepends=True)
+    for number in range(asked + 1, len(events), 7):
+        cut(folder := RunFolder(tmp_path / f"{number}"), lines, number)
+        assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
+        assert record(read_journal(folder.journal)) == record(events)
+    assert len({e["seed"] for e in events if e["kind"] == "retraining_created" and e["epochs"] == 3}) == 4
+
+
+def test_states_of_ended_trials_are_removed_and_those_of_open_ones_kept(study, tmp_path, images, monkeypatch):
+    folder = RunFolder(tmp_path / "run")
+    monkeypatch.setattr(ToyCluster, "interrupt_after", 17)
+    new_run(study, folder, images).execute(["aesweep"])
+    standing = standings(read_journal(folder.journal))
+    last = [trial for trial, found in standing.items() if found.status is None and found.epochs]
+    ended = [trial for trial, found in standing.items() if found.status]
+    folder.states.mkdir()
+    names = {f"{trial}.1.safetensors" for trial in (*last, *ended)} | {".torn.safetensors.x1", "other"}
+    for name in names:
+        (folder.states / name).write_bytes(b"")
+    monkeypatch.setattr(interruption, "signal_number", None)
+    monkeypatch.setattr(ToyCluster, "interrupt_after", len(ToyCluster.trained) + 1)
+    run = new_run(study, folder, images)
+    run._finish = lambda: Outcome("interrupted", signal.SIGINT, [])
+    run.resume(["aesweep", "resume"])
+    assert last and ended
+    assert {path.name for path in folder.states.iterdir()} == {f"{trial}.1.safetensors" for trial in last}
+
+
+def test_journal_of_nothing_is_refused(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    Journal(path).close()
+    with pytest.raises(JournalError, match="nothing was recorded yet"):
+        recorded_study(read_journal(path), path)
+
+
+def test_study_that_is_not_what_its_hash_says_is_refused(study, tmp_path, images):
+    events = finished(study, RunFolder(tmp_path / "run"), images)
+    assert recorded_study(events, tmp_path) == study
+    events[0]["study"]["seed"] += 1
+    with pytest.raises(JournalError, match="the study's hash"):
+        recorded_study(events, tmp_path)
+
+
+@pytest.mark.parametrize("field", ["sha256", "shape", "num_validation_images"])
+def test_changed_images_are_refused_with_one_line(study, tmp_path, images, field):
+    events = finished(study, RunFolder(tmp_path / "run"), images)
+    found = {name: dict(values) for name, values in events[0]["datasets"].items()}
+    check_images(events, found, tmp_path)
+    found["digits"][field] = "another"
+    with pytest.raises(JournalError, match=f"data set digits: {field} is another now") as error:
+        check_images(events, found, tmp_path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_decision_that_does_not_follow_from_those_before_is_refused(study, tmp_path, images):
+    whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "changed")
+    events = finished(study, whole, images)
+    folder.root.mkdir()
+    stops = [event["seq"] for event in events if event["kind"] == "decision" and event["action"] == "stop"]
+    with Journal(folder.journal) as journal:
+        for event in events[: stops[0] + 1]:
+            if event["seq"] == stops[0]:
+                event["action"] = "continue"
+            journal.append(event["kind"], **{k: v for k, v in event.items() if k not in ("seq", "kind", "time")})
+    with pytest.raises(JournalError, match="does not follow from those before it"):
+        new_run(study, folder, images).resume(["aesweep", "resume"])
+
+
+def test_trial_of_another_configuration_is_refused(study, tmp_path, images):
+    events = finished(study, RunFolder(tmp_path / "run"), images)
+    created = next(event for event in events if event["kind"] == "trial_created")
+    fields = {name: created[name] for name in ("trial", "stage", "configuration")}
+    assert not list(missing([("trial_created", fields)], events, tmp_path))
+    fields["configuration"] = {**fields["configuration"], "latent_dim": 99}
+    with pytest.raises(JournalError, match="trial_created: configuration"):
+        list(missing([("trial_created", fields)], events, tmp_path))
+
+
+def test_time_of_a_session_that_was_killed_is_that_of_its_events():
+    def event(kind, time):
+        return {"kind": kind, "time": time}
+
+    killed = [event("run_started", 10.0), event("row", 17.5)]
+    assert unrecorded_seconds(killed) == 7.5
+    ended = [*killed, event("run_ended", 18.0)]
+    assert unrecorded_seconds(ended) == 0
+    assert unrecorded_seconds([*ended, event("resumed", 100.0), event("row", 102.0)]) == 2
+
+
+def test_time_of_a_stage_leaves_out_what_lies_between_sessions():
+    def event(kind, time, **fields):
+        return {"kind": kind, "time": time, **fields}
+
+    events = [event("run_started", 0.0), event("stage_started", 5.0, stage="first"), event("row", 8.0)]
+    assert stage_seconds(events, "first") == 0
+    events += [event("resumed", 100.0), event("row", 104.0)]
+    assert stage_seconds(events, "first") == 3
+    events += [event("run_ended", 105.0), event("resumed", 200.0)]
+    assert stage_seconds(events, "first") == 3 + 4
+    events += [event("stage_ended", 300.0, stage="first"), event("retraining_created", 301.0), event("row", 302.0)]
+    assert stage_seconds([*events, event("resumed", 400.0)], "retraining") == 1
+    events += [event("stage_ended", 303.0, stage="retraining"), event("run_ended", 303.0)]
+    assert stage_seconds(events, "retraining") == 0
+
+
+def test_second_writer_is_refused_with_the_name_of_the_first_and_a_dead_ones_lock_is_taken_over(tmp_path):
+    folder = RunFolder(tmp_path)
+    with folder.one_writer() as gone:
+        assert gone is None
+        with pytest.raises(RunFolderError, match=r"is being written by process \d+ on"), folder.one_writer():
+            pass
+    (tmp_path / ".lock.holder").write_text("process 7 on elsewhere")
+    with folder.one_writer() as gone:
+        assert gone == "process 7 on elsewhere"
+    with folder.one_writer() as gone:
+        assert gone is None
