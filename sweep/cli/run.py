@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +18,15 @@ from aesweep.cli.options import (
     study_argument,
 )
 from aesweep.cli.plan import show_plan
-from aesweep.run.command_options import left_out, options_to_record, recorded_options, with_remembered
-from aesweep.run.outcome import Outcome
+from aesweep.run.command_options import options_to_record
+from aesweep.run.settings import SessionSettings
 from aesweep.storage.run_folder import RunFolder
 from aesweep.study.image_places import place_images
-from aesweep.study.schema import Study
 from aesweep.study.study_file import load_study
 
 if TYPE_CHECKING:
     from aesweep.run.driver import Run
+    from aesweep.run.session import RecordedRun, Session
 
 
 @click.command()
@@ -56,27 +55,25 @@ def run(
         show_plan(study, data_dir, download, settings["workers"], settings["as_json"])
         return
     folder = RunFolder.new(runs_dir, name or study.name)  # refuses before the images are read
-    from aesweep.run.session import Execution
+    from aesweep.run.session import Session, check_storage
     from aesweep.study.inputs import load_images, read_reference
 
     if study.report.reference:
         read_reference(study.report.reference)
     loaded = load_images(study, data_dir, download)
     # The images' places are the study's own by now.
-    execution = Execution(folder, **settings, options=options_to_record({**_given(), "images": None}))
-    execution.check_storage()
+    given = options_to_record({**_given(), "images": None})
+    check_storage(folder, settings["storage"])
     folder.make()
-
-    def execute() -> Outcome:
+    with Session(folder, SessionSettings(**settings)) as session:
         folder.check_free()  # again, now that it is held: another run may have come and gone
         with folder.discarded_if_blank():
-            outcome = execution.run(study, loaded, []).execute(_command())
+            outcome = session.run(study, loaded, [], given).execute(_command())
             if folder.is_blank():
                 click.echo("interrupted before anything was recorded; nothing is left of this run", err=True)
                 raise KeyboardInterrupt(128 + outcome.signal_number)
-            return outcome
-
-    execution.follow(execute)
+        session.conclude(outcome)
+    sys.exit(session.exit_code)
 
 
 @click.command()
@@ -91,7 +88,13 @@ def resume(
     **settings: Any,
 ) -> None:
     """Go on with a run that was interrupted or killed, to the result that it would have had."""
-    _go_on(run_folder, download, settings, lambda _study, _events, load: load().resume(_command()))
+    from aesweep.run.session import RecordedRun, Session
+
+    folder = RunFolder.open(run_folder)
+    with Session(folder, SessionSettings(**settings)) as session:
+        recorded = RecordedRun(folder, options_to_record(_given()))
+        session.conclude(_loaded(session, recorded, download).resume(_command()))
+    sys.exit(session.exit_code)
 
 
 @click.command()
@@ -110,11 +113,13 @@ def retrain(
     **settings: Any,
 ) -> None:
     """Train a finished search's winners that are not trained yet, or with other epochs and seeds, and report again."""
+    from aesweep.run.session import RecordedRun, Session
 
-    def work(_study: Study, _events: list[dict[str, Any]], load: Callable[[], Run]) -> Outcome:
-        return load().execute_retraining(_command(), epochs, seeds)
-
-    _go_on(run_folder, download, settings, work)
+    folder = RunFolder.open(run_folder)
+    with Session(folder, SessionSettings(**settings)) as session:
+        recorded = RecordedRun(folder, options_to_record(_given()))
+        session.conclude(_loaded(session, recorded, download).execute_retraining(_command(), epochs, seeds))
+    sys.exit(session.exit_code)
 
 
 @click.command()
@@ -137,53 +142,26 @@ def extend(
     """Add samples, or a longer budget, to a finished run; new winners are retrained, and the report follows."""
     if (samples is None) == (epochs is None):
         raise click.UsageError("give either --samples or --epochs")
+    from aesweep.run.session import RecordedRun, Session
     from aesweep.search.stages import asked_for
 
-    def work(study: Study, events: list[dict[str, Any]], load: Callable[[], Run]) -> Outcome:
-        asked = asked_for(study, events, stages, samples=samples, epochs=epochs, source=str(run_folder))
-        return load().extend(_command(), asked)
-
-    _go_on(run_folder, download, settings, work)
-
-
-def _go_on(
-    run_folder: Path,
-    download: bool,
-    settings: dict[str, Any],
-    work: Callable[[Study, list[dict[str, Any]], Callable[[], Run]], Outcome],
-) -> None:
-    """Goes on with a run from its journal.
-
-    Args:
-        run_folder, download, settings: the command's.
-        work: takes the study, the journal's events, and a function that loads the images and gives the `Run`; what can
-            be refused without images is refused before.
-    """
-    from aesweep.run.session import Execution
-    from aesweep.search.replay import recorded_study
-    from aesweep.storage.journal import read_journal
-    from aesweep.study.image_places import ImagePlaces
-
     folder = RunFolder.open(run_folder)
-    execution = Execution(folder, **settings)
-    given = options_to_record(_given())
+    with Session(folder, SessionSettings(**settings)) as session:
+        recorded = RecordedRun(folder, options_to_record(_given()))
+        # What can be refused without images is refused before they are read.
+        asked = asked_for(
+            recorded.study, recorded.events, stages, samples=samples, epochs=epochs, source=str(run_folder)
+        )
+        session.conclude(_loaded(session, recorded, download).extend(_command(), asked))
+    sys.exit(session.exit_code)
 
-    def execute() -> Outcome:
-        events = read_journal(folder.journal)
-        study = recorded_study(events, folder.journal)
-        recorded = recorded_options(events)
-        execution.options = with_remembered(given, recorded)
-        places = ImagePlaces(study, events, folder.root, given, recorded)
 
-        def load() -> Run:
-            images = places.load(download)
-            if told := left_out(given, recorded):
-                click.echo(told, err=True)
-            return execution.run(study, images, events)
-
-        return work(study, events, load)
-
-    execution.follow(execute)
+def _loaded(session: Session, recorded: RecordedRun, download: bool) -> Run:
+    """A recorded run with its images."""
+    images = recorded.load_images(download)
+    if recorded.left_out:
+        click.echo(recorded.left_out, err=True)
+    return session.run(recorded.study, images, recorded.events, recorded.options)
 
 
 def _given() -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
-from aesweep.run.callbacks.progress import Progress
+from aesweep.run.callbacks.callback import Callback
 from aesweep.run.callbacks.retention import Retention
 from aesweep.search.replay import missing
 from aesweep.storage.artifacts import Files, FolderFiles
@@ -21,7 +21,7 @@ class Record:
     Args:
         folder: the run's, held against other writers.
         events: what the journal holds; none where the run is new.
-        progress: follows the events.
+        callbacks: follow the events.
         replica: where the run is kept as well; None for its folder alone.
 
     Attributes:
@@ -30,15 +30,18 @@ class Record:
     """
 
     def __init__(
-        self, folder: RunFolder, events: Iterable[dict[str, Any]], progress: Progress, replica: Replica | None
+        self,
+        folder: RunFolder,
+        events: Iterable[dict[str, Any]],
+        callbacks: Sequence[Callback] = (),
+        replica: Replica | None = None,
     ):
         self.events = list(events)
         self.files: Files = replica.files if replica else FolderFiles(folder.root.resolve())
         self._folder = folder
-        self._progress = progress
         self._replica = replica
         self._journal = Journal(folder.journal, replica.send_journal if replica else None)
-        self._retention = Retention(self.files, self.events)
+        self._callbacks = [*callbacks, Retention(self.files, self.events)]
 
     def __enter__(self) -> Record:
         self._journal.__enter__()
@@ -55,11 +58,16 @@ class Record:
             self._replica.send_files()  # before the record speaks of them
         event = self._journal.append(kind, **fields)
         self.events.append(event)
-        self._progress.follow(event)
-        self._retention.follow(event)
+        for callback in self._callbacks:
+            callback.follow(event)
         return event
 
     def add_missing(self, expected: Iterable[tuple[str, dict[str, Any]]], known: Iterable[dict[str, Any]]) -> None:
         """Records those of the events, as (kind, fields), that are not among the known ones."""
         for kind, fields in missing(expected, list(known), self._folder.journal):
             self.add(kind, **fields)
+
+    def take_up(self, events: list[dict[str, Any]]) -> None:
+        """Tells the callbacks what earlier sessions recorded of what is taken up now."""
+        for callback in self._callbacks:
+            callback.take_up(events)

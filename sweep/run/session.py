@@ -1,12 +1,11 @@
-"""A run's execution as a command does it: alone in its folder, under progress and signals, with a report at its end."""
+"""A command's work on a run: alone in its folder, under progress and signals, with a report at its end."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import shlex
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,14 @@ from aesweep.data.datasets import ImageData
 from aesweep.process.errors import AesweepError, ReportError
 from aesweep.process.signals import Interruption
 from aesweep.run.callbacks.progress import Progress
-from aesweep.run.command_options import resume_command
+from aesweep.run.command_options import left_out, recorded_options, resume_command, with_remembered
 from aesweep.run.outcome import Outcome
 from aesweep.run.preflight.environment import num_cores
+from aesweep.run.settings import RunSettings, SessionSettings
+from aesweep.search.replay import recorded_study
+from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
+from aesweep.study.image_places import ImagePlaces
 from aesweep.study.schema import Study
 
 if TYPE_CHECKING:
@@ -28,105 +31,106 @@ if TYPE_CHECKING:
     from aesweep.storage.replica import Replica
 
 
-class Execution:
-    """One command's work on a run.
+class Session:
+    """One command's work on a run: holds the run, takes the signals, shows progress, and says how it ended.
+
+    In a `with` block:
+
+        with Session(folder, settings) as session:
+            session.conclude(session.run(study, images, events, options).execute(command))
+        sys.exit(session.exit_code)
 
     Args:
         folder: the run.
-        workers: trials at once on this machine; None for its cores.
-        address: of a running Ray cluster, or None.
-        gpus, gpu_wait_s: see `Run`, num_gpus.
-        storage: URL of a folder of runs, where this one is kept as well; None for its folder alone.
-        save_every_s: see `Run.state_interval_s`.
-        as_json: say how it ended in JSON.
-        quiet: no progress.
-        allow_failures: a trial that failed is no reason to exit with 1 where its cell has a winner all the same.
-        options: what the command was given, for the record and for the advice on how to go on, see
-            `aesweep.run.command_options`; may be set later.
+        settings: the command's.
     """
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        *,
-        workers: int | None,
-        address: str | None,
-        gpus: int | None,
-        gpu_wait_s: float,
-        storage: str | None,
-        save_every_s: float,
-        as_json: bool,
-        quiet: bool,
-        allow_failures: bool,
-        options: Mapping[str, Any] | None = None,
-    ):
+    def __init__(self, folder: RunFolder, settings: SessionSettings):
         self._folder = folder
-        self._settings = {
-            "num_workers": workers or num_cores(),
-            "address": address,
-            "num_gpus": gpus,
-            "gpu_wait_s": gpu_wait_s,
-            "state_interval_s": save_every_s,
-        }
-        self._storage = storage
+        self._settings = settings
+        self._options: Mapping[str, Any] = {}
         self._replica: Replica | None = None
-        self._as_json = as_json
-        self._allow_failures = allow_failures
-        self.options = dict(options or {})
-        self._progress = Progress(Console(stderr=True, highlight=False), quiet)
+        self._outcome: Outcome | None = None
+        self._has_report = False
+        self._progress = Progress(Console(stderr=True, highlight=False), settings.quiet)
         self._interruption = Interruption()
+        self._ends = contextlib.ExitStack()
 
-    def run(self, study: Study, images: dict[str, ImageData], events: list[dict[str, Any]]) -> Run:
-        """The run, as far as its journal's events say."""
+    def __enter__(self) -> Session:
+        with contextlib.ExitStack() as ends:
+            ends.enter_context(self._interruption)
+            gone = ends.enter_context(self._folder.one_writer())
+            ends.enter_context(self._interruption.last_step(self._let_go))
+            if gone:
+                root = self._folder.root
+                click.echo(f"{gone} had locked {root} and does not run any more: its lock is taken over", err=True)
+            ends.enter_context(self._progress)
+            self._ends = ends.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._ends.__exit__(*error)
+
+    def run(
+        self, study: Study, images: dict[str, ImageData], events: list[dict[str, Any]], options: Mapping[str, Any]
+    ) -> Run:
+        """The run, as far as its journal's events say.
+
+        Args:
+            study, images, events: see `Run`.
+            options: what the command was given, for the record and for the advice on how to go on, see
+                `aesweep.run.command_options`.
+        """
         from aesweep.run.driver import Run
 
-        if self._storage is not None:
-            self._replica = replica_of(self._folder, self._storage)
-        goes_on = resume_command(self._folder.root, self.options)
+        settings = self._settings
+        if settings.storage is not None:
+            self._replica = replica_of(self._folder, settings.storage)
+        self._options = options
+        goes_on = resume_command(self._folder.root, options)
         self._interruption.last_words = f"interrupted; what is recorded is safe, and the run goes on with: {goes_on}"
-        followed = {"progress": self._progress, "interruption": self._interruption}
         return Run(
             study,
             self._folder,
             images,
             events,
+            RunSettings(
+                num_workers=settings.workers or num_cores(),
+                address=settings.address,
+                num_gpus=settings.gpus,
+                gpu_wait_s=settings.gpu_wait_s,
+                state_interval_s=settings.save_every_s,
+                options=dict(options),
+            ),
+            self._interruption,
+            callbacks=[self._progress],
+            say=self._progress.say,
             replica=self._replica,
-            options=self.options,
-            **followed,
-            **self._settings,
         )
 
-    def check_storage(self) -> None:
-        """Raises what would keep a new run out of its storage, before there is a run."""
-        if self._storage is not None:
-            from aesweep.storage.object_store import try_storage
+    def conclude(self, outcome: Outcome) -> None:
+        """Writes the report, and says how the run ended."""
+        self._progress.stop()
+        self._outcome = outcome
+        report = self._report()
+        self._has_report = report is not None
+        if self._replica is not None:
+            self._replica.send_files()
+        # A reader that has left changes nothing of how the run ended.
+        with contextlib.suppress(BrokenPipeError):
+            self._say(outcome, report)
 
-            replica_of(self._folder, self._storage)
-            try_storage(self._storage)
-
-    def follow(self, execute: Callable[[], Outcome]) -> None:
-        """Executes, writes the report, says how it ended, and exits accordingly."""
-        root = self._folder.root
-        with contextlib.ExitStack() as ends:
-            ends.enter_context(self._interruption)
-            gone = ends.enter_context(self._folder.one_writer())
-            with self._interruption.last_step(self._let_go):
-                if gone:
-                    click.echo(f"{gone} had locked {root} and does not run any more: its lock is taken over", err=True)
-                with self._progress:
-                    outcome = execute()
-                report = self._report()
-                if self._replica is not None:
-                    self._replica.send_files()
-            # A reader that has left changes nothing of how the run ended.
-            with contextlib.suppress(BrokenPipeError):
-                self._say(outcome, report)
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with, once its block has."""
         # A signal that came after the run's last event found the run ended.
-        number = outcome.signal_number or self._interruption.signal_number
+        number = self._outcome.signal_number or self._interruption.signal_number
         if number is not None:
-            sys.exit(128 + number)
-        is_good = outcome.status == "completed" and (self._allow_failures or not outcome.failed_trials)
-        sys.exit(0 if is_good and report else 1)
+            return 128 + number
+        is_good = self._outcome.status == "completed" and (
+            self._settings.allow_failures or not self._outcome.failed_trials
+        )
+        return 0 if is_good and self._has_report else 1
 
     def _let_go(self) -> None:
         self._folder.holder.unlink(missing_ok=True)
@@ -146,17 +150,17 @@ class Execution:
             return None
 
     def _say(self, outcome: Outcome, report: Path | None) -> None:
-        root = self._folder.root
+        root, settings = self._folder.root, self._settings
         values = {"run": str(root), "report": report and str(report), "status": outcome.status}
         values |= {"missing": outcome.missing, "failed_trials": outcome.failed_trials}
-        if self._as_json or report:
-            click.echo(json.dumps(values) if self._as_json else str(report))
+        if settings.as_json or report:
+            click.echo(json.dumps(values) if settings.as_json else str(report))
         for missing in outcome.missing:
             click.echo(f"no result: {missing}", err=True)
         for trial in outcome.failed_trials:
-            click.echo(f"failed: {trial}" + ("" if self._allow_failures else " (see --allow-failures)"), err=True)
+            click.echo(f"failed: {trial}" + ("" if settings.allow_failures else " (see --allow-failures)"), err=True)
         if outcome.status == "interrupted":
-            goes_on = resume_command(root, self.options)
+            goes_on = resume_command(root, self._options)
             click.echo(f"interrupted; what is done is recorded, and the run goes on with: {goes_on}", err=True)
         elif self._interruption.requested():
             click.echo(
@@ -164,6 +168,45 @@ class Execution:
                 f"`aesweep report {shlex.quote(str(root))}` writes it again",
                 err=True,
             )
+
+
+class RecordedRun:
+    """A run as its journal has it, for a command that goes on with it.
+
+    Args:
+        folder: the run, held against other writers.
+        given: what the user gave of the command's options, as `options_to_record` has it.
+
+    Attributes:
+        study, events: what was recorded.
+        options: those given, and where the images lay for the command before.
+        left_out: what to tell the user of a storage that is not given again; None for nothing.
+
+    Raises:
+        JournalError: nothing is recorded, or the journal is damaged.
+        StudyError: images are given for a data set that is no folder of images.
+    """
+
+    def __init__(self, folder: RunFolder, given: Mapping[str, Any]):
+        self.events = read_journal(folder.journal)
+        self.study = recorded_study(self.events, folder.journal)
+        recorded = recorded_options(self.events)
+        self.options = with_remembered(given, recorded)
+        self.left_out = left_out(given, recorded)
+        self._places = ImagePlaces(self.study, self.events, folder.root, given, recorded)
+
+    def load_images(self, download: bool) -> dict[str, ImageData]:
+        """The data sets; raises DataError where there are none."""
+        return self._places.load(download)
+
+
+def check_storage(folder: RunFolder, storage: str | None) -> None:
+    """Raises what would keep a new run out of its storage, before there is a run."""
+    if storage is not None:
+        from aesweep.storage.object_store import try_storage
+
+        replica_of(folder, storage)
+        try_storage(storage)
 
 
 def replica_of(folder: RunFolder, storage: str) -> Replica:

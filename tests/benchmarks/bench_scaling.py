@@ -214,6 +214,8 @@ def measure(kind: str, num_trials: int) -> Cost:
     from aesweep.cluster.tune.scheduler import RecordingScheduler
     from aesweep.process.signals import Interruption
     from aesweep.run.callbacks.progress import Progress
+    from aesweep.run.settings import RunSettings
+    from aesweep.run.steps import Steps
     from aesweep.storage.run_folder import RunFolder
     from aesweep.study.inputs import load_images
     from aesweep.study.study_file import load_study
@@ -244,19 +246,19 @@ def measure(kind: str, num_trials: int) -> Cost:
             RunFolder.create(Path(folder), "run"),
             load_images(loaded, None, download=False),
             [],
-            progress=Progress(Console(stderr=True), quiet=True),
-            interruption=Interruption(),
-            num_workers=2,
+            RunSettings(num_workers=2),
+            Interruption(),
+            callbacks=[Progress(Console(stderr=True), quiet=True)],
         )
         spent = {}
-        search = run_module.Run._search
+        search = Steps.search
 
         def timed(*arguments: Any) -> None:
             before = time.perf_counter(), time.process_time()
             search(*arguments)
             spent.update(s=time.perf_counter() - before[0], cpu_s=time.process_time() - before[1])
 
-        run_module.Run._search = timed
+        Steps.search = timed
         run.execute(["bench_scaling"])
         events = [json.loads(line) for line in (Path(folder) / "run" / "journal.jsonl").read_text().splitlines()]
     num_rows = sum(event["kind"] == "row" for event in events)

@@ -28,6 +28,7 @@ import aesweep.run.driver
 from aesweep.data.datasets import ImageData
 from aesweep.process.signals import Interruption
 from aesweep.run.callbacks.progress import Progress
+from aesweep.run.settings import RunSettings
 from aesweep.search.recorder import Recorder
 from aesweep.search.trial_spec import Job
 from aesweep.storage.artifacts import Files
@@ -164,8 +165,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench") as scratch:
         folder = RunFolder.create(arguments.keep or Path(scratch), study.name)
         with folder.one_writer(), Interruption() as interruption, Progress(Console(stderr=True)) as progress:
-            followed = {"progress": progress, "interruption": interruption}
-            run = aesweep.run.driver.Run(study, folder, images, [], num_workers=1, **followed)
+            run = aesweep.run.driver.Run(
+                study, folder, images, [], RunSettings(num_workers=1), interruption, callbacks=[progress]
+            )
             outcome = run.execute(sys.argv)
         if outcome.status != "completed":
             raise SystemExit(f"the search ended as {outcome.status}")

@@ -192,12 +192,23 @@ def _origins(
 
 def _pictures(events: list[Event]) -> Iterator[str]:
     """Every data set with a retrained winner has baselines on its test images, and pictures of each stage, once."""
-    trained = {event["dataset"] for event in _of(events, "retraining_created")}
+    datasets = {event["trial"]: event["dataset"] for event in _of(events, "retraining_created")}
+    trained = set(datasets.values())
     judged = {event["dataset"] for event in _of(events, "baseline") if event["split"] == "test"}
     if trained != judged:
         yield f"test baselines are there for {sorted(judged)}, expected {sorted(trained)}"
-    pictures = Counter((event["dataset"], event["stage"], event["file"]) for event in _of(events, "pictures"))
-    yield from (f"{what} is there {count} times" for what, count in pictures.items() if count > 1)
+    pictures: set[tuple[str, str, str]] = set()
+    retrained: set[str] = set()
+    for event in events:
+        if event["kind"] == "retrained" and event["trial"] not in retrained:
+            # Where a winner had failed and is retrained later, its stage is shown again.
+            retrained.add(event["trial"])
+            pictures = {what for what in pictures if what[0] != datasets[event["trial"]]}
+        elif event["kind"] == "pictures":
+            what = event["dataset"], event["stage"], event["file"]
+            if what in pictures:
+                yield f"{what} is there again, though no winner was retrained since"
+            pictures.add(what)
     if {dataset for dataset, _, _ in pictures} != trained:
         yield f"pictures are there of {sorted(pictures)}, expected them of {sorted(trained)}"
 

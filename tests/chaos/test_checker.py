@@ -9,7 +9,7 @@ import pytest
 from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
 from tests.chaos.checker import violations
-from tests.search.test_replay import finished, images, study, toy  # noqa: F401 - fixtures
+from tests.search.test_replay import ToyCluster, finished, images, new_run, study, toy  # noqa: F401 - fixtures
 
 
 @pytest.fixture
@@ -87,3 +87,16 @@ def test_row_that_an_undisturbed_training_would_not_give_is_found(events, study)
     assert violations(events, study.resolved(), expected) == []
     first(events, "row", epoch=2)["loss"] += 1e-12
     assert len(violations(events, study.resolved(), expected)) == 1
+
+
+def test_pictures_taken_again_after_a_later_retraining_are_no_violation(study, tmp_path, images, monkeypatch):  # noqa: F811
+    whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "failed")
+    retraining = first(finished(study, whole, images), "retraining_created")["trial"]
+    monkeypatch.setattr(ToyCluster, "failing", frozenset({retraining}))
+    assert finished(study, folder, images)[-1]["status"] == "failed"
+    monkeypatch.setattr(ToyCluster, "failing", frozenset())
+    assert new_run(study, folder, images).execute_retraining(["aesweep", "retrain"]).status == "completed"
+    events = read_journal(folder.journal)
+    pictures = [event["file"] for event in events if event["kind"] == "pictures"]
+    assert len(pictures) > len(set(pictures))
+    assert violations(events, study.resolved()) == []

@@ -1,4 +1,4 @@
-"""The README's cluster section, word for word, on three machines made for it: up, submit, fetch, report, down."""
+"""docs/CLUSTER.md, word for word, on three machines made for it: up, submit, fetch, report, down."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 def readme_commands() -> list[str]:
     """The lines of the section's one block of commands."""
-    section = (ROOT / "README.md").read_text().partition("## On a cluster")[2].partition("\n## ")[0]
+    section = (ROOT / "docs" / "CLUSTER.md").read_text()
     return [line.strip() for line in section.splitlines() if line.startswith("    ")]
 
 

@@ -95,7 +95,7 @@ def test_stage_that_goes_on_counts_what_is_recorded_and_its_pace_anew(monkeypatc
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     interrupted = {"kind": "trial_ended", "trial": "b", "status": "interrupted", "epochs": 1}
-    shown.recall([*list(events())[:-1], interrupted])
+    shown.take_up([*list(events())[:-1], interrupted])
     assert file.getvalue() == "stage architecture goes on: 1 of 2 trials ended (1 completed), 0 running\n"
     shown.follow({"kind": "continued", "trial": "b", "epoch": 0, "rejected": ["b.1.safetensors was passed over"]})
     shown.follow({"kind": "row", "trial": "b", "epoch": 2, "validation_mse": 0.1, "seconds": 2.0})
@@ -119,7 +119,7 @@ def lines_of(monkeypatch, followed, recalled=()) -> list[str]:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
     file = io.StringIO()
     with Progress(Console(file=file, force_terminal=False, width=200)) as shown:
-        shown.recall(list(recalled))
+        shown.take_up(list(recalled))
         for event in followed:
             shown.follow(event)
     return file.getvalue().splitlines()

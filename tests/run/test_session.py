@@ -11,7 +11,8 @@ import pytest
 import aesweep.report.page
 from aesweep.cli.commands import commands
 from aesweep.run.outcome import Outcome
-from aesweep.run.session import Execution
+from aesweep.run.session import Session
+from aesweep.run.settings import SessionSettings
 from aesweep.storage.journal import Journal
 from aesweep.storage.run_folder import RunFolder
 
@@ -26,12 +27,11 @@ def folder(tmp_path):
 
 
 def follow(folder, capsys, outcome, as_json=False):
-    settings = {"workers": 1, "address": None, "gpus": None, "gpu_wait_s": 0, "storage": None, "save_every_s": 30}
-    execution = Execution(folder, **settings, as_json=as_json, quiet=True, allow_failures=False)
-    execution._interruption.signal_number = outcome.signal_number  # as if it had come meanwhile
-    with pytest.raises(SystemExit) as ended:
-        execution.follow(lambda: outcome)
-    return ended.value.code, *capsys.readouterr()
+    settings = SessionSettings(workers=1, as_json=as_json, quiet=True)
+    with Session(folder, settings) as session:
+        session._interruption.signal_number = outcome.signal_number  # as if it had come meanwhile
+        session.conclude(outcome)
+    return session.exit_code, *capsys.readouterr()
 
 
 def undrawable(monkeypatch, _folder):

@@ -20,6 +20,7 @@ from aesweep.process.errors import JournalError, RunFolderError
 from aesweep.run.callbacks.progress import Progress
 from aesweep.run.driver import Run
 from aesweep.run.outcome import Outcome
+from aesweep.run.settings import RunSettings
 from aesweep.search.replay import (
     check_images,
     is_over,
@@ -161,7 +162,7 @@ def new_run(study, folder, images) -> Run:
     folder.root.mkdir(parents=True, exist_ok=True)
     events = read_journal(folder.journal) if folder.journal.exists() else []
     progress = Progress(Console(file=io.StringIO()))
-    return Run(study, folder, images, events, progress=progress, interruption=interruption, num_workers=1)
+    return Run(study, folder, images, events, RunSettings(1), interruption, callbacks=[progress], say=progress.say)
 
 
 def finished(study, folder, images) -> list[dict]:

@@ -91,7 +91,7 @@ def test_greatest_value_wins_where_the_mode_is_max(study):
     assert stage_winner(winners, "digits", "max").value == max(winner.value for winner in winners.values())
 
 
-def test_configuration_that_wins_twice_is_retrained_once_per_seed(study, tmp_path):
+def test_configuration_that_wins_twice_is_retrained_once_per_seed(study):
     first, _jobs = architecture(study)
     base = stage_winner(cell_winners(first, "architecture"), "digits", "min").configuration
     num = len(stage_jobs(study, "regularization", {"digits": base}))

@@ -136,7 +136,7 @@ def test_folder_that_another_process_has_just_begun_is_not_taken(study_path):
 
 
 def test_run_that_began_while_this_one_read_its_images_is_not_written_into(study_path, monkeypatch):
-    from aesweep.study.schema import inputs
+    from aesweep.study import inputs
 
     load = inputs.load_images
 

@@ -75,7 +75,7 @@ def test_everything_lost_at_once_comes_back_as_far_as_it_can(study, images, fold
         path.unlink()
     file = io.StringIO()
     run = new_run(study, folder, images)
-    run._record._progress = run._progress = Progress(Console(file=file, width=200))
+    run._record._callbacks.append(Progress(Console(file=file, width=200)))
     assert run.resume(["aesweep", "resume"]).status == "completed"
     events = read_journal(folder.journal)
     assert not lost_files(folder, events)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,12 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from aesweep.process.wording import plural
+from aesweep.run.callbacks.callback import Callback, Event
 
 LINE_INTERVAL_S = 5.0
 MAX_CELLS = 24
 
 
-class Progress:
+class Progress(Callback):
     """Follows a run's events.
 
     Args:
@@ -39,10 +39,10 @@ class Progress:
     def _begin(self, title: str, num_trials: int, epochs: int, metric: str, mode: str) -> None:
         self._title, self._num_trials, self._epochs, self._metric, self._mode = title, num_trials, epochs, metric, mode
         self._began_at = time.monotonic()
-        self._trials: dict[str, dict[str, Any]] = {}
-        self._last: dict[str, dict[str, Any]] = {}
+        self._trials: dict[str, Event] = {}
+        self._last: dict[str, Event] = {}
         # Trial to its last `trial_ended`: one that goes on, or whose checkpoint is lost, ends a second time.
-        self._ended: dict[str, dict[str, Any]] = {}
+        self._ended: dict[str, Event] = {}
         self._ended_recalled = 0
         self._running: set[str] = set()
         self._epochs_done = 0
@@ -56,6 +56,10 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends the live table; lines may still be said."""
         if self._live:
             self._live.stop()
             self._live = None
@@ -70,7 +74,7 @@ class Progress:
         if not self._quiet:
             self._console.print(Text(message), soft_wrap=True)
 
-    def recall(self, events: list[dict[str, Any]]) -> None:
+    def take_up(self, events: list[Event]) -> None:
         """Takes note of what an earlier session recorded of the stage that goes on now, and says that much."""
         quiet, self._quiet = self._quiet, True
         for event in events:
@@ -83,7 +87,7 @@ class Progress:
         if events:
             self.say(f"{self._title} goes on: {self._summary()}")
 
-    def follow(self, event: dict[str, Any]) -> None:
+    def follow(self, event: Event) -> None:
         """Takes note of one event of the journal."""
         kind = event["kind"]
         if kind in ("stage_started", "stage_extended"):

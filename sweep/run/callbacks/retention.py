@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from aesweep.run.callbacks.callback import Callback, Event
 from aesweep.search.trial_spec import cell_key
 from aesweep.storage.artifacts import Files
 from aesweep.storage.run_folder import CHECKPOINTS, STATES, states_among
 
 
-class Retention:
+class Retention(Callback):
     """Removes what a trial leaves behind once it is of no more use.
 
     Args:
@@ -18,7 +19,7 @@ class Retention:
         events: the journal so far; what a kill kept from being removed goes now.
     """
 
-    def __init__(self, files: Files, events: Iterable[dict[str, Any]]):
+    def __init__(self, files: Files, events: Iterable[Event]):
         self._files = files
         self._judged_by: dict[str, tuple[str, float]] = {}
         self._cells: dict[str, tuple[int, tuple[Any, ...]]] = {}  # with the number of trials created before
@@ -28,7 +29,7 @@ class Retention:
         for name in gone & {f"{CHECKPOINTS}/{name}" for name in files.names(CHECKPOINTS)} if gone else ():
             files.remove(name)
 
-    def follow(self, event: dict[str, Any]) -> None:
+    def follow(self, event: Event) -> None:
         """Takes note of one event of the journal, which is recorded by now."""
         for name in self._superseded(event):
             self._files.remove(name)
@@ -36,7 +37,7 @@ class Retention:
             for _, name in states_among(self._files.names(STATES), event["trial"]):
                 self._files.remove(f"{STATES}/{name}")
 
-    def _superseded(self, event: dict[str, Any]) -> Iterator[str]:
+    def _superseded(self, event: Event) -> Iterator[str]:
         """The checkpoints of which nobody will ask any more: a better one is in the cell."""
         kind, trial = event["kind"], event.get("trial")
         if kind == "stage_started":

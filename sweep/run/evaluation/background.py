@@ -15,7 +15,7 @@ from aesweep.study.configuration import Configuration
 Baselines = list[dict[str, Any]]  # fields of `baseline` events
 
 
-class Beside:
+class Background:
     """A thread that works until its block ends, one thing after the other; takes no longer than the training does.
 
     Args:
@@ -26,7 +26,7 @@ class Beside:
         self._stop_requested = stop_requested
         self._thread = ThreadPoolExecutor(1)
 
-    def __enter__(self) -> Beside:
+    def __enter__(self) -> Background:
         return self
 
     def __exit__(self, *_: object) -> None:
