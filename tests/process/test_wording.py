@@ -33,7 +33,7 @@ def test_a_verb_suits_its_count():
 # What stands in braces before a plural and is no count, or never one.
 NO_COUNT = {
     *("{split} images", "{kinds} files", "{_shown(shape)} images", "{num_images - 1} validation images"),
-    *("{other / value:.1f} times", "{published / test:.1f} times", "{markdown.inert(name)} has cells"),
+    *("{other / value:.1f} times", "{published / test:.1f} times", "{inert(name)} has cells"),
 }
 
 

@@ -234,7 +234,7 @@ def test_every_kind_and_field_that_is_recorded_is_in_the_document():
     root = Path(__file__).parents[2]
     lines = (root / "docs/JOURNAL.md").read_text().splitlines()
     rows = {line.split("`")[1]: set(re.findall(r"`(\w+)`", line)) for line in lines if line.startswith("| `")}
-    trees = [ast.parse((root / "sweep" / name).read_text()) for name in ("run.py", "recorder.py")]
+    trees = [ast.parse(path.read_text()) for part in ("run", "search") for path in (root / "sweep" / part).glob("*.py")]
     found = set()
     for call in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)):
         if getattr(call.func, "attr", None) in ("add", "_record") and isinstance(call.args[0], ast.Constant):
