@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from aesweep.cli.options import json_option, run_argument
-from aesweep.run.command_options import recorded_options, resume_command
+from aesweep.run.command_options import resume_command
 from aesweep.storage.run_folder import RunFolder
 
 
@@ -36,12 +36,13 @@ def status(run_folder: Path, address: str | None, as_json: bool) -> None:
         click.echo(json.dumps(values) if as_json else f"{values['run']}: {values['status']} (job {values['job']})")
         return
     from aesweep.report.status import run_status, status_text
-    from aesweep.storage.journal import read_journal
+    from aesweep.storage.event_reader import read_events
+    from aesweep.storage.run_state import RunState
 
-    events = read_journal(RunFolder.open(run_folder).journal)
-    values = run_status(events)
+    state = RunState(read_events(RunFolder.open(run_folder).journal))
+    values = run_status(state)
     if values["status"] in ("interrupted", "unfinished", "open"):
-        values["goes_on_with"] = resume_command(run_folder, recorded_options(events))
+        values["goes_on_with"] = resume_command(run_folder, state.options)
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return

@@ -56,6 +56,7 @@ def run(
         return
     folder = RunFolder.new(runs_dir, name or study.name)  # refuses before the images are read
     from aesweep.run.session import Session, check_storage
+    from aesweep.storage.run_state import RunState
     from aesweep.study.inputs import load_images, read_reference
 
     if study.report.reference:
@@ -68,7 +69,7 @@ def run(
     with Session(folder, SessionSettings(**settings)) as session:
         folder.check_free()  # again, now that it is held: another run may have come and gone
         with folder.discarded_if_blank():
-            outcome = session.run(study, loaded, [], given).execute(_command())
+            outcome = session.run(study, loaded, RunState(), given).execute(_command())
             if folder.is_blank():
                 click.echo("interrupted before anything was recorded; nothing is left of this run", err=True)
                 raise KeyboardInterrupt(128 + outcome.signal_number)
@@ -150,7 +151,7 @@ def extend(
         recorded = RecordedRun(folder, options_to_record(_given()))
         # What can be refused without images is refused before they are read.
         asked = asked_for(
-            recorded.study, recorded.events, stages, samples=samples, epochs=epochs, source=str(run_folder)
+            recorded.study, recorded.state, stages, samples=samples, epochs=epochs, source=str(run_folder)
         )
         session.conclude(_loaded(session, recorded, download).extend(_command(), asked))
     sys.exit(session.exit_code)
@@ -161,7 +162,7 @@ def _loaded(session: Session, recorded: RecordedRun, download: bool) -> Run:
     images = recorded.load_images(download)
     if recorded.left_out:
         click.echo(recorded.left_out, err=True)
-    return session.run(recorded.study, images, recorded.events, recorded.options)
+    return session.run(recorded.study, images, recorded.state, recorded.options)
 
 
 def _given() -> dict[str, Any]:

@@ -8,62 +8,54 @@ from typing import Any
 from tabulate import tabulate
 
 from aesweep.process.wording import plural
-from aesweep.report.rows.reader import run_state
-from aesweep.search.stages import has_ended
+from aesweep.storage.event import TrialStatus
+from aesweep.storage.events import Failure, ModelLost, TrialEnded
+from aesweep.storage.run_state import RETRAINING, RunState, StageState
 
 
-def run_status(events: list[dict[str, Any]]) -> dict[str, Any]:
+def run_status(state: RunState) -> dict[str, Any]:
     """Plain values: the run's state, and for each stage, also those to come, its trials by state and its winners.
 
     A trial's state is the status that it ended with; without an end, "unfinished" where it has rows (it is being
     trained, or its run was killed) and "waiting" where it has none.
-
-    Args:
-        events: the journal's events, in order.
     """
-    start = next((event for event in events if event["kind"] == "run_started"), None)
-    created = {e["trial"]: e.get("stage", "retraining") for e in events if e["kind"].endswith("_created")}
-    state = dict.fromkeys(created, "waiting")
-    epochs: Counter[str] = Counter()
-    for event in events:
-        if event["kind"] == "row":
-            state[event["trial"]] = "unfinished"
-            epochs[created[event["trial"]]] += 1
-        elif event["kind"] == "trial_ended":
-            state[event["trial"]] = event["status"]
-    winners: dict[str, dict[str, dict[str, Any]]] = {}
-    for event in events:
-        if event["kind"] == "stage_winner":
-            winner = {name: event[name] for name in ("dataset", "cell", "trial", "value")}
-            winners.setdefault(event["stage"], {})[event["dataset"]] = winner
-    planned = start["study"].get("stages", {}) if start else {}
+    planned = state.start.study.get("stages", {}) if state.start else {}
     is_retrained = any(stage.get("retraining", {}).get("of") != "none" for stage in planned.values())
-    begun = dict.fromkeys(created.values())
-    names = dict.fromkeys([*planned, *begun, *(["retraining"] if is_retrained else [])])
-    ended = {stage for stage in names if has_ended(events, stage)}
+    begun = {trial.stage for trial in state.trials.values()}
+    others = [name for name in state.stages if name not in planned and name in begun and name != RETRAINING]
+    last = [RETRAINING] if is_retrained or RETRAINING in begun else []
+    ends = [event for event in state.events if isinstance(event, TrialEnded)]
+    failures = Counter(e.cause for e in state.events if isinstance(e, Failure) and e.retried)
     return {
-        "study": start["study"]["name"] if start else None,
-        "status": run_state(events),
-        "last_event_time": events[-1]["time"] if events else None,
-        "stages": [
-            {
-                "stage": stage,
-                "begun": stage in begun,
-                "ended": stage in ended,
-                "trials": dict(sorted(Counter(state[t] for t in created if created[t] == stage).items())),
-                "epochs_trained": epochs[stage],
-                "winners": list(winners.get(stage, {}).values()),
-            }
-            for stage in names
-        ],
+        "study": state.start.study["name"] if state.start else None,
+        "status": state.status,
+        "last_event_time": state.events[-1].time if state.events else None,
+        "stages": [_stage_status(state, name) for name in [*planned, *others, *last]],
         "failures": [
-            {"trial": event["trial"], "status": event["status"], "reason": event["reason"]}
-            for event in events
-            if event["kind"] == "trial_ended" and event["status"] in ("failed", "diverged")
+            {"trial": event.trial, "status": event.status, "reason": event.reason}
+            for event in ends
+            if event.status in (TrialStatus.FAILED, TrialStatus.DIVERGED)
         ],
-        "models_lost": [event["trial"] for event in events if event["kind"] == "model_lost"],
-        "attempts_repeated": dict(Counter(e["cause"] for e in events if e["kind"] == "failure" and e["retried"])),
-        "times_resumed": sum(event["kind"] == "resumed" for event in events),
+        "models_lost": [event.trial for event in state.events if isinstance(event, ModelLost)],
+        "attempts_repeated": dict(failures),
+        "times_resumed": state.num_resumed,
+    }
+
+
+def _stage_status(state: RunState, name: str) -> dict[str, Any]:
+    trials = state.of(name).values()
+    stage = state.stages.get(name) or StageState()
+    states = Counter(trial.end.status if trial.end else "unfinished" if trial.rows else "waiting" for trial in trials)
+    return {
+        "stage": name,
+        "begun": bool(trials),
+        "ended": stage.has_ended,
+        "trials": {str(status): count for status, count in sorted(states.items())},
+        "epochs_trained": sum(len(trial.rows) for trial in trials),
+        "winners": [
+            {"dataset": event.dataset, "cell": event.cell, "trial": event.trial, "value": event.value}
+            for event in stage.winners.values()
+        ],
     }
 
 

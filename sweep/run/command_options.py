@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,6 @@ def options_to_record(given: Mapping[str, Any]) -> dict[str, Any]:
         if "://" not in found["storage"]:
             found["storage"] = os.path.abspath(found["storage"])
     return found
-
-
-def recorded_options(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the last command that worked on a run was given, as `options_to_record` has it."""
-    commands = [event for event in events if "command" in event]
-    return dict(commands[-1].get("options") or {}) if commands else {}
 
 
 def with_remembered(options: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,12 +23,14 @@ from aesweep.run.preflight.environment import describe_environment
 from aesweep.run.record import Record
 from aesweep.run.settings import RunSettings
 from aesweep.run.steps import Steps
-from aesweep.search.replay import check_images, is_over, standings, unrecorded_seconds
-from aesweep.search.stages import has_ended
+from aesweep.search.replay import check_images, unrecorded_seconds
 from aesweep.storage.atomic_file import write_whole
+from aesweep.storage.event import RunStatus
+from aesweep.storage.events import Extended, Resumed, RetrainingAsked, RunEnded, RunStarted
 from aesweep.storage.named_files import lost_files
 from aesweep.storage.replica import Replica
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 from aesweep.study.image_places import relative_places
 from aesweep.study.inputs import describe_images, read_reference
 from aesweep.study.schema import Study
@@ -41,7 +43,7 @@ class Run:
         study: what to run.
         folder: the run's, held against other writers.
         images: the study's data sets.
-        events: what the journal holds; none where the run is new.
+        state: what the journal holds; a new one where the run is new.
         settings: how it is carried out.
         interruption: asked whether to stop.
         callbacks: follow what is recorded.
@@ -54,7 +56,7 @@ class Run:
         study: Study,
         folder: RunFolder,
         images: dict[str, ImageData],
-        events: list[dict[str, Any]],
+        state: RunState,
         settings: RunSettings,
         interruption: Interruption,
         *,
@@ -68,8 +70,8 @@ class Run:
         self._settings = settings
         self._interruption = interruption
         self._say = say
-        self._record = Record(folder, events, callbacks, replica)
-        self._events = self._record.events
+        self._record = Record(folder, state, callbacks, replica)
+        self._state = state
 
     def execute(self, command: list[str]) -> Outcome:
         """Runs every stage, retrains the winners and records everything; the report is the caller's to write.
@@ -93,9 +95,9 @@ class Run:
         """
         with self._record:
             self._check_images()
-            if is_over(self._events) and not lost_files(self._folder, self._events):
+            if self._state.is_over and not lost_files(self._folder, self._state):
                 self._say("nothing is left to do")
-                return outcome_of(self._events, None)
+                return outcome_of(self._state, None)
             return self._session(lambda: self._record_resumption(command))
 
     def extend(self, command: list[str], stages: dict[str, dict[str, int]]) -> Outcome:
@@ -109,13 +111,13 @@ class Run:
             JournalError: the run is not finished, or its record is that of other images.
         """
         self._check_images()
-        if not is_over(self._events):
+        if not self._state.is_over:
             raise JournalError(
                 f"{self._folder.journal}: the run has not ended, so there is nothing to add to yet: "
                 f"`{resume_command(self._folder.root, self._settings.options)}` goes on with it"
             )
         with self._record:
-            return self._session(lambda: self._record.add("extended", **self._command(command), stages=stages))
+            return self._session(lambda: self._record.add(Extended(**self._command(command), stages=stages)))
 
     def execute_retraining(self, command: list[str], epochs: int | None = None, seeds: int | None = None) -> Outcome:
         """Trains the winners of a finished search that the journal does not hold yet, also those that failed.
@@ -129,7 +131,7 @@ class Run:
             JournalError: a stage of the search has not ended, or the record is that of other images.
         """
         self._check_images()
-        open_stages = [stage for stage in self._study.stages if not has_ended(self._events, stage)]
+        open_stages = [stage for stage in self._study.stages if not self._state.has_ended(stage)]
         if open_stages:
             raise JournalError(
                 f"{self._folder.journal}: stage {open_stages[0]} has not ended, so the search's winners are not known: "
@@ -138,13 +140,13 @@ class Run:
 
         def begin() -> None:
             if epochs or seeds:
-                self._record.add("retraining_asked", **self._command(command), epochs=epochs, seeds=seeds)
+                self._record.add(RetrainingAsked(**self._command(command), epochs=epochs, seeds=seeds))
 
         with self._record:
             return self._session(begin, retry=True)
 
     def _check_images(self) -> None:
-        check_images(self._events, describe_images(self._study, self._images), self._folder.journal)
+        check_images(self._state, describe_images(self._study, self._images), self._folder.journal)
 
     def _session(self, begin: Callable[[], Any], retry: bool = False) -> Outcome:
         """Everything that the journal does not hold yet, after what `begin` records."""
@@ -161,7 +163,7 @@ class Run:
             resources = self._study.resources
             cluster.find_room(resources, settings.num_gpus, settings.gpu_wait_s, self._say, stop_requested)
             if stop_requested():
-                return outcome_of(self._events, self._interruption.signal_number)
+                return outcome_of(self._state, self._interruption.signal_number)
             begin()
             steps = Steps(
                 self._study,
@@ -173,14 +175,14 @@ class Run:
                 settings.state_interval_s,
             )
             for stage in self._study.stages:
-                if not stop_requested() and not has_ended(self._events, stage):
+                if not stop_requested() and not self._state.has_ended(stage):
                     steps.search(stage)
             if not stop_requested():
                 steps.retrain(retry)
-        outcome = outcome_of(self._events, self._interruption.signal_number)
-        if outcome.status != "interrupted":
+        outcome = outcome_of(self._state, self._interruption.signal_number)
+        if outcome.status is not RunStatus.INTERRUPTED:
             self._folder.discard_states()
-        self._record.add("run_ended", status=outcome.status, seconds=round(time.monotonic() - started, 3))
+        self._record.add(RunEnded(status=outcome.status, seconds=round(time.monotonic() - started, 3)))
         return outcome
 
     def _command(self, command: list[str], study: Study | None = None) -> dict[str, Any]:
@@ -194,23 +196,24 @@ class Run:
         reference = self._study.report.reference
         write_whole(self._folder.study, yaml.safe_dump(self._study.resolved(), sort_keys=False))
         self._record.add(
-            "run_started",
-            study=self._study.resolved(),
-            study_hash=self._study.sha256(),
-            **self._command(command, self._study),
-            environment=describe_environment(),
-            num_workers=self._settings.num_workers,
-            reference=read_reference(reference) if reference else None,
-            datasets=describe_images(self._study, self._images),
+            RunStarted(
+                study=self._study.resolved(),
+                study_hash=self._study.sha256(),
+                **self._command(command, self._study),
+                environment=describe_environment(),
+                num_workers=self._settings.num_workers,
+                reference=read_reference(reference) if reference else None,
+                datasets=describe_images(self._study, self._images),
+            )
         )
 
     def _record_resumption(self, command: list[str]) -> None:
-        known = standings(self._events)
-        self._folder.discard_states(keep={trial for trial, standing in known.items() if standing.status is None})
+        self._folder.discard_states(keep={name for name, trial in self._state.trials.items() if trial.status is None})
         self._record.add(
-            "resumed",
-            **self._command(command),
-            environment=describe_environment(),
-            num_workers=self._settings.num_workers,
-            unrecorded_seconds=unrecorded_seconds(self._events),
+            Resumed(
+                **self._command(command),
+                environment=describe_environment(),
+                num_workers=self._settings.num_workers,
+                unrecorded_seconds=unrecorded_seconds(self._state),
+            )
         )

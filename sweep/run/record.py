@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any
 
 from aesweep.run.callbacks.callback import Callback
 from aesweep.run.callbacks.retention import Retention
 from aesweep.search.replay import missing
 from aesweep.storage.artifacts import Files, FolderFiles
+from aesweep.storage.event import Event
+from aesweep.storage.event_reader import parse_event
+from aesweep.storage.events import Pictures, RunStarted
 from aesweep.storage.journal import Journal
 from aesweep.storage.replica import Replica
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 
 
 class Record:
@@ -20,28 +23,28 @@ class Record:
 
     Args:
         folder: the run's, held against other writers.
-        events: what the journal holds; none where the run is new.
+        state: what the journal holds; a new one where the run is new.
         callbacks: follow the events.
         replica: where the run is kept as well; None for its folder alone.
 
     Attributes:
-        events: what the journal holds by now.
+        state: what the journal holds by now.
         files: of the run, for its trials.
     """
 
     def __init__(
         self,
         folder: RunFolder,
-        events: Iterable[dict[str, Any]],
+        state: RunState,
         callbacks: Sequence[Callback] = (),
         replica: Replica | None = None,
     ):
-        self.events = list(events)
+        self.state = state
         self.files: Files = replica.files if replica else FolderFiles(folder.root.resolve())
         self._folder = folder
         self._replica = replica
         self._journal = Journal(folder.journal, replica.send_journal if replica else None)
-        self._callbacks = [*callbacks, Retention(self.files, self.events)]
+        self._callbacks = [*callbacks, Retention(self.files, state.events)]
 
     def __enter__(self) -> Record:
         self._journal.__enter__()
@@ -52,22 +55,22 @@ class Record:
     ) -> None:
         self._journal.__exit__(kind, error, trace)
 
-    def add(self, kind: str, **fields: Any) -> dict[str, Any]:
+    def add(self, event: Event) -> None:
         """Records an event."""
-        if self._replica and kind in ("run_started", "pictures"):
+        if self._replica and isinstance(event, (RunStarted, Pictures)):
             self._replica.send_files()  # before the record speaks of them
-        event = self._journal.append(kind, **fields)
-        self.events.append(event)
+        # As a reader will see it: with its number, and None for what is not finite.
+        recorded = parse_event(self._journal.append(event.kind, **event.fields()))
+        self.state.apply(recorded)
         for callback in self._callbacks:
-            callback.follow(event)
-        return event
+            callback.follow(recorded)
 
-    def add_missing(self, expected: Iterable[tuple[str, dict[str, Any]]], known: Iterable[dict[str, Any]]) -> None:
-        """Records those of the events, as (kind, fields), that are not among the known ones."""
-        for kind, fields in missing(expected, list(known), self._folder.journal):
-            self.add(kind, **fields)
+    def add_missing(self, expected: Iterable[Event], known: Iterable[Event]) -> None:
+        """Records those of the events that are not among the known ones."""
+        for event in missing(expected, list(known), self._folder.journal):
+            self.add(event)
 
-    def take_up(self, events: list[dict[str, Any]]) -> None:
+    def take_up(self, events: Sequence[Event]) -> None:
         """Tells the callbacks what earlier sessions recorded of what is taken up now."""
         for callback in self._callbacks:
             callback.take_up(events)

@@ -16,13 +16,15 @@ from aesweep.data.datasets import ImageData
 from aesweep.process.errors import AesweepError, ReportError
 from aesweep.process.signals import Interruption
 from aesweep.run.callbacks.progress import Progress
-from aesweep.run.command_options import left_out, recorded_options, resume_command, with_remembered
+from aesweep.run.command_options import left_out, resume_command, with_remembered
 from aesweep.run.outcome import Outcome
 from aesweep.run.preflight.environment import num_cores
 from aesweep.run.settings import RunSettings, SessionSettings
 from aesweep.search.replay import recorded_study
-from aesweep.storage.journal import read_journal
+from aesweep.storage.event import RunStatus
+from aesweep.storage.event_reader import read_events
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 from aesweep.study.image_places import ImagePlaces
 from aesweep.study.schema import Study
 
@@ -37,7 +39,7 @@ class Session:
     In a `with` block:
 
         with Session(folder, settings) as session:
-            session.conclude(session.run(study, images, events, options).execute(command))
+            session.conclude(session.run(study, images, state, options).execute(command))
         sys.exit(session.exit_code)
 
     Args:
@@ -71,13 +73,11 @@ class Session:
     def __exit__(self, *error: Any) -> None:
         self._ends.__exit__(*error)
 
-    def run(
-        self, study: Study, images: dict[str, ImageData], events: list[dict[str, Any]], options: Mapping[str, Any]
-    ) -> Run:
-        """The run, as far as its journal's events say.
+    def run(self, study: Study, images: dict[str, ImageData], state: RunState, options: Mapping[str, Any]) -> Run:
+        """The run, as far as its journal says.
 
         Args:
-            study, images, events: see `Run`.
+            study, images, state: see `Run`.
             options: what the command was given, for the record and for the advice on how to go on, see
                 `aesweep.run.command_options`.
         """
@@ -93,7 +93,7 @@ class Session:
             study,
             self._folder,
             images,
-            events,
+            state,
             RunSettings(
                 num_workers=settings.workers or num_cores(),
                 address=settings.address,
@@ -127,7 +127,7 @@ class Session:
         number = self._outcome.signal_number or self._interruption.signal_number
         if number is not None:
             return 128 + number
-        is_good = self._outcome.status == "completed" and (
+        is_good = self._outcome.status == RunStatus.COMPLETED and (
             self._settings.allow_failures or not self._outcome.failed_trials
         )
         return 0 if is_good and self._has_report else 1
@@ -159,7 +159,7 @@ class Session:
             click.echo(f"no result: {missing}", err=True)
         for trial in outcome.failed_trials:
             click.echo(f"failed: {trial}" + ("" if settings.allow_failures else " (see --allow-failures)"), err=True)
-        if outcome.status == "interrupted":
+        if outcome.status == RunStatus.INTERRUPTED:
             goes_on = resume_command(root, self._options)
             click.echo(f"interrupted; what is done is recorded, and the run goes on with: {goes_on}", err=True)
         elif self._interruption.requested():
@@ -178,7 +178,7 @@ class RecordedRun:
         given: what the user gave of the command's options, as `options_to_record` has it.
 
     Attributes:
-        study, events: what was recorded.
+        study, state: what was recorded.
         options: those given, and where the images lay for the command before.
         left_out: what to tell the user of a storage that is not given again; None for nothing.
 
@@ -188,12 +188,13 @@ class RecordedRun:
     """
 
     def __init__(self, folder: RunFolder, given: Mapping[str, Any]):
-        self.events = read_journal(folder.journal)
-        self.study = recorded_study(self.events, folder.journal)
-        recorded = recorded_options(self.events)
+        self.state = RunState(read_events(folder.journal))
+        self.study = recorded_study(self.state, folder.journal)
+        recorded = self.state.options
         self.options = with_remembered(given, recorded)
         self.left_out = left_out(given, recorded)
-        self._places = ImagePlaces(self.study, self.events, folder.root, given, recorded)
+        hashes = {name: facts["sha256"] for name, facts in self.state.start.datasets.items()}
+        self._places = ImagePlaces(self.study, hashes, self.state.places, folder.root, given, recorded)
 
     def load_images(self, download: bool) -> dict[str, ImageData]:
         """The data sets; raises DataError where there are none."""

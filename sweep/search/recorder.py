@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from aesweep.search.replay import Standing
-from aesweep.search.retry_policy import Cause, can_help
+from aesweep.search.retry_policy import can_help
 from aesweep.search.schedulers.asha import Asha
 from aesweep.search.trial_spec import Job
+from aesweep.storage.event import Action, Cause, Event, TrialStatus
+from aesweep.storage.events import Continued, Decision, Failure, MemoryShort, Retrained, Row, TrialEnded
+from aesweep.storage.run_state import TrialState
 
-ROW_FIELDS = (
-    "epoch",
-    "loss",
-    "training_mse",
-    "validation_mse",
-    "validation_psnr_db",
-    "learning_rate",
-    "seconds",
-    "per_seed",
+# What the journal's row has of a worker's; its checkpoint comes flattened.
+ROW_FIELDS = tuple(
+    field.name for field in dataclasses.fields(Row) if field.name not in ("seq", "time", "trial", "checkpoint")
 )
-JUDGED_FIELDS = ("loss", "training_mse", "validation_mse")
+JUDGED_FIELDS = ("loss", "training_mse")
 
 
 class Recorder:
@@ -35,10 +31,10 @@ class Recorder:
     An epoch that the journal holds already is not recorded again: trained again, it gives the same row.
 
     Args:
-        record: appends an event to the journal: `record(kind, **fields)`.
+        record: appends an event to the journal.
         metric: the row's field by which trials are compared.
         ashas: `Job.rivals` to their `Asha`; empty where nothing is stopped early (retraining).
-        standings: how far each trial is.
+        trials: how far each is.
 
     Attributes:
         unfinished: the jobs that were opened and have not ended.
@@ -46,15 +42,16 @@ class Recorder:
 
     def __init__(
         self,
-        record: Callable[..., Any],
+        record: Callable[[Event], Any],
         metric: str,
         ashas: dict[Any, Asha],
-        standings: dict[str, Standing],
+        trials: Mapping[str, TrialState],
     ):
         self._record = record
         self._metric = metric
         self._ashas = ashas
-        self._standings = standings
+        self._trials = trials
+        self._before: dict[str, TrialState] = {}  # as they stood when they were opened
         self._seconds: dict[str, float] = {}
         self._lost_seconds: dict[str, float] = {}
         self._epochs: dict[str, int] = {}
@@ -67,26 +64,28 @@ class Recorder:
         Returns:
             Whether anything is left to train.
         """
-        standing = self._standing(job)
+        known = self._trials.get(job.trial) or TrialState()
+        before = self._before[job.trial] = dataclasses.replace(known, rows=list(known.rows))
         self.unfinished[job.trial] = job
-        row = standing.row
-        if standing.given_up:
-            self._epochs[job.trial] = standing.epochs
-            self._end(job, "failed", standing.given_up)
+        row = before.row
+        if before.given_up:
+            self._epochs[job.trial] = before.epochs
+            self._end(job, TrialStatus.FAILED, before.given_up)
             return False
         if row is None:
             return True
-        self._epochs[job.trial] = standing.epochs
-        if standing.retrained:
-            self._end(job, "completed", None)
-        elif standing.stops:
-            self._end(job, "stopped", None)
-        elif any(row[name] is None for name in JUDGED_FIELDS if name in row):
+        self._epochs[job.trial] = before.epochs
+        judged = (*JUDGED_FIELDS, "validation_mse") if job.purpose == "search" else JUDGED_FIELDS
+        if before.result and not before.is_lost:
+            self._end(job, TrialStatus.COMPLETED, None)
+        elif before.stops:
+            self._end(job, TrialStatus.STOPPED, None)
+        elif any(getattr(row, name) is None for name in judged):
             self._diverge(job)
-        elif standing.epochs < job.epochs:
-            self._decide(job, row.get(self._metric))
+        elif before.epochs < job.epochs:
+            self._decide(job, getattr(row, self._metric))
         elif job.purpose == "search":
-            self._end(job, "completed", None)
+            self._end(job, TrialStatus.COMPLETED, None)
         return job.trial in self.unfinished
 
     def take(self, job: Job, result: dict[str, Any], seconds: float) -> bool:
@@ -104,26 +103,26 @@ class Recorder:
             return False
         epoch = result["epoch"]
         self._seconds[job.trial] = seconds
-        recorded = self._epochs.get(job.trial, self._standing(job).epochs)
+        recorded = self._epochs.get(job.trial, self._before_session(job).epochs)
         self._epochs[job.trial] = max(epoch, recorded)
         if "continued/epoch" in result:
             fields = {name: result[f"continued/{name}"] for name in ("epoch", "rejected")}
-            self._record("continued", trial=job.trial, **fields)
+            self._record(Continued(trial=job.trial, **fields))
         if "memory_short/reason" in result:
             fields = {name: result[f"memory_short/{name}"] for name in ("members_per_step", "reason")}
-            self._record("memory_short", trial=job.trial, epoch=epoch, **fields)
+            self._record(MemoryShort(trial=job.trial, epoch=epoch, **fields))
         if epoch > recorded:
             self._failures[job.trial] = 0
             fields = {name: result[name] for name in ROW_FIELDS if name in result}
             if job.purpose == "search" and "checkpoint/file" in result:
                 fields["checkpoint"] = _checkpoint(result)
-            self._record("row", trial=job.trial, **fields)
+            self._record(Row(trial=job.trial, **fields))
         if result["diverged"]:
             self._diverge(job)
         elif epoch >= job.epochs:
             if job.purpose == "retraining":
                 self._record_retrained(job, result)
-            self._end(job, "completed", None)
+            self._end(job, TrialStatus.COMPLETED, None)
         else:
             self._decide(job, result.get(self._metric, math.nan), epoch)
         return job.trial in self.unfinished
@@ -136,14 +135,14 @@ class Recorder:
         """
         if job.trial not in self.unfinished:
             return None
-        num_failures = self._failures.get(job.trial, self._standing(job).num_failures) + 1
+        num_failures = self._failures.get(job.trial, self._before_session(job).num_failures) + 1
         self._failures[job.trial] = num_failures
         again = self._again(job)
         retried = can_help(cause, num_failures)
-        self._record("failure", trial=job.trial, epoch=again.recorded, cause=str(cause), reason=reason, retried=retried)
+        self._record(Failure(trial=job.trial, epoch=again.recorded, cause=cause, reason=reason, retried=retried))
         if retried:
             return again
-        self._end(job, "failed", f"{cause}: {reason}")
+        self._end(job, TrialStatus.FAILED, f"{cause}: {reason}")
         return None
 
     def left(self) -> list[Job]:
@@ -152,16 +151,16 @@ class Recorder:
 
     def _again(self, job: Job) -> Job:
         self._lost_seconds[job.trial] = self._lost_seconds.get(job.trial, 0.0) + self._seconds.pop(job.trial, 0.0)
-        return dataclasses.replace(job, recorded=self._epochs.get(job.trial, self._standing(job).epochs))
+        return dataclasses.replace(job, recorded=self._epochs.get(job.trial, self._before_session(job).epochs))
 
     def end_unfinished(self, reason: str) -> None:
         """Records the trials that had no end when the run was interrupted."""
         for job in list(self.unfinished.values()):
             if job.trial in self._seconds or job.trial in self._lost_seconds:
-                self._end(job, "interrupted", reason)
+                self._end(job, TrialStatus.INTERRUPTED, reason)
 
-    def _standing(self, job: Job) -> Standing:
-        return self._standings.get(job.trial) or Standing()
+    def _before_session(self, job: Job) -> TrialState:
+        return self._before[job.trial]
 
     def _decide(self, job: Job, value: float, epoch: int | None = None) -> None:
         asha = self._ashas.get(job.rivals)
@@ -170,46 +169,49 @@ class Recorder:
         if decision is None:
             return
         self._record(
-            "decision",
-            trial=job.trial,
-            epoch=epoch,
-            action="continue" if decision.keep else "stop",
-            value=value,
-            cutoff=decision.cutoff,
-            num_compared=decision.num_compared,
+            Decision(
+                trial=job.trial,
+                epoch=epoch,
+                action=Action.CONTINUE if decision.keep else Action.STOP,
+                value=value,
+                cutoff=decision.cutoff,
+                num_compared=decision.num_compared,
+            )
         )
         if not decision.keep:
-            self._end(job, "stopped", None)
+            self._end(job, TrialStatus.STOPPED, None)
 
     def _diverge(self, job: Job) -> None:
-        self._end(job, "diverged", f"the loss was not finite in epoch {self._epochs[job.trial]}")
+        self._end(job, TrialStatus.DIVERGED, f"the loss was not finite in epoch {self._epochs[job.trial]}")
 
-    def _end(self, job: Job, status: str, reason: str | None) -> None:
+    def _end(self, job: Job, status: TrialStatus, reason: str | None) -> None:
         del self.unfinished[job.trial]
         self._record(
-            "trial_ended",
-            trial=job.trial,
-            status=status,
-            epochs=self._epochs.get(job.trial, 0),
-            reason=reason,
-            seconds=self._held(job),
+            TrialEnded(
+                trial=job.trial,
+                status=status,
+                epochs=self._epochs.get(job.trial, 0),
+                reason=reason,
+                seconds=self._held(job),
+            )
         )
 
     def _held(self, job: Job) -> float:
         held = self._lost_seconds.get(job.trial, 0.0) + self._seconds.get(job.trial, 0.0)
-        return round(self._standing(job).seconds + held, 3)
+        return round(self._before_session(job).seconds + held, 3)
 
     def _record_retrained(self, job: Job, result: dict[str, Any]) -> None:
         self._record(
-            "retrained",
-            trial=job.trial,
-            training_mse=result["training_mse"],
-            test_mse=result["test/mse"],
-            test_psnr_db=result["test/psnr_db"],
-            test_ssim=result["test/ssim"],
-            epochs=result["epoch"],
-            seconds=self._held(job),
-            checkpoint=_checkpoint(result),
+            Retrained(
+                trial=job.trial,
+                training_mse=result["training_mse"],
+                test_mse=result["test/mse"],
+                test_psnr_db=result["test/psnr_db"],
+                test_ssim=result["test/ssim"],
+                epochs=result["epoch"],
+                seconds=self._held(job),
+                checkpoint=_checkpoint(result),
+            )
         )
 
 

@@ -6,10 +6,11 @@ A configuration that wins in several stages or cells is trained once per seed an
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from aesweep.search.trial_spec import Job
 from aesweep.search.winners import Winner, cell_winners, stage_winner
+from aesweep.storage.events import RetrainingCreated
+from aesweep.storage.run_state import RunState
 from aesweep.study.schema import Study
 
 
@@ -20,23 +21,23 @@ class Retraining:
     job: Job
     serves: list[Winner]
 
-    def created(self, num_images: int) -> dict[str, Any]:
-        """Fields of its `retraining_created` event; it trains on so many images."""
-        return {
-            "trial": self.job.trial,
-            "dataset": self.job.dataset,
-            "configuration": self.job.configuration.as_dict(),
-            "seed": self.job.seeds[0],
-            "epochs": self.job.epochs,
-            "num_images": num_images,
-            "serves": [{"stage": w.stage, "cell": w.cell, "trial": w.trial} for w in self.serves],
-        }
+    def created(self, num_images: int) -> RetrainingCreated:
+        """Its event; it trains on so many images."""
+        return RetrainingCreated(
+            trial=self.job.trial,
+            dataset=self.job.dataset,
+            configuration=self.job.configuration.as_dict(),
+            seed=self.job.seeds[0],
+            epochs=self.job.epochs,
+            num_images=num_images,
+            serves=[{"stage": w.stage, "cell": w.cell, "trial": w.trial} for w in self.serves],
+        )
 
 
-def chosen_winners(study: Study, events: list[dict[str, Any]], stage_name: str) -> list[Winner]:
+def chosen_winners(study: Study, state: RunState, stage_name: str) -> list[Winner]:
     """The winners of a stage that its `retraining.of` names, on every data set."""
     stage = study.stages[stage_name]
-    cells = cell_winners(events, stage_name)
+    cells = cell_winners(state, stage_name)
     if stage.retraining.of == "none":
         return []
     if stage.retraining.of == "cells":
@@ -45,23 +46,23 @@ def chosen_winners(study: Study, events: list[dict[str, Any]], stage_name: str) 
     return [winner for winner in best if winner is not None]
 
 
-def retrainings(study: Study, events: list[dict[str, Any]]) -> list[Retraining]:
+def retrainings(study: Study, state: RunState) -> list[Retraining]:
     """The retrainings that a run owes: those of its stages in their order, then those asked for with other settings.
 
     Args:
         study: the run's study.
-        events: its journal, at least up to the end of the last stage.
+        state: of the run, at least up to the end of the last stage.
 
     Returns:
         One retraining for each distinct (data set, configuration, number of epochs, seed).
     """
-    asked = [{"epochs": None, "seeds": None}, *(event for event in events if event["kind"] == "retraining_asked")]
+    asked = [(None, None), *((event.epochs, event.seeds) for event in state.asked)]
     served: dict[tuple, list[Winner]] = {}
-    for settings in asked:
+    for asked_epochs, asked_seeds in asked:
         for stage_name, stage in study.stages.items():
-            epochs = settings["epochs"] or stage.retraining.epochs or study.retraining.epochs
-            for winner in chosen_winners(study, events, stage_name):
-                for k in range(settings["seeds"] or stage.retraining.seeds or study.retraining.seeds):
+            epochs = asked_epochs or stage.retraining.epochs or study.retraining.epochs
+            for winner in chosen_winners(study, state, stage_name):
+                for k in range(asked_seeds or stage.retraining.seeds or study.retraining.seeds):
                     winners = served.setdefault((winner.dataset, winner.configuration, epochs, study.seed + k), [])
                     if winner not in winners:
                         winners.append(winner)

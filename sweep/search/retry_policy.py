@@ -5,24 +5,11 @@ Pure: texts and numbers in, plain values out. Divergence is no failure: it is wh
 
 from __future__ import annotations
 
-import enum
 import re
 
+from aesweep.storage.event import Cause
+
 MAX_IN_A_ROW = 3  # attempts that fail without a new epoch between them
-
-
-class Cause(enum.StrEnum):
-    """What ended an attempt.
-
-    An error of the training itself would come again, since a training is the same every time; everything else is the
-    machine's doing.
-    """
-
-    CRASHED = "crashed"
-    LOST_NODE = "lost node"
-    OUT_OF_MEMORY = "out of memory"
-    STORAGE = "storage"
-    ERROR = "error"
 
 
 # What Ray and torch write of an error. Ray's words on a crash mention memory too, as something to think of.

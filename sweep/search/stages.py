@@ -21,10 +21,11 @@ from aesweep.process.wording import plural
 from aesweep.search.samplers.quasi_random import draw
 from aesweep.search.trial_spec import Job
 from aesweep.search.winners import cell_winners, stage_winner
+from aesweep.storage.event import Event
+from aesweep.storage.events import Extended, StageExtended, StageStarted, TrialCreated
+from aesweep.storage.run_state import RunState
 from aesweep.study.configuration import Configuration
 from aesweep.study.schema import Stage, Study
-
-Event = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,44 +43,41 @@ class Segment:
     extension: int | None
 
 
-def segments(study: Study, events: list[Event], name: str) -> list[Segment]:
+def segments(study: Study, state: RunState, name: str) -> list[Segment]:
     """A stage's trials, in the order in which they were asked for."""
-    stage, bases = study.stages[name], stage_bases(study, events, name)
+    stage, bases = study.stages[name], stage_bases(study, state, name)
     found = [Segment(stage, stage_jobs(study, name, bases), None)]
-    for event in extensions(events, name):
-        stage = stage.model_copy(update=event["stages"][name])
-        if "samples" in event["stages"][name]:
+    for event in extensions(state, name):
+        stage = stage.model_copy(update=event.stages[name])
+        if "samples" in event.stages[name]:
             extended = study.model_copy(update={"stages": {**study.stages, name: stage}})
             jobs = stage_jobs(extended, name, bases)
         else:
             earlier = [job for segment in found for job in segment.jobs]
-            jobs = _longer(earlier, events[: event["seq"]], stage.epochs)
+            jobs = _longer(earlier, state.before(event), stage.epochs)
         known = {job.trial for segment in found for job in segment.jobs}
-        found.append(Segment(stage, [job for job in jobs if job.trial not in known], event["seq"]))
+        found.append(Segment(stage, [job for job in jobs if job.trial not in known], event.seq))
     return found
 
 
-def _longer(jobs: list[Job], events: list[Event], epochs: int) -> list[Job]:
+def _longer(jobs: list[Job], state: RunState, epochs: int) -> list[Job]:
     """The jobs that had been trained to their end, anew under a longer budget."""
-    completed = {
-        event["trial"] for event in events if event["kind"] == "trial_ended" and event["status"] == "completed"
-    }
     longer = [
         dataclasses.replace(job, trial=f"{re.sub(r'-e[0-9]+$', '', job.trial)}-e{epochs}", epochs=epochs)
         for job in jobs
-        if job.trial in completed
+        if job.trial in state.trials and state.trials[job.trial].is_completed
     ]
     return list({job.trial: job for job in longer}.values())
 
 
 def asked_for(
-    study: Study, events: list[Event], names: Iterable[str], *, samples: int | None, epochs: int | None, source: str
+    study: Study, state: RunState, names: Iterable[str], *, samples: int | None, epochs: int | None, source: str
 ) -> dict[str, dict[str, int]]:
     """What an extension makes of stages: the `stages` of its event.
 
     Args:
         study: the run's.
-        events: its journal.
+        state: its state.
         names: of the stages; all of them where there is none.
         samples: how many more in each cell, or None.
         epochs: the new budget, or None.
@@ -94,8 +92,8 @@ def asked_for(
             faults.append(f"no stage is called {name!r}; there are {', '.join(study.stages)}")
             continue
         stage = study.stages[name]
-        for event in extensions(events, name):
-            stage = stage.model_copy(update=event["stages"][name])
+        for event in extensions(state, name):
+            stage = stage.model_copy(update=event.stages[name])
         if epochs is not None and epochs <= stage.epochs:
             faults.append(f"stage {name} has {plural(stage.epochs, 'epoch')} already: expected more, got {epochs}")
         if samples is not None and not any(axis.is_random for axis in stage.space.axes().values()):
@@ -106,23 +104,18 @@ def asked_for(
     return found
 
 
-def extensions(events: Iterable[Event], name: str) -> list[Event]:
-    """The `extended` events that concern a stage."""
-    return [event for event in events if event["kind"] == "extended" and name in event["stages"]]
+def extensions(state: RunState, name: str) -> list[Extended]:
+    """What was asked for a stage after its beginning."""
+    return state.stages[name].extensions if name in state.stages else []
 
 
-def since_extended(events: list[Event], name: str) -> list[Event]:
+def since_extended(state: RunState, name: str) -> list[Event]:
     """What the journal holds since a stage was last extended; all of it where it never was."""
-    found = extensions(events, name)
-    return events[found[-1]["seq"] :] if found else events
+    asked = extensions(state, name)
+    return state.events[asked[-1].seq :] if asked else state.events
 
 
-def has_ended(events: list[Event], name: str) -> bool:
-    """Whether a stage has ended, and was not extended since."""
-    return any(event["kind"] == "stage_ended" and event["stage"] == name for event in since_extended(events, name))
-
-
-def stage_bases(study: Study, events: list[Event], name: str) -> dict[str, Configuration | None]:
+def stage_bases(study: Study, state: RunState, name: str) -> dict[str, Configuration | None]:
     """What each data set's trials of a stage start from; a data set whose earlier stage has no winner is left out.
 
     Where the stage has started, that is what the earlier stage had found by then: an extension of the earlier one does
@@ -132,24 +125,24 @@ def stage_bases(study: Study, events: list[Event], name: str) -> dict[str, Confi
     names = [dataset.name for dataset in study.datasets]
     if origin is None:
         return dict.fromkeys(names)
-    starts = (event["seq"] for event in events if event["kind"] == "stage_started" and event["stage"] == name)
-    earlier = cell_winners(events[: next(starts, len(events))], origin)
+    openings = state.stages[name].openings if name in state.stages else []
+    earlier = cell_winners(state.before(openings[0]) if openings else state, origin)
     winners = {dataset: stage_winner(earlier, dataset, study.stages[origin].mode) for dataset in names}
     return {dataset: winner.configuration for dataset, winner in winners.items() if winner is not None}
 
 
-def opening_events(name: str, found: list[Segment]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What a stage's beginning and its extensions record, as (kind, fields)."""
+def opening_events(name: str, found: list[Segment]) -> Iterator[Event]:
+    """What a stage's beginning and its extensions record."""
     jobs: list[Job] = []
     for segment in found:
         jobs = jobs + segment.jobs
         fields = opening_fields(name, segment.stage, jobs)
         if segment.extension is None:
-            yield "stage_started", fields
+            yield StageStarted(**fields)
         else:
-            yield "stage_extended", {**fields, "extension": segment.extension}
+            yield StageExtended(**fields, extension=segment.extension)
         for job in segment.jobs:
-            yield "trial_created", trial_fields(name, job)
+            yield trial_created(name, job)
 
 
 def stage_jobs(study: Study, stage_name: str, bases: dict[str, Configuration | None]) -> list[Job]:
@@ -208,14 +201,14 @@ def opening_fields(stage_name: str, stage: Stage, jobs: list[Job]) -> dict[str, 
     }
 
 
-def trial_fields(stage_name: str, job: Job) -> dict[str, Any]:
+def trial_created(stage_name: str, job: Job) -> TrialCreated:
     """What is recorded of a trial before it is trained."""
-    return {
-        "stage": stage_name,
-        "dataset": job.dataset,
-        "trial": job.trial,
-        "cell": dict(job.cell),
-        "configuration": job.configuration.as_dict(),
-        "seeds": list(job.seeds),
-        "epochs": job.epochs,
-    }
+    return TrialCreated(
+        stage=stage_name,
+        dataset=job.dataset,
+        trial=job.trial,
+        cell=dict(job.cell),
+        configuration=job.configuration.as_dict(),
+        seeds=list(job.seeds),
+        epochs=job.epochs,
+    )

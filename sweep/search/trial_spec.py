@@ -63,8 +63,3 @@ def pack_key(job: Job) -> tuple[Any, ...]:
     """What jobs have in common that may share a pack: images to train on, precision, shape and batch size."""
     images = (job.dataset, job.purpose, job.split_seed, job.validation_fraction, job.training_images)
     return (*images, job.precision, *(getattr(job.configuration, name) for name in SHARED))
-
-
-def cell_key(cell: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """A cell as something that can be a dictionary's key: widths as tuples."""
-    return tuple((axis, tuple(value) if isinstance(value, list) else value) for axis, value in cell.items())

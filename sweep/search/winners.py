@@ -1,17 +1,21 @@
-"""Winners, from the journal's events alone: of each cell, and of a stage.
+"""Winners, from what the journal says alone: of each cell, and of a stage. The rule stands here and nowhere else.
 
 Only fully trained trials can win (ASHA sees to it that every cell has one, unless all of its trials failed), and only
-by the validation metric of their last epoch.
+by the validation metric of their last epoch; of equal ones the first that was created.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
-from aesweep.search.trial_spec import cell_key
+from aesweep.storage.event import CellKey, Event, cell_key
+from aesweep.storage.events import CellWinner, StageWinner
+from aesweep.storage.run_state import RunState, TrialState
 from aesweep.study.configuration import Configuration
+
+Item = TypeVar("Item")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,54 +38,72 @@ class Winner:
     configuration: Configuration
 
 
-def cell_winners(events: list[dict[str, Any]], stage: str) -> dict[tuple, Winner | None]:
-    """The winner of each cell of a stage.
+def is_better(mode: str, value: float, other: float | None) -> bool:
+    """Whether a value of a metric is better than another; true where there is no other.
 
     Args:
-        events: the journal's events, in order.
-        stage: its name.
+        mode: "min" where less is better, else "max".
+        value: finite.
+        other: finite, or None.
+    """
+    if other is None:
+        return True
+    return value < other if mode == "min" else value > other
+
+
+def best(mode: str, items: Iterable[tuple[Item, float | None]]) -> Item | None:
+    """The item with the best value, the first of equals; None where none has a value."""
+    leader: tuple[Item, float] | None = None
+    for item, value in items:
+        if value is not None and is_better(mode, value, leader[1] if leader else None):
+            leader = item, value
+    return leader[0] if leader else None
+
+
+def value_of(trial: TrialState, metric: str) -> float | None:
+    """By what a trial competes for its cell; None where it was not trained to its end."""
+    return getattr(trial.row, metric) if trial.is_completed else None
+
+
+def cell_winners(state: RunState, stage: str) -> dict[tuple[str, CellKey], Winner | None]:
+    """The winner of each cell of a stage that has begun.
 
     Returns:
         (dataset, cell key) to winner, in the order in which the cells were created; None where no trial of the cell
         was trained to the end.
     """
-    start = next(event for event in events if event["kind"] == "stage_started" and event["stage"] == stage)
-    sign = 1.0 if start["mode"] == "min" else -1.0
-    trials = {e["trial"]: e for e in events if e["kind"] == "trial_created" and e["stage"] == stage}
-    last = {e["trial"]: e for e in events if e["kind"] == "row" and e["trial"] in trials}
-    completed = {e["trial"] for e in events if e["kind"] == "trial_ended" and e["status"] == "completed"}
-    best: dict[tuple, Winner | None] = {}
-    for name, trial in trials.items():
-        key = (trial["dataset"], cell_key(trial["cell"]))
-        best.setdefault(key, None)
-        if name not in completed:
-            continue
-        value = last[name][start["metric"]]
-        if value is None:
-            continue
-        if best[key] is None or sign * value < sign * best[key].value:
-            configuration = Configuration.from_dict(trial["configuration"])
-            best[key] = Winner(stage, trial["dataset"], trial["cell"], name, value, configuration)
-    return best
+    opening = state.stages[stage].openings[0]
+    cells: dict[tuple[str, CellKey], list[TrialState]] = {}
+    for trial in state.of(stage).values():
+        cells.setdefault((trial.created.dataset, cell_key(trial.created.cell)), []).append(trial)
+    winners: dict[tuple[str, CellKey], Winner | None] = {}
+    for key, trials in cells.items():
+        leader = best(opening.mode, ((trial, value_of(trial, opening.metric)) for trial in trials))
+        winners[key] = leader and Winner(
+            stage,
+            leader.created.dataset,
+            leader.created.cell,
+            leader.created.trial,
+            value_of(leader, opening.metric),
+            Configuration.from_dict(leader.created.configuration),
+        )
+    return winners
 
 
-def stage_winner(winners: dict[tuple, Winner | None], dataset: str, mode: str) -> Winner | None:
+def stage_winner(winners: dict[tuple[str, CellKey], Winner | None], dataset: str, mode: str) -> Winner | None:
     """The best of a stage's cells on one data set; None where no cell has a winner."""
-    sign = 1.0 if mode == "min" else -1.0
-    found = [winner for (name, _), winner in winners.items() if name == dataset and winner is not None]
-    return min(found, key=lambda winner: sign * winner.value, default=None)
+    mine = [winner for (name, _), winner in winners.items() if name == dataset and winner is not None]
+    return best(mode, ((winner, winner.value) for winner in mine))
 
 
-def winner_events(
-    events: list[dict[str, Any]], stage: str, mode: str, datasets: Iterable[str]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What a stage's end records of its winners, as (kind, fields)."""
-    winners = cell_winners(events, stage)
+def winner_events(state: RunState, stage: str, mode: str, datasets: Iterable[str]) -> Iterator[Event]:
+    """What a stage's end records of its winners."""
+    winners = cell_winners(state, stage)
     for (dataset, cell), winner in winners.items():
         trial, value = (winner.trial, winner.value) if winner else (None, None)
-        yield "cell_winner", {"stage": stage, "dataset": dataset, "cell": dict(cell), "trial": trial, "value": value}
+        yield CellWinner(stage=stage, dataset=dataset, cell=dict(cell), trial=trial, value=value)
     for dataset in datasets:
-        best = stage_winner(winners, dataset, mode)
-        if best is not None:
-            fields = {name: getattr(best, name) for name in ("stage", "dataset", "cell", "trial", "value")}
-            yield "stage_winner", {**fields, "configuration": best.configuration.as_dict()}
+        leader = stage_winner(winners, dataset, mode)
+        if leader is not None:
+            values = {name: getattr(leader, name) for name in ("stage", "dataset", "cell", "trial", "value")}
+            yield StageWinner(**values, configuration=leader.configuration.as_dict())

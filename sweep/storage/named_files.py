@@ -8,13 +8,11 @@ stage reads. It is recorded as lost, once, and nobody looks for it from then on.
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aesweep.storage.run_folder import RunFolder
-
-Event = dict[str, Any]
+from aesweep.storage.run_state import RunState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,50 +33,31 @@ class LostFiles:
         return bool(self.checkpoints or self.pictures or self.models)
 
 
-def lost_files(folder: RunFolder, events: list[Event]) -> LostFiles:
+def lost_files(folder: RunFolder, state: RunState) -> LostFiles:
     """What a run has lost that its journal does not say is lost."""
     return LostFiles(
-        folder.lost(checkpoints(events)), set(folder.lost(pictures(events))), folder.lost(winners_models(events))
+        folder.lost(checkpoints(state)), set(folder.lost(pictures(state))), folder.lost(winners_models(state))
     )
 
 
-def named_files(events: list[Event]) -> Iterator[tuple[str, str]]:
+def named_files(state: RunState) -> Iterator[tuple[str, str]]:
     """All files that should be there, as (name, SHA-256)."""
-    for named in (checkpoints(events), pictures(events), winners_models(events)):
-        for found in named.values():
-            yield found["file"], found["sha256"]
+    for named in (checkpoints(state), pictures(state), winners_models(state)):
+        for file in named.values():
+            yield file["file"], file["sha256"]
 
 
-def checkpoints(events: list[Event]) -> dict[str, Event]:
+def checkpoints(state: RunState) -> dict[str, Mapping[str, Any]]:
     """The retrained winners' checkpoints: retraining to `file`, `sha256` and `num_bytes`."""
-    found = {}
-    for event in events:
-        if event["kind"] == "retrained":
-            found[event["trial"]] = event["checkpoint"]
-        elif event["kind"] == "checkpoint_lost":
-            found.pop(event["trial"], None)
-    return found
+    return {name: trial.result.checkpoint for name, trial in state.trials.items() if trial.result and not trial.is_lost}
 
 
-def pictures(events: list[Event]) -> dict[tuple[str, str, str], Event]:
-    """The pictures, as (data set, stage, purpose) to their last event."""
-    return {picture_key(event): event for event in events if event["kind"] == "pictures"}
+def pictures(state: RunState) -> dict[tuple[str, str, str], Mapping[str, Any]]:
+    """The pictures: `Pictures.key` to `file` and `sha256`."""
+    return {key: {"file": event.file, "sha256": event.sha256} for key, event in state.pictures.items()}
 
 
-def picture_key(event: Event) -> tuple[str, str, str]:
-    """What tells a `pictures` event from another: data set, stage and purpose."""
-    return event["dataset"], event["stage"], event["purpose"]
-
-
-def winners_models(events: list[Event]) -> dict[str, Event]:
+def winners_models(state: RunState) -> dict[str, Mapping[str, Any]]:
     """The models that the search's winners left: trial to `file`, `sha256` and `num_bytes`."""
-    found: dict[str, Event] = {}
-    winners: dict[tuple[str, ...], str | None] = {}
-    for event in events:
-        if event["kind"] == "row" and event.get("checkpoint"):
-            found[event["trial"]] = event["checkpoint"]
-        elif event["kind"] == "cell_winner":  # after an extension there may be another
-            winners[event["stage"], event["dataset"], json.dumps(event["cell"], sort_keys=True)] = event["trial"]
-        elif event["kind"] == "model_lost":
-            found.pop(event["trial"], None)
-    return {trial: found[trial] for trial in winners.values() if trial in found}
+    winners = [event.trial for stage in state.stages.values() for event in stage.cell_winners.values()]
+    return {name: state.trials[name].checkpoint for name in winners if name and state.trials[name].checkpoint}

@@ -6,9 +6,10 @@ import hashlib
 from pathlib import Path
 
 from aesweep.process.errors import AesweepError
-from aesweep.storage.journal import read_journal
+from aesweep.storage.event_reader import read_events
 from aesweep.storage.named_files import named_files
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 
 
 def check_run(root: Path) -> int:
@@ -24,7 +25,7 @@ def check_run(root: Path) -> int:
     """
     folder = RunFolder.open(root)
     wrong, num_files = [], 0
-    for name, sha256 in named_files(read_journal(folder.journal)):
+    for name, sha256 in named_files(RunState(read_events(folder.journal))):
         num_files += 1
         path = folder.resolve(name)
         if not path.is_file():

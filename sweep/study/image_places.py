@@ -16,8 +16,6 @@ from aesweep.data.image_data import DataError, ImageData
 from aesweep.process.errors import StudyError
 from aesweep.study.schema import Study
 
-Event = Mapping[str, Any]
-
 
 def place_images(study: Study, images: Mapping[str, Path]) -> None:
     """Takes folders of images from other places than the study names; `images` is by data set.
@@ -62,24 +60,26 @@ class ImagePlaces:
 
     Args:
         study: the run's.
-        events: its journal.
-        root: its folder.
+        hashes: SHA-256 of the images of each data set, as recorded.
+        ways: recorded folder to the way to it from the run's folder.
+        root: the run's folder.
         given: the options of the command at work: `data_dir` and `images`, where the user gives them.
         recorded: those of the command before.
     """
 
     def __init__(
-        self, study: Study, events: list[Event], root: Path, given: Mapping[str, Any], recorded: Mapping[str, Any]
+        self,
+        study: Study,
+        hashes: Mapping[str, str],
+        ways: Mapping[str, str],
+        root: Path,
+        given: Mapping[str, Any],
+        recorded: Mapping[str, Any],
     ):
         check_names(study, given.get("images", {}))
         self._study, self._root = study, root.resolve()
         self._given, self._recorded = given, recorded
-        self._ways: dict[str, str] = {}
-        self._hashes: dict[str, str] = {}
-        for event in events:
-            self._ways.update(event.get("places") or {})
-            if event["kind"] == "run_started":
-                self._hashes = {name: found["sha256"] for name, found in event["datasets"].items()}
+        self._hashes, self._ways = hashes, ways
 
     def load(self, download: bool) -> dict[str, ImageData]:
         """The data sets, each from the first place that has the run's images; if none has, from the first with any.

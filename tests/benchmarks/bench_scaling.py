@@ -217,6 +217,7 @@ def measure(kind: str, num_trials: int) -> Cost:
     from aesweep.run.settings import RunSettings
     from aesweep.run.steps import Steps
     from aesweep.storage.run_folder import RunFolder
+    from aesweep.storage.run_state import RunState
     from aesweep.study.inputs import load_images
     from aesweep.study.study_file import load_study
 
@@ -245,7 +246,7 @@ def measure(kind: str, num_trials: int) -> Cost:
             loaded,
             RunFolder.create(Path(folder), "run"),
             load_images(loaded, None, download=False),
-            [],
+            RunState(),
             RunSettings(num_workers=2),
             Interruption(),
             callbacks=[Progress(Console(stderr=True), quiet=True)],

@@ -33,6 +33,7 @@ from aesweep.search.recorder import Recorder
 from aesweep.search.trial_spec import Job
 from aesweep.storage.artifacts import Files
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 from aesweep.study.inputs import load_images
 from aesweep.study.schema import Study
 from aesweep.study.study_file import load_study
@@ -166,7 +167,7 @@ def main() -> None:
         folder = RunFolder.create(arguments.keep or Path(scratch), study.name)
         with folder.one_writer(), Interruption() as interruption, Progress(Console(stderr=True)) as progress:
             run = aesweep.run.driver.Run(
-                study, folder, images, [], RunSettings(num_workers=1), interruption, callbacks=[progress]
+                study, folder, images, RunState(), RunSettings(num_workers=1), interruption, callbacks=[progress]
             )
             outcome = run.execute(sys.argv)
         if outcome.status != "completed":

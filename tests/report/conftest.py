@@ -13,6 +13,7 @@ from aesweep.report.rows.reader import read_run
 from aesweep.report.rows.types import Run
 from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +31,7 @@ def events(folder: RunFolder) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def run(events: list[dict[str, Any]]) -> Run:
-    return read_run(events)
+    return read_run(RunState(events))
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from aesweep.report.rows.reader import read_run
 from aesweep.report.rows.types import Run, Trial
 from aesweep.report.sections.example_images import pictures
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 
 
 @pytest.fixture(autouse=True)
@@ -175,7 +176,7 @@ def test_denoising_baselines_are_drawn_in_db_whatever_the_stage_is_judged_by() -
     synthetic._start()
     synthetic._search("architecture", "validation_mse", {"rows": "latent_dim", "columns": "hidden_layers"})
     synthetic._search("denoising", "validation_mse", {"rows": "noise_variance", "columns": None})
-    run = read_run([{"seq": i, "time": 0.0, **event} for i, event in enumerate(synthetic.events)])
+    run = read_run(RunState([{"seq": i, "time": 0.0, **event} for i, event in enumerate(synthetic.events)]))
     stage = run.stages["denoising"]
     left, _ = denoising_figure("d", run, stage, "mnist", cell_table(run, stage, "mnist")).figure.axes
     drawn = {line.get_label(): list(line.get_ydata()) for line in left.lines}
@@ -223,11 +224,10 @@ def test_pictures_state_the_numbers_of_each_method() -> None:
 
 @pytest.mark.parametrize("recorded", [{}, {"pca_latent_dim": 64}])
 def test_pca_is_said_to_have_no_more_numbers_than_pixels(run: Run, folder: RunFolder, recorded: dict[str, int]) -> None:
-    (event,) = [e for e in run.pictures if (e["dataset"], e["purpose"]) == ("mnist", "reconstruction")]
+    (event,) = [e for e in run.pictures if (e.dataset, e.purpose) == ("mnist", "reconstruction")]
     facts = {**run.datasets["mnist"], "shape": [1, 8, 8]}
-    run = dataclasses.replace(
-        run, pictures=({**event, "latent_dim": 100, **recorded},), datasets={**run.datasets, "mnist": facts}
-    )
+    event = dataclasses.replace(event, latent_dim=100, **recorded)
+    run = dataclasses.replace(run, pictures=(event,), datasets={**run.datasets, "mnist": facts})
     (drawing,) = pictures(run, folder, "mnist", "reconstruction")
     assert "from 100 numbers an image and PCA's from 64." in drawing.alternative
 

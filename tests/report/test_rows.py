@@ -11,6 +11,7 @@ from aesweep.report.rows.reader import read_run
 from aesweep.report.rows.types import Run
 from aesweep.report.sections.registry import section_of
 from aesweep.search.winners import cell_winners
+from aesweep.storage.run_state import RunState
 
 Events = list[dict[str, Any]]
 
@@ -37,7 +38,7 @@ def test_statuses_are_those_recorded(run: Run, events: Events) -> None:
 
 @pytest.mark.parametrize("stage", ["architecture", "regularization", "denoising"])
 def test_the_winners_are_those_that_the_run_itself_would_choose(run: Run, events: Events, stage: str) -> None:
-    expected = cell_winners(events, stage)
+    expected = cell_winners(RunState(events), stage)
     found = run.stages[stage].winners
     assert {key: winner and winner.name for key, winner in found.items()} == {
         key: winner and winner.trial for key, winner in expected.items()
@@ -71,25 +72,25 @@ def test_baselines_see_what_their_configuration_sees(run: Run, events: Events) -
 
 def test_a_run_cut_anywhere_is_read(events: Events) -> None:
     for end in range(0, len(events), 97):
-        run = read_run(events[:end])
+        run = read_run(RunState(events[:end]))
         assert run.status == ("unfinished" if end else "empty")
 
 
 def test_the_time_of_all_retrainings_is_counted(run: Run, events: Events) -> None:
     again = {"seq": len(events), "time": 0.0, "kind": "stage_ended", "stage": "retraining", "seconds": 7.0}
-    assert read_run([*events, again]).retraining_seconds == run.retraining_seconds + 7.0
-    assert read_run(events[:1]).retraining_seconds is None
+    assert read_run(RunState([*events, again])).retraining_seconds == run.retraining_seconds + 7.0
+    assert read_run(RunState(events[:1])).retraining_seconds is None
 
 
 def test_a_run_is_open_once_something_follows_its_end(events: Events) -> None:
     assert events[-1]["kind"] == "run_ended"
-    assert read_run([*events, {**events[-2], "seq": len(events)}]).status == "open"
-    assert read_run([*events, {**events[-2], "seq": len(events)}, events[-1]]).status == "completed"
+    assert read_run(RunState([*events, {**events[-2], "seq": len(events)}])).status == "open"
+    assert read_run(RunState([*events, {**events[-2], "seq": len(events)}, events[-1]])).status == "completed"
 
 
 def test_a_row_recorded_twice_counts_once(events: Events) -> None:
     first = next(event for event in events if event["kind"] == "row")
     position = events.index(first)
-    run = read_run([*events[: position + 1], first, *events[position + 1 :]])
+    run = read_run(RunState([*events[: position + 1], first, *events[position + 1 :]]))
     trial = next(t for t in run.stages["architecture"].trials if t.name == first["trial"])
     assert [epoch.epoch for epoch in trial.epochs] == list(range(1, len(trial.epochs) + 1))

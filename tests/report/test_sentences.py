@@ -19,6 +19,7 @@ from aesweep.report.sections.chance import Chance
 from aesweep.report.sections.denoising import psnr_markdown
 from aesweep.report.sections.registry import section_of
 from aesweep.report.sections.rules import against, gap_text
+from aesweep.storage.run_state import RunState
 
 Events = list[dict[str, Any]]
 
@@ -33,7 +34,7 @@ def changed(events: Events, **values: Any) -> Run:
     for event in events:
         if event["kind"] == "retrained":
             event.update({name: change(event, event[name]) for name, change in values.items()})
-    return read_run(events)
+    return read_run(RunState(events))
 
 
 def test_cells_behind_pca_and_the_mean_image_are_called_undertrained(run: Run) -> None:
@@ -170,7 +171,7 @@ def test_a_regularizer_that_is_worse_on_test_images_is_said_to_be(run: Run, even
 
 def test_regularizers_are_compared_after_as_many_epochs(events: Events) -> None:
     """The best one's longer retraining, which the plain network has no like of, decides nothing."""
-    run = read_run(events)
+    run = read_run(RunState(events))
     before = regularization.regularizers(run, run.stages["regularization"], "mnist")
     best = run.stages["regularization"].best("mnist").configuration
     mine = [r for r in run.retrainings if r.trial.dataset == "mnist" and r.trial.configuration == best]
@@ -178,7 +179,7 @@ def test_regularizers_are_compared_after_as_many_epochs(events: Events) -> None:
         dataclasses.replace(
             r,
             trial=dataclasses.replace(r.trial, name=f"{r.trial.name}-longer", budget=900),
-            result={**r.result, "test_mse": 1e-9},
+            result=dataclasses.replace(r.result, test_mse=1e-9),
         )
         for r in mine
     ]
@@ -187,7 +188,7 @@ def test_regularizers_are_compared_after_as_many_epochs(events: Events) -> None:
 
 
 def test_without_retraining_nothing_is_said_to_be_beyond_chance(events: Events) -> None:
-    run = read_run([e for e in events if e["kind"] != "retrained"])
+    run = read_run(RunState([e for e in events if e["kind"] != "retrained"]))
     text, _ = regularization.regularizers(run, run.stages["regularization"], "mnist")
     assert text.endswith("Each was trained with one seed, so the difference cannot be told from chance.")
 
@@ -211,7 +212,7 @@ def test_a_denoiser_judged_by_its_mse_is_compared_in_db_on_validation_images(eve
     for event in events:
         if event["kind"] == "stage_started" and event["stage"] == "denoising":
             event.update(metric="validation_mse", mode="min")
-    run = read_run(events)
+    run = read_run(RunState(events))
     frame = frame_of(run, "denoising", "mnist")
     assert denoising.denoisers(run.stages["denoising"], frame)[0].startswith("On validation images the network beats")
     header, _, first, *_ = psnr_markdown(run.stages["denoising"], frame).splitlines()
@@ -255,7 +256,7 @@ def test_the_claim_on_regularization_is_judged_by_the_regularizers_that_it_names
             for e in events
             if e["kind"] == "trial_created" and e["configuration"]["regularizer"] == regularizer
         ]
-        run = read_run([{**e, "validation_mse": 1e-6} if e.get("trial") in mine else e for e in events])
+        run = read_run(RunState([{**e, "validation_mse": 1e-6} if e.get("trial") in mine else e for e in events]))
         frames = {("regularization", "fashion_mnist"): frame_of(run, "regularization", "fashion_mnist")}
         found = {c: v for c, _, v in claims.published_claims(run, frames, Published(run.reference), section_of)}
         verdict = found["no regularization beats L1, L2, L1 + L2 and dropout"]
@@ -281,7 +282,9 @@ def test_a_winner_that_does_not_beat_pca_is_called_undertrained(events: Events) 
 def test_the_headline_of_a_run_without_retraining_is_empty() -> None:
     synthetic = Synthetic().build()
     events = [{"seq": i, "time": 0.0, **e} for i, e in enumerate(synthetic.events)]
-    run = read_run([e for e in events if "retrain" not in e["kind"] and not e.get("trial", "").startswith("retrain")])
+    run = read_run(
+        RunState([e for e in events if "retrain" not in e["kind"] and not e.get("trial", "").startswith("retrain")])
+    )
     assert winners.headline(winner_table(run, "mnist", Published(None))) is None
 
 
@@ -302,7 +305,7 @@ def test_a_claim_about_numbers_that_seeds_put_as_far_apart_is_within_chance(
             plain = trial["configuration"]["regularizer"] == "none"
             event = {**event, "validation_mse": 0.055 * (1 if plain else factor)}
         changed.append(event)
-    run = read_run(changed)
+    run = read_run(RunState(changed))
     frames = {("regularization", d): frame_of(run, "regularization", d) for d in DATASETS}
     claim = "no regularization beats L1, L2, L1 + L2 and dropout"
     found = {(c, d): v for c, d, v in claims.published_claims(run, frames, Published(run.reference), section_of)}

@@ -20,6 +20,7 @@ from aesweep.report.rows.types import Run
 from aesweep.report.sections.denoising import psnr_markdown, ssim_markdown
 from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 
 Events = list[dict[str, Any]]
 
@@ -117,7 +118,7 @@ def test_a_winner_shared_by_stages_with_different_seeds_owes_the_most_of_them(ru
 
 def test_several_seeds_of_a_trial_give_an_interval() -> None:
     synthetic = Synthetic(seeds=(1, 2, 3)).build()
-    run = read_run([{"seq": i, "time": 0.0, **event} for i, event in enumerate(synthetic.events)])
+    run = read_run(RunState([{"seq": i, "time": 0.0, **event} for i, event in enumerate(synthetic.events)]))
     frame = cell_table(run, run.stages["architecture"], "fashion_mnist")
     winner = run.stages["architecture"].best("fashion_mnist")
     values = np.array(winner.last.per_seed)

@@ -13,6 +13,7 @@ from aesweep.report.page import write_report
 from aesweep.report.rows.reader import read_run
 from aesweep.report.rows.types import Run
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 from aesweep.study.configuration import Configuration
 
 Events = list[dict[str, Any]]
@@ -33,7 +34,7 @@ def cells_retrained(
     made._start()
     made.events[0]["study"]["stages"] = {"architecture": {"retraining": {"of": "cells"}}}
     made._search("architecture", metric, {"rows": "latent_dim", "columns": "hidden_layers"})
-    run = read_run([{"seq": i, "time": 0.0, **event} for i, event in enumerate(made.events)])
+    run = read_run(RunState([{"seq": i, "time": 0.0, **event} for i, event in enumerate(made.events)]))
     for dataset, best in BEST.items():
         stage = run.stages["architecture"]
         for epochs in budgets:
@@ -66,7 +67,7 @@ def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reported(made: Synthetic, folder: RunFolder) -> tuple[str, Run]:
-    run = read_run([{"seq": i, "time": 0.0, **event} for i, event in enumerate(made.events)])
+    run = read_run(RunState([{"seq": i, "time": 0.0, **event} for i, event in enumerate(made.events)]))
     return write_report(made.write(folder.root)).read_text(), run
 
 

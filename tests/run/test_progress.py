@@ -9,6 +9,7 @@ from rich.console import Console
 
 from aesweep.run.callbacks import progress
 from aesweep.run.callbacks.progress import Progress
+from aesweep.storage.event_reader import parse_event, parse_events
 
 STAGE = {
     "kind": "stage_started",
@@ -38,9 +39,11 @@ def follow(monkeypatch, *, terminal: bool, quiet: bool = False) -> str:
     console = Console(file=file, force_terminal=terminal, width=100)
     with Progress(console, quiet) as shown:
         for event in events():
-            shown.follow(event)
-        shown.follow({"kind": "stage_ended", "stage": "architecture", "seconds": 7.2})
-        shown.follow({"kind": "stage_ended", "stage": "retraining", "seconds": 0.1})  # nothing was to be retrained
+            shown.follow(parse_event(event))
+        shown.follow(parse_event({"kind": "stage_ended", "stage": "architecture", "seconds": 7.2}))
+        shown.follow(
+            parse_event({"kind": "stage_ended", "stage": "retraining", "seconds": 0.1})
+        )  # nothing was to be retrained
     return file.getvalue()
 
 
@@ -56,7 +59,7 @@ def test_log_file_gets_no_more_than_a_line_every_few_seconds(monkeypatch):
     file = io.StringIO()
     with Progress(Console(file=file, force_terminal=False, width=100)) as shown:
         for event in events():
-            shown.follow(event)
+            shown.follow(parse_event(event))
     assert len(file.getvalue().splitlines()) <= 2
 
 
@@ -82,10 +85,10 @@ def test_time_left_shrinks_when_trials_are_stopped_early(monkeypatch):
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     for event in list(events())[:7]:
-        shown.follow(event)
+        shown.follow(parse_event(event))
     assert shown._remaining_s() > 0
-    shown.follow({"kind": "trial_ended", "trial": "a", "status": "completed", "epochs": 3})
-    shown.follow({"kind": "trial_ended", "trial": "b", "status": "stopped", "epochs": 1})
+    shown.follow(parse_event({"kind": "trial_ended", "trial": "a", "status": "completed", "epochs": 3}))
+    shown.follow(parse_event({"kind": "trial_ended", "trial": "b", "status": "stopped", "epochs": 1}))
     assert shown._remaining_s() == 0
 
 
@@ -95,10 +98,12 @@ def test_stage_that_goes_on_counts_what_is_recorded_and_its_pace_anew(monkeypatc
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     interrupted = {"kind": "trial_ended", "trial": "b", "status": "interrupted", "epochs": 1}
-    shown.take_up([*list(events())[:-1], interrupted])
+    shown.take_up(parse_events([*list(events())[:-1], interrupted]))
     assert file.getvalue() == "stage architecture goes on: 1 of 2 trials ended (1 completed), 0 running\n"
-    shown.follow({"kind": "continued", "trial": "b", "epoch": 0, "rejected": ["b.1.safetensors was passed over"]})
-    shown.follow({"kind": "row", "trial": "b", "epoch": 2, "validation_mse": 0.1, "seconds": 2.0})
+    shown.follow(
+        parse_event({"kind": "continued", "trial": "b", "epoch": 0, "rejected": ["b.1.safetensors was passed over"]})
+    )
+    shown.follow(parse_event({"kind": "row", "trial": "b", "epoch": 2, "validation_mse": 0.1, "seconds": 2.0}))
     assert file.getvalue().splitlines()[1:3] == ["b.1.safetensors was passed over", "b goes on after epoch 0"]
     # One epoch of 10 s or so since then, and one is left.
     assert "1 running, at most" in file.getvalue().splitlines()[-1]
@@ -110,7 +115,7 @@ def test_time_left_leaves_the_workers_start_out_until_a_trial_has_ended(monkeypa
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     first, *created, row = list(events())[:4]
     for event in (first, *created, row):
-        shown.follow(event)
+        shown.follow(parse_event(event))
     # One of 6 epochs is done: 5 are left, of 2 s each, although the first came 100 s after the stage began.
     assert shown._remaining_s() == pytest.approx(10.0)
 
@@ -119,9 +124,9 @@ def lines_of(monkeypatch, followed, recalled=()) -> list[str]:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
     file = io.StringIO()
     with Progress(Console(file=file, force_terminal=False, width=200)) as shown:
-        shown.take_up(list(recalled))
+        shown.take_up(parse_events(list(recalled)))
         for event in followed:
-            shown.follow(event)
+            shown.follow(parse_event(event))
     return file.getvalue().splitlines()
 
 

@@ -3,6 +3,7 @@ can be killed between any two events. `tests/run/test_resume.py` kills real ones
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -23,17 +24,17 @@ from aesweep.run.outcome import Outcome
 from aesweep.run.settings import RunSettings
 from aesweep.search.replay import (
     check_images,
-    is_over,
     missing,
     recorded_study,
     stage_seconds,
-    standings,
     unrecorded_seconds,
 )
 from aesweep.search.retry_policy import Cause
 from aesweep.storage.artifacts import FolderFiles
+from aesweep.storage.event_reader import parse_event, parse_events
 from aesweep.storage.journal import Journal, read_journal
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 from aesweep.study.study_file import load_study
 
 # What may differ between a run that was killed and one that was not: when, how long, and how it was resumed.
@@ -117,7 +118,8 @@ def toy_pictures(folder, study, images, done, skip=()):
             name = f"pictures/{images.name}-{stage}.npz"
             FolderFiles(folder.root).write(name, content)
             sha256 = hashlib.sha256(content).hexdigest()
-            yield {"dataset": images.name, "stage": stage, "purpose": "reconstruction", "file": name, "sha256": sha256}
+            known = {"dataset": images.name, "stage": stage, "purpose": "reconstruction", "latent_dim": 2}
+            yield {**known, "noise_variances": None, "file": name, "sha256": sha256}
 
 
 def toy_validation_baselines(jobs, images, stage):
@@ -160,9 +162,9 @@ def images():
 
 def new_run(study, folder, images) -> Run:
     folder.root.mkdir(parents=True, exist_ok=True)
-    events = read_journal(folder.journal) if folder.journal.exists() else []
+    state = RunState(read_journal(folder.journal) if folder.journal.exists() else ())
     progress = Progress(Console(file=io.StringIO()))
-    return Run(study, folder, images, events, RunSettings(1), interruption, callbacks=[progress], say=progress.say)
+    return Run(study, folder, images, state, RunSettings(1), interruption, callbacks=[progress], say=progress.say)
 
 
 def finished(study, folder, images) -> list[dict]:
@@ -240,15 +242,15 @@ def test_journal_cut_at_any_byte_is_resumed_or_refused_and_never_a_new_run(study
         if found and torn not in (0, 1, 50):
             continue  # what follows is taken from the events that were found
         try:
-            assert recorded_study(found, folder.journal) == study
+            assert recorded_study(RunState(found), folder.journal) == study
         except JournalError as error:
             assert not found and len(str(error).splitlines()) == 1
             num_refused += 1
             continue
         Journal(folder.journal).close()
         assert folder.journal.read_bytes() == kept[: kept.rfind(b"\n") + 1]
-        assert is_over(found) == (length == len(content))
-        for trial, standing in standings(found).items():
+        assert RunState(found).is_over == (length == len(content))
+        for trial, standing in RunState(found).trials.items():
             rows = [event for event in found if event["kind"] == "row" and event["trial"] == trial]
             assert standing.epochs == len(rows)
     assert num_refused == content.index(b"\n") + 1
@@ -260,7 +262,7 @@ def test_run_killed_again_and_again_has_the_record_that_it_would_have_had(study,
     lines = whole.journal.read_bytes().splitlines(keepends=True)
     cut(folder, lines, 1)
     num_resumed = 0
-    while not is_over(read_journal(folder.journal)):
+    while not RunState(read_journal(folder.journal)).is_over:
         num_resumed += 1
         before = len(read_journal(folder.journal))
         new_run(study, folder, images).resume(["aesweep", "resume"])
@@ -345,7 +347,7 @@ def test_states_of_ended_trials_are_removed_and_those_of_open_ones_kept(study, t
     folder = RunFolder(tmp_path / "run")
     monkeypatch.setattr(ToyCluster, "interrupt_after", 17)
     new_run(study, folder, images).execute(["aesweep"])
-    standing = standings(read_journal(folder.journal))
+    standing = RunState(read_journal(folder.journal)).trials
     last = [trial for trial, found in standing.items() if found.status is None and found.epochs]
     ended = [trial for trial, found in standing.items() if found.status]
     folder.states.mkdir()
@@ -365,25 +367,25 @@ def test_journal_of_nothing_is_refused(tmp_path):
     path = tmp_path / "journal.jsonl"
     Journal(path).close()
     with pytest.raises(JournalError, match="nothing was recorded yet"):
-        recorded_study(read_journal(path), path)
+        recorded_study(RunState(read_journal(path)), path)
 
 
 def test_study_that_is_not_what_its_hash_says_is_refused(study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "run"), images)
-    assert recorded_study(events, tmp_path) == study
+    assert recorded_study(RunState(events), tmp_path) == study
     events[0]["study"]["seed"] += 1
     with pytest.raises(JournalError, match="the study's hash"):
-        recorded_study(events, tmp_path)
+        recorded_study(RunState(events), tmp_path)
 
 
 @pytest.mark.parametrize("field", ["sha256", "shape", "num_validation_images"])
 def test_changed_images_are_refused_with_one_line(study, tmp_path, images, field):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     found = {name: dict(values) for name, values in events[0]["datasets"].items()}
-    check_images(events, found, tmp_path)
+    check_images(RunState(events), found, tmp_path)
     found["digits"][field] = "another"
     with pytest.raises(JournalError, match=f"data set digits: {field} is another now") as error:
-        check_images(events, found, tmp_path)
+        check_images(RunState(events), found, tmp_path)
     assert len(str(error.value).splitlines()) == 1
 
 
@@ -404,38 +406,39 @@ def test_decision_that_does_not_follow_from_those_before_is_refused(study, tmp_p
 def test_trial_of_another_configuration_is_refused(study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     created = next(event for event in events if event["kind"] == "trial_created")
-    fields = {name: created[name] for name in ("trial", "stage", "configuration")}
-    assert not list(missing([("trial_created", fields)], events, tmp_path))
-    fields["configuration"] = {**fields["configuration"], "latent_dim": 99}
+    expected, known = parse_event(created), parse_events(events)
+    assert not list(missing([expected], known, tmp_path))
+    configuration = {**expected.configuration, "latent_dim": 99}
     with pytest.raises(JournalError, match="trial_created: configuration"):
-        list(missing([("trial_created", fields)], events, tmp_path))
+        list(missing([dataclasses.replace(expected, configuration=configuration)], known, tmp_path))
 
 
 def test_time_of_a_session_that_was_killed_is_that_of_its_events():
     def event(kind, time):
-        return {"kind": kind, "time": time}
+        return {"kind": kind, "time": time, "status": "completed"}
 
     killed = [event("run_started", 10.0), event("row", 17.5)]
-    assert unrecorded_seconds(killed) == 7.5
+    assert unrecorded_seconds(RunState(killed)) == 7.5
     ended = [*killed, event("run_ended", 18.0)]
-    assert unrecorded_seconds(ended) == 0
-    assert unrecorded_seconds([*ended, event("resumed", 100.0), event("row", 102.0)]) == 2
+    assert unrecorded_seconds(RunState(ended)) == 0
+    assert unrecorded_seconds(RunState([*ended, event("resumed", 100.0), event("row", 102.0)])) == 2
 
 
 def test_time_of_a_stage_leaves_out_what_lies_between_sessions():
     def event(kind, time, **fields):
-        return {"kind": kind, "time": time, **fields}
+        trial = {"trial": "a"} if kind == "retraining_created" else {}
+        return {"kind": kind, "time": time, "status": "completed", "seconds": 1.0, **trial, **fields}
 
     events = [event("run_started", 0.0), event("stage_started", 5.0, stage="first"), event("row", 8.0)]
-    assert stage_seconds(events, "first") == 0
+    assert stage_seconds(RunState(events), "first") == 0
     events += [event("resumed", 100.0), event("row", 104.0)]
-    assert stage_seconds(events, "first") == 3
+    assert stage_seconds(RunState(events), "first") == 3
     events += [event("run_ended", 105.0), event("resumed", 200.0)]
-    assert stage_seconds(events, "first") == 3 + 4
+    assert stage_seconds(RunState(events), "first") == 3 + 4
     events += [event("stage_ended", 300.0, stage="first"), event("retraining_created", 301.0), event("row", 302.0)]
-    assert stage_seconds([*events, event("resumed", 400.0)], "retraining") == 1
+    assert stage_seconds(RunState([*events, event("resumed", 400.0)]), "retraining") == 1
     events += [event("stage_ended", 303.0, stage="retraining"), event("run_ended", 303.0)]
-    assert stage_seconds(events, "retraining") == 0
+    assert stage_seconds(RunState(events), "retraining") == 0
 
 
 def test_second_writer_is_refused_with_the_name_of_the_first_and_a_dead_ones_lock_is_taken_over(tmp_path):

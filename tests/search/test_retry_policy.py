@@ -7,10 +7,11 @@ import math
 import pytest
 
 from aesweep.search.recorder import Recorder
-from aesweep.search.replay import standings
 from aesweep.search.retry_policy import MAX_IN_A_ROW, Cause, can_help, cause_of
 from aesweep.search.schedulers.asha import Asha
+from aesweep.search.stages import trial_created
 from aesweep.search.trial_spec import Job
+from aesweep.storage.run_state import RunState
 from aesweep.study.configuration import Configuration
 
 # What Ray 2.60 and torch write, as met on real machines.
@@ -45,7 +46,7 @@ JOB = Job(
     validation_images=None,
     precision="fp32",
 )
-CREATED = {"kind": "trial_created", "trial": JOB.trial}
+CREATED = trial_created("stage", JOB)
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -68,20 +69,19 @@ class Record:
     def __init__(self, earlier=()):
         self.events = [CREATED, *earlier]
         asha = {(JOB.dataset, JOB.cell): Asha([3], 3, "min")}
-        self.recorder = Recorder(self._append, "validation_mse", asha, standings(self.events))
-
-    def _append(self, kind, **fields):
-        self.events.append({"kind": kind, **fields})
+        self.recorder = Recorder(self.events.append, "validation_mse", asha, RunState(self.events).trials)
 
     def take(self, epoch, value=0.5, seconds=1.0):
-        row = {"epoch": epoch, "loss": value, "validation_mse": value, "seconds": 0.1, "diverged": math.isnan(value)}
+        row = dict.fromkeys(("loss", "training_mse", "validation_mse", "validation_psnr_db"), value)
+        row |= {"epoch": epoch, "learning_rate": 0.1, "seconds": 0.1, "per_seed": [value]}
+        row |= {"diverged": math.isnan(value)}
         return self.recorder.take(JOB, row, seconds)
 
     def fail(self, cause=Cause.CRASHED):
         return self.recorder.fail(JOB, cause, "gone")
 
     def of(self, kind):
-        return [event for event in self.events if event["kind"] == kind]
+        return [event for event in self.events if event.kind == kind]
 
 
 def test_failed_attempt_is_recorded_and_the_next_goes_on_after_the_last_recorded_epoch():
@@ -91,7 +91,7 @@ def test_failed_attempt_is_recorded_and_the_next_goes_on_after_the_last_recorded
     record.take(2)
     assert record.fail().recorded == 2
     expected = {"trial": JOB.trial, "epoch": 2, "cause": "crashed", "reason": "gone", "retried": True}
-    assert record.of("failure") == [{"kind": "failure", **expected}]
+    assert [event.fields() for event in record.of("failure")] == [expected]
     assert not record.of("trial_ended")
 
 
@@ -105,7 +105,7 @@ def test_trial_that_fails_again_and_again_without_a_new_epoch_is_given_up():
             record.take(epoch)  # trained again, and nothing new
     assert record.fail() is None
     (end,) = record.of("trial_ended")
-    assert (end["status"], end["epochs"], end["reason"]) == ("failed", 2, "crashed: gone")
+    assert (end.status, end.epochs, end.reason) == ("failed", 2, "crashed: gone")
     assert record.fail() is None and len(record.of("trial_ended")) == 1
 
 
@@ -126,8 +126,8 @@ def test_trial_that_was_given_up_just_before_a_kill_gets_its_end_and_no_attempt_
     record.fail(Cause.ERROR)
     killed = Record(record.events[1:-1])
     assert not killed.recorder.open(JOB)
-    assert [event["kind"] for event in killed.events] == [event["kind"] for event in record.events]
-    assert killed.of("trial_ended")[0]["reason"] == record.of("trial_ended")[0]["reason"]
+    assert [event.kind for event in killed.events] == [event.kind for event in record.events]
+    assert killed.of("trial_ended")[0].reason == record.of("trial_ended")[0].reason
 
 
 def test_diverged_trial_is_never_tried_again():
@@ -135,7 +135,7 @@ def test_diverged_trial_is_never_tried_again():
     record.recorder.open(JOB)
     assert not record.take(1, math.nan)
     assert record.fail() is None
-    assert [event["status"] for event in record.of("trial_ended")] == ["diverged"]
+    assert [event.status for event in record.of("trial_ended")] == ["diverged"]
     assert not record.of("failure")
 
 
@@ -146,7 +146,7 @@ def test_time_of_failed_attempts_counts():
     record.fail()
     for epoch in range(1, JOB.epochs + 1):
         record.take(epoch, seconds=5.0)
-    assert record.of("trial_ended")[0]["seconds"] == 15.0
+    assert record.of("trial_ended")[0].seconds == 15.0
 
 
 def test_jobs_that_are_left_go_on_after_what_is_recorded_and_their_time_counts():
@@ -158,4 +158,4 @@ def test_jobs_that_are_left_go_on_after_what_is_recorded_and_their_time_counts()
     for epoch in range(2, JOB.epochs + 1):
         record.take(epoch, seconds=5.0)
     assert record.recorder.left() == []
-    assert record.of("trial_ended")[0]["seconds"] == 9.0
+    assert record.of("trial_ended")[0].seconds == 9.0

@@ -14,6 +14,7 @@ from aesweep.search.samplers.quasi_random import draw
 from aesweep.search.stages import asked_for
 from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 from tests.search.test_replay import ToyCluster, cut, finished, images, new_run, record, study, toy  # noqa: F401 - fixtures
 
 COMMAND = ["aesweep", "extend", "here"]
@@ -87,7 +88,7 @@ def test_later_stage_keeps_what_it_started_from(study, images, folder):  # noqa:
 
 def test_new_winners_are_retrained_and_beaten_ones_stand_for_nothing(study, images, folder):  # noqa: F811
     events = extended(study, folder, images, {"architecture": {"samples": 9}})
-    run = read_run(events)
+    run = read_run(RunState(events))
     (winner,) = [stage.best("digits") for stage in run.stages.values() if stage.name == "architecture"]
     served = {
         trial for retraining in run.retrainings for stage, _, trial in retraining.serves if stage == "architecture"
@@ -146,7 +147,7 @@ def test_extension_that_adds_nothing_is_refused(small_study, write_study, names,
     }
     small_study["stages"]["plain"] = plain
     with pytest.raises(StudyError, match=message):
-        asked_for(load_study(write_study(small_study)), [], names, **asked, source="run")
+        asked_for(load_study(write_study(small_study)), RunState([]), names, **asked, source="run")
 
 
 def test_samples_are_counted_from_the_last_extension(small_study, write_study):
@@ -154,7 +155,7 @@ def test_samples_are_counted_from_the_last_extension(small_study, write_study):
 
     study = load_study(write_study(small_study))  # noqa: F811
     events = [{"kind": "extended", "seq": 9, "stages": {"architecture": {"samples": 5}}}]
-    asked = asked_for(study, events, ["architecture"], samples=2, epochs=None, source="run")
+    asked = asked_for(study, RunState(events), ["architecture"], samples=2, epochs=None, source="run")
     assert asked == {"architecture": {"samples": 7}}
 
 

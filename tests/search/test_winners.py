@@ -7,8 +7,9 @@ import pytest
 from aesweep.report.status import run_status
 from aesweep.search.retraining import chosen_winners, retrainings
 from aesweep.search.stages import stage_jobs
-from aesweep.search.trial_spec import cell_key
 from aesweep.search.winners import cell_winners, stage_winner
+from aesweep.storage.event import cell_key
+from aesweep.storage.run_state import RunState
 from aesweep.study.configuration import Configuration
 from aesweep.study.study_file import load_study
 
@@ -36,7 +37,7 @@ def events_of(study, stage, bases, values, statuses):
             }
         )
     for job, value, status in zip(jobs, values, statuses, strict=True):
-        events.append({"kind": "row", "trial": job.trial, settings.metric: value})
+        events.append({"kind": "row", "trial": job.trial, "epoch": 1, settings.metric: value})
         events.append({"kind": "trial_ended", "trial": job.trial, "status": status, "reason": None})
     for number, event in enumerate(events):
         event.update(seq=number, time=float(number))
@@ -71,7 +72,7 @@ def test_cell_is_won_by_its_best_completed_trial(study):
     values[8] = 0.01
     statuses = ["completed"] * 8 + ["stopped"] * 4
     events, jobs = architecture(study, values, statuses)
-    winners = cell_winners(events, "architecture")
+    winners = cell_winners(RunState(events), "architecture")
     assert [winner.value for winner in winners.values()] == [0.1, 0.2, 0.3, 0.4]
     best = stage_winner(winners, "digits", "min")
     assert (best.trial, best.configuration) == (jobs[4].trial, jobs[4].configuration)
@@ -80,23 +81,23 @@ def test_cell_is_won_by_its_best_completed_trial(study):
 def test_cell_without_a_completed_trial_has_no_winner(study):
     statuses = ["diverged", "completed", "completed", "completed"] * 3
     events, jobs = architecture(study, None, statuses)
-    winners = cell_winners(events, "architecture")
+    winners = cell_winners(RunState(events), "architecture")
     assert winners["digits", cell_key(dict(jobs[0].cell))] is None
     assert sum(winner is None for winner in winners.values()) == 1
 
 
 def test_greatest_value_wins_where_the_mode_is_max(study):
     events, _ = architecture(study)
-    winners = cell_winners(events, "architecture")
+    winners = cell_winners(RunState(events), "architecture")
     assert stage_winner(winners, "digits", "max").value == max(winner.value for winner in winners.values())
 
 
 def test_configuration_that_wins_twice_is_retrained_once_per_seed(study):
     first, _jobs = architecture(study)
-    base = stage_winner(cell_winners(first, "architecture"), "digits", "min").configuration
+    base = stage_winner(cell_winners(RunState(first), "architecture"), "digits", "min").configuration
     num = len(stage_jobs(study, "regularization", {"digits": base}))
     second, _ = events_of(study, "regularization", {"digits": base}, [0.1] + [0.2] * (num - 1), ["completed"] * num)
-    owed = retrainings(study, first + second)
+    owed = retrainings(study, RunState(first + second))
     assert [retraining.job.seeds for retraining in owed] == [(3,), (4,)]
     assert [[winner.stage for winner in r.serves] for r in owed] == [["architecture", "regularization"]] * 2
     assert {retraining.job.configuration for retraining in owed} == {base}
@@ -108,27 +109,27 @@ def test_study_says_which_winners_are_retrained(small_study, write_study, what, 
     small_study["stages"]["architecture"]["retraining"] = {"of": what}
     study = load_study(write_study(small_study))
     events, _ = architecture(study)
-    assert len(chosen_winners(study, events, "architecture")) == expected
+    assert len(chosen_winners(study, RunState(events), "architecture")) == expected
 
 
 def test_status_counts_trials_by_state(study):
     events, _ = architecture(study, None, ["completed", "stopped", "diverged", "failed"] * 3)
     del events[-1]
-    (stage,) = run_status(events)["stages"]
+    (stage,) = run_status(RunState(events))["stages"]
     assert stage["trials"] == {"completed": 3, "diverged": 3, "failed": 2, "stopped": 3, "unfinished": 1}
     assert stage["epochs_trained"] == 12
-    assert len(run_status(events)["failures"]) == 5
+    assert len(run_status(RunState(events))["failures"]) == 5
 
 
 def test_status_is_open_once_something_follows_the_runs_end(study):
     events, _ = architecture(study)
     end = {"kind": "run_ended", "status": "completed", "time": 99.0}
     start = {"kind": "run_started", "study": {"name": "a study"}, "time": 0.0}
-    assert run_status([])["status"] == "empty"
-    assert run_status([start, *events])["status"] == "unfinished"
-    assert run_status([start, *events, end])["status"] == "completed"
-    assert run_status([start, *events, end, events[-2]])["status"] == "open"
-    assert run_status([start, *events, end, events[-2], {**end, "status": "failed"}])["status"] == "failed"
+    assert run_status(RunState([]))["status"] == "empty"
+    assert run_status(RunState([start, *events]))["status"] == "unfinished"
+    assert run_status(RunState([start, *events, end]))["status"] == "completed"
+    assert run_status(RunState([start, *events, end, events[-2]]))["status"] == "open"
+    assert run_status(RunState([start, *events, end, events[-2], {**end, "status": "failed"}]))["status"] == "failed"
 
 
 def test_cell_key_is_the_same_for_lists_and_tuples():

@@ -13,6 +13,7 @@ from aesweep.run.callbacks.progress import Progress
 from aesweep.storage.journal import read_journal
 from aesweep.storage.named_files import lost_files, named_files
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 from tests.search.test_replay import ToyCluster, finished, images, new_run, record, study, toy  # noqa: F401 - fixtures
 
 
@@ -34,8 +35,10 @@ def resumed(study, folder, images) -> list[dict]:  # noqa: F811
 
 def test_nothing_is_lost_of_a_finished_run(study, images, folder):  # noqa: F811
     events = read_journal(folder.journal)
-    assert not lost_files(folder, events)
-    assert {name for name, _ in named_files(events)} >= {f"pictures/{path.name}" for path in folder.pictures.iterdir()}
+    assert not lost_files(folder, RunState(events))
+    assert {name for name, _ in named_files(RunState(events))} >= {
+        f"pictures/{path.name}" for path in folder.pictures.iterdir()
+    }
     assert resumed(study, folder, images) == []
 
 
@@ -65,7 +68,7 @@ def test_lost_model_of_a_search_winner_is_said_to_be_lost_once(study, images, fo
     assert added[1]["trial"] == winner and f"{winner}.safetensors" in added[1]["reason"]
     assert ToyCluster.trained == []
     assert resumed(study, folder, images) == []
-    values = run_status(read_journal(folder.journal))
+    values = run_status(RunState(read_journal(folder.journal)))
     assert values["models_lost"] == [winner]
     assert winner in status_text(values).splitlines()[-1]
 
@@ -78,7 +81,7 @@ def test_everything_lost_at_once_comes_back_as_far_as_it_can(study, images, fold
     run._record._callbacks.append(Progress(Console(file=file, width=200)))
     assert run.resume(["aesweep", "resume"]).status == "completed"
     events = read_journal(folder.journal)
-    assert not lost_files(folder, events)
+    assert not lost_files(folder, RunState(events))
     retrained = {event["trial"] for event in events if event["kind"] == "retrained"}
     assert {trial for trial, _ in ToyCluster.trained} == retrained
     assert {path.stem for path in folder.checkpoints.iterdir()} == retrained
@@ -91,7 +94,7 @@ def test_everything_lost_at_once_comes_back_as_far_as_it_can(study, images, fold
 
 def test_status_shows_stages_that_are_still_to_come(study, images, folder):  # noqa: F811
     events = read_journal(folder.journal)
-    values = run_status(events[:4])
+    values = run_status(RunState(events[:4]))
     assert [(stage["stage"], stage["begun"], stage["ended"]) for stage in values["stages"]] == [
         ("architecture", True, False),
         ("regularization", False, False),
@@ -99,6 +102,6 @@ def test_status_shows_stages_that_are_still_to_come(study, images, folder):  # n
     ]
     assert status_text(values).count("to come") == 2
     assert json.dumps(values)
-    assert [stage["stage"] for stage in run_status(events)["stages"] if stage["ended"]] == [
+    assert [stage["stage"] for stage in run_status(RunState(events))["stages"] if stage["ended"]] == [
         *("architecture", "regularization", "retraining")
     ]

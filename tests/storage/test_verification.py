@@ -21,6 +21,7 @@ def folder(tmp_path) -> RunFolder:
             (folder.root / name).write_bytes(name.encode())
             found = {"file": name, "sha256": hashlib.sha256(name.encode()).hexdigest()}
             if kind == "retrained":
+                journal.append("retraining_created", trial="a")
                 journal.append(kind, trial="a", checkpoint=found)
             else:
                 journal.append(kind, dataset="digits", stage="stage", purpose="denoising", **found)
@@ -44,18 +45,19 @@ def test_damaged_file_is_told_and_removed_so_that_it_is_brought_again(folder, na
 def test_model_of_a_cells_winner_is_looked_for_and_that_of_a_loser_is_not(folder):
     cell = {"stage": "stage", "dataset": "digits", "cell": {"latent_dim": 4}}
     with Journal(folder.journal) as journal:
-        for trial in ("a", "b"):
+        for trial in ("b", "c"):
+            journal.append("trial_created", trial=trial, stage="stage")
             found = {"file": f"checkpoints/{trial}-best.safetensors", "sha256": hashlib.sha256(b"model").hexdigest()}
-            journal.append("row", trial=trial, checkpoint=found)
-        journal.append("cell_winner", trial="a", **cell)
-        journal.append("cell_winner", trial="b", **cell)  # after an extension
-    with pytest.raises(AesweepError, match=r"checkpoints/b-best\.safetensors is missing: fetch"):
+            journal.append("row", trial=trial, epoch=1, checkpoint=found)
+        journal.append("cell_winner", trial="b", **cell)
+        journal.append("cell_winner", trial="c", **cell)  # after an extension
+    with pytest.raises(AesweepError, match=r"checkpoints/c-best\.safetensors is missing: fetch"):
         check_run(folder.root)
-    (folder.checkpoints / "b-best.safetensors").write_bytes(b"model")
+    (folder.checkpoints / "c-best.safetensors").write_bytes(b"model")
     assert check_run(folder.root) == 3
-    (folder.checkpoints / "b-best.safetensors").unlink()
+    (folder.checkpoints / "c-best.safetensors").unlink()
     with Journal(folder.journal) as journal:
-        journal.append("model_lost", trial="b", reason="it is gone")
+        journal.append("model_lost", trial="c", reason="it is gone")
     assert check_run(folder.root) == 2
 
 

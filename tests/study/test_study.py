@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from aesweep.process.errors import EX_CONFIG, JournalError, StudyError
 from aesweep.search.replay import recorded_study
 from aesweep.storage.journal import Journal, read_journal
+from aesweep.storage.run_state import RunState
 from aesweep.study.safe_yaml import MAX_FILE_BYTES
 from aesweep.study.schema import Study, with_paths
 from aesweep.study.study_file import check_study, load_study
@@ -220,10 +221,10 @@ def test_recorded_study_with_paths_is_taken_up_again(small_study, write_study, t
     values = json.loads(json.dumps(study.resolved()))
     whole = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     start = {"kind": "run_started", "study": values, "study_hash": whole if is_first_kind else study.sha256()}
-    assert recorded_study([start], tmp_path) == study
+    assert recorded_study(RunState([start]), tmp_path) == study
     values["seed"] += 1
     with pytest.raises(JournalError, match="hash"):
-        recorded_study([start], tmp_path)
+        recorded_study(RunState([start]), tmp_path)
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
@@ -231,7 +232,7 @@ def test_job_file_is_taken_up_again_as_it_is_recorded(path, tmp_path):
     study = load_study(path)
     with Journal(tmp_path / "journal.jsonl") as journal:
         journal.append("run_started", study=study.resolved(), study_hash=study.sha256())
-    assert recorded_study(read_journal(tmp_path / "journal.jsonl"), tmp_path) == study
+    assert recorded_study(RunState(read_journal(tmp_path / "journal.jsonl")), tmp_path) == study
 
 
 @pytest.mark.parametrize("where", ["hidden_layers", "latent_dim"])

@@ -8,6 +8,8 @@ from typing import Any
 import pandas as pd
 
 from aesweep.report.rows.types import Run, Trial
+from aesweep.storage.event import Event
+from aesweep.storage.events import CheckpointLost, Continued, Failure, ModelLost
 
 STATUSES = ("completed", "stopped", "diverged", "failed", "interrupted", "unfinished", "waiting")
 ACCOUNT_COLUMNS = [
@@ -85,7 +87,7 @@ def failure_table(run: Run) -> pd.DataFrame:
     trials += [retraining.trial for retraining in run.retrainings]
     lines: list[dict[str, Any]] = []
     for trial in trials:
-        found = [incident for incident in run.incidents if incident["trial"] == trial.name]
+        found = [incident for incident in run.incidents if incident.trial == trial.name]
         shown = [line for incident in found for line in _incident(trial, incident)]
         if trial.status in ("diverged", "failed", "interrupted"):
             shown.append((trial.status, len(trial.epochs), trial.reason))
@@ -94,13 +96,15 @@ def failure_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["trial", "stage", "dataset", "status", "epochs", "reason"])
 
 
-def _incident(trial: Trial, event: dict[str, Any]) -> list[tuple[str, int, str]]:
+def _incident(trial: Trial, event: Event) -> list[tuple[str, int, str]]:
     """Status, epochs and reason of the ledger's lines for an event."""
-    if event["kind"] == "continued":
-        return [("state passed over", event["epoch"], reason) for reason in event["rejected"]]
-    if event["kind"] == "checkpoint_lost":
-        return [("checkpoint lost, trained again", len(trial.epochs), event["reason"])]
-    if event["kind"] == "model_lost":
-        return [("model lost, its numbers stand", len(trial.epochs), event["reason"])]
-    # The last attempt is the trial's own line.
-    return [(f"{event['cause']}, repeated", event["epoch"], event["reason"])] if event["retried"] else []
+    match event:
+        case Continued():
+            return [("state passed over", event.epoch, reason) for reason in event.rejected]
+        case CheckpointLost():
+            return [("checkpoint lost, trained again", len(trial.epochs), event.reason)]
+        case ModelLost():
+            return [("model lost, its numbers stand", len(trial.epochs), event.reason)]
+        case Failure() if event.retried:  # the last attempt is the trial's own line
+            return [(f"{event.cause}, repeated", event.epoch, event.reason)]
+    return []

@@ -105,7 +105,7 @@ def retrained_as(run: Run, trial: Trial | None, epochs: int | None = None) -> li
 
 def result_estimate(retrained: list[Retraining], field: str) -> Estimate | None:
     """Mean and interval over seeds of a field of the journal's `retrained` events; None where any lacks it."""
-    values = [retraining.result.get(field) for retraining in retrained]
+    values = [getattr(retraining.result, field) for retraining in retrained]
     return None if any(value is None for value in values) else estimate(values)
 
 
@@ -175,8 +175,8 @@ def seed_table(run: Run) -> pd.DataFrame:
     """One line per retraining: its seed, its numbers, its checkpoint and what it serves."""
     lines = []
     for retraining in run.retrainings:
-        result = retraining.result or {}
-        checkpoint = result.get("checkpoint") or {}
+        result = retraining.result
+        checkpoint = (result and result.checkpoint) or {}
         lines.append(
             {
                 "trial": retraining.trial.name,
@@ -186,7 +186,10 @@ def seed_table(run: Run) -> pd.DataFrame:
                 "num_images": retraining.num_images,
                 "status": retraining.trial.status,
                 "serves": " ".join(trial for _, _, trial in retraining.serves),
-                **{field: result.get(field) for field in ("training_mse", "test_mse", "test_psnr_db", "test_ssim")},
+                **{
+                    name: getattr(result, name, None)
+                    for name in ("training_mse", "test_mse", "test_psnr_db", "test_ssim")
+                },
                 "checkpoint": checkpoint.get("file"),
                 "checkpoint_sha256": checkpoint.get("sha256"),
                 **_configuration(retraining.trial),

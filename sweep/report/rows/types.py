@@ -10,9 +10,12 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
+from aesweep.search.winners import best
+from aesweep.storage.event import CellKey, Event
+from aesweep.storage.events import Decision, Pictures, Retrained
 from aesweep.study.configuration import Configuration
 
-Cell = tuple[tuple[str, Any], ...]
+Cell = CellKey
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Trial:
         stage: None for a retraining.
         budget: epochs that it would train if nothing stopped it.
         epochs: those recorded, ascending.
-        decisions: ASHA's, as the journal has them.
+        decisions: ASHA's.
         status: "completed", "stopped", "diverged", "failed", "interrupted"; "unfinished" (no end recorded) or
             "waiting" (nothing recorded).
         seconds: how long it held its worker; None where its end is not recorded.
@@ -51,7 +54,7 @@ class Trial:
     seeds: tuple[int, ...]
     budget: int
     epochs: tuple[Epoch, ...]
-    decisions: tuple[dict[str, Any], ...]
+    decisions: tuple[Decision, ...]
     status: str
     reason: str | None
     seconds: float | None
@@ -102,8 +105,7 @@ class Stage:
 
     def best_of(self, trials: Iterable[Trial]) -> Trial | None:
         """The best by the stage's metric, the first of equals; None where there is no trial."""
-        sign = 1.0 if self.mode == "min" else -1.0
-        return min(trials, key=lambda trial: sign * trial.value(self.metric), default=None)
+        return best(self.mode, ((trial, trial.value(self.metric)) for trial in trials))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,13 +116,13 @@ class Retraining:
         trial: its rows; `stage` is None and `seeds` holds one.
         num_images: trained on.
         serves: (stage, cell, trial) of each winner that it stands for, as long as none is better.
-        result: fields of the journal's `retrained` event; None where it has not ended well.
+        result: the journal's event; None where it has not ended well.
     """
 
     trial: Trial
     num_images: int
     serves: tuple[tuple[str, Cell, str], ...]
-    result: dict[str, Any] | None
+    result: Retrained | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,8 +152,8 @@ class Run:
     stages: dict[str, Stage]
     retrainings: tuple[Retraining, ...]
     baselines: dict[tuple, dict[str, Any]]
-    pictures: tuple[dict[str, Any], ...]
-    incidents: tuple[dict[str, Any], ...]
+    pictures: tuple[Pictures, ...]
+    incidents: tuple[Event, ...]
     num_resumed: int
     started_at: float | None
     seconds: float

@@ -13,7 +13,7 @@ from aesweep.report.rows.published import Published
 from aesweep.report.rows.types import Stage
 from aesweep.report.sections.cells import best_cell, cell_value, empty_cells, published_dims, undertrained
 from aesweep.report.sections.chance import Chance
-from aesweep.report.sections.rules import FAILS, HOLDS, OVERFITTING_GAP, gap_of, gap_text, is_better, is_known, verdict
+from aesweep.report.sections.rules import FAILS, HOLDS, OVERFITTING_GAP, beats, gap_of, gap_text, is_known, verdict
 from aesweep.report.sections.section import Claim, StageSection, StageView
 from aesweep.report.text.markdown import code, inert, listing, table
 from aesweep.report.text.numbers import decimals, number
@@ -129,7 +129,7 @@ def depth_claim(stage: Stage, frame: pd.DataFrame, chance: Chance) -> tuple[str,
     if both.empty:
         return None
     pairs = list(zip(both[3], both[5], strict=True))
-    wins = [is_better(stage.mode, three, five) for three, five in pairs]
+    wins = [beats(stage.mode, three, five) for three, five in pairs]
     decided = [chance.decides(three, five) for three, five in pairs]
     text = f"3 layers beat 5 at {sum(wins)} of {plural(len(both), 'latent dimension')}, on validation images"
     if not all(decided):

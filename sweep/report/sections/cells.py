@@ -11,7 +11,7 @@ from aesweep.report.analysis.statistics import Estimate
 from aesweep.report.rows.names import MISSING
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.types import Stage, Trial
-from aesweep.report.sections.rules import against, cell_text, is_better, is_known, metric_text
+from aesweep.report.sections.rules import against, beats, cell_text, is_known, metric_text
 from aesweep.report.text.markdown import bold, listing
 from aesweep.report.text.numbers import interval, number
 
@@ -51,8 +51,7 @@ def beaten_by(stage: Stage, frame: pd.DataFrame) -> pd.Series:
                 (
                     method
                     for method in ("mean_image", "pca")
-                    if is_known(line["value"])
-                    and not is_better(stage.mode, line["value"], line[f"{method}_validation"])
+                    if is_known(line["value"]) and not beats(stage.mode, line["value"], line[f"{method}_validation"])
                 ),
                 None,
             )

@@ -55,10 +55,10 @@ def chance_of(run: Run, stage: Stage, dataset: str) -> Chance:
         denoises = stage.rows == "noise_variance"
         groups: dict[tuple, list[float]] = {}
         for retraining in run.retrainings:
-            trial, result = retraining.trial, retraining.result or {}
+            trial, result = retraining.trial, retraining.result
             same = trial.dataset == dataset and (trial.configuration.noise_variance > 0) == denoises
-            if same and result.get("test_mse"):
-                groups.setdefault((trial.configuration, trial.budget), []).append(result["test_mse"])
+            if same and result and result.test_mse:
+                groups.setdefault((trial.configuration, trial.budget), []).append(result.test_mse)
         spread = _relative(groups.values())
     quantity = QUANTITY[stage.metric]
     if spread is None:

@@ -18,6 +18,7 @@ from aesweep.report.figures.style import Drawing
 from aesweep.report.rows.names import axis_value, cell_name, file_name
 from aesweep.report.rows.reader import read_cell
 from aesweep.report.rows.types import Cell, Run
+from aesweep.storage.events import Pictures
 from aesweep.storage.run_folder import RunFolder
 
 PICTURE_NAMES = {
@@ -30,22 +31,22 @@ def pictures(run: Run, folder: RunFolder, dataset: str, purpose: str, stage: str
     """The picture grids of one purpose, of a stage or of all; those whose file is not there are left out."""
     found = []
     for event in run.pictures:
-        wanted = event["dataset"] == dataset and event["purpose"] == purpose and stage in (None, event["stage"])
+        wanted = event.dataset == dataset and event.purpose == purpose and stage in (None, event.stage)
         arrays = picture_arrays(folder, event) if wanted else None
         if arrays is None:
             continue
-        name = file_name(dataset, event["stage"], "pictures")
+        name = file_name(dataset, event.stage, "pictures")
         shown = pictured(run, event)
         if purpose == "reconstruction":
-            latent_dim = event["latent_dim"]
-            known = event.get("pca_latent_dim", min(latent_dim, _most_components(run.datasets[dataset])))
-            whose = f"{event['stage']}{shown[0].whose(others=True)}" if shown[0].cell else _unnamed(run, event)
+            latent_dim = event.latent_dim
+            known = event.pca_latent_dim or min(latent_dim, _most_components(run.datasets[dataset]))
+            whose = f"{event.stage}{shown[0].whose(others=True)}" if shown[0].cell else _unnamed(run, event)
             found.append(reconstruction_grid(name, dataset, whose, arrays, latent_dim, known))
             continue
-        for index, (picture, variance) in enumerate(zip(shown, event["noise_variances"], strict=True)):
+        for index, (picture, variance) in enumerate(zip(shown, event.noise_variances, strict=True)):
             cell = [axis_value(axis, value) for axis, value in picture.cell or () if axis != "noise_variance"]
             whose = picture.whose(others=bool(cell))
-            network = f"the retrained winner of {event['stage']}{whose}" if whose else ""
+            network = f"the retrained winner of {event.stage}{whose}" if whose else ""
             file = file_name(name, axis_value("noise_variance", variance), *cell)
             found.append(denoising_grid(file, dataset, arrays, index, variance, network))
     return found
@@ -64,35 +65,35 @@ class Pictured:
         return cell + (f" after {plural(self.epochs, 'epoch')}" if self.epochs else "")
 
 
-def pictured(run: Run, event: dict[str, Any]) -> list[Pictured]:
+def pictured(run: Run, event: Pictures) -> list[Pictured]:
     """Whose pictures a `pictures` event is about, in its order.
 
     Journals of older runs do not say so. Their denoisers stood in the order of their noise variances, then of their
     cells, which tells them apart where all of the stage's were retrained.
     """
-    variances = event["noise_variances"] or [None]
-    cells = [read_cell(cell) for cell in event.get("cells", ())]
-    stage = run.stages.get(event["stage"])
-    if not cells and stage is not None and event["purpose"] == "denoising":
-        winners = [winner for winner in stage.cells(event["dataset"]).values() if winner is not None]
+    variances = event.noise_variances or [None]
+    cells = [read_cell(cell) for cell in event.cells or ()]
+    stage = run.stages.get(event.stage)
+    if not cells and stage is not None and event.purpose == "denoising":
+        winners = [winner for winner in stage.cells(event.dataset).values() if winner is not None]
         winners = [winner for winner in winners if winner.configuration.noise_variance > 0]
         winners.sort(key=lambda winner: winner.configuration.noise_variance)
         if [winner.configuration.noise_variance for winner in winners] == variances:
             cells = [winner.cell for winner in winners]
-    known = itertools.zip_longest(variances, cells, event.get("epochs", ()))
+    known = itertools.zip_longest(variances, cells, event.epochs or ())
     return [Pictured(cell, epochs) for _, cell, epochs in itertools.islice(known, len(variances))]
 
 
-def _unnamed(run: Run, event: dict[str, Any]) -> str:
+def _unnamed(run: Run, event: Pictures) -> str:
     """A stage whose pictures do not say whose they are; of several winners it need not be the best's."""
-    stage, dataset = run.stages.get(event["stage"]), event["dataset"]
+    stage, dataset = run.stages.get(event.stage), event.dataset
     mine = {
         trial
         for retraining in run.retrainings
         for name, _, trial in retraining.serves
-        if name == event["stage"] and retraining.trial.dataset == dataset
+        if name == event.stage and retraining.trial.dataset == dataset
     }
-    return f"one cell of {event['stage']}" if stage and len(mine) > 1 else event["stage"]
+    return f"one cell of {event.stage}" if stage and len(mine) > 1 else event.stage
 
 
 def _most_components(facts: dict[str, Any]) -> int:
@@ -100,19 +101,19 @@ def _most_components(facts: dict[str, Any]) -> int:
     return min(facts["num_training_images"] + facts["num_validation_images"], math.prod(facts["shape"]))
 
 
-def picture_arrays(folder: RunFolder, event: dict[str, Any]) -> dict[str, np.ndarray] | None:
+def picture_arrays(folder: RunFolder, event: Pictures) -> dict[str, np.ndarray] | None:
     """The arrays of a `pictures` event; None where their file is missing, or not what was recorded, or no arrays.
 
     The hash is no proof: a run's folder may come from somebody else, journal and all.
     """
-    path = folder.resolve(event["file"])
+    path = folder.resolve(event.file)
     content = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(content).hexdigest() != event["sha256"]:
+    if hashlib.sha256(content).hexdigest() != event.sha256:
         return None
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile):
         return None
-    is_whole = PICTURE_NAMES[event["purpose"]] <= arrays.keys()
+    is_whole = PICTURE_NAMES[event.purpose] <= arrays.keys()
     return arrays if is_whole and all(getattr(a, "dtype", None) == np.float32 for a in arrays.values()) else None

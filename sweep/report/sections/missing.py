@@ -42,7 +42,7 @@ def missing_parts(run: Run, folder: RunFolder) -> list[str]:
     elif run.status in ("unfinished", "interrupted", "open") and not run.retrainings:
         found.append("No winner has been retrained, so the test set has not been opened.")
     found += [
-        f"{code(event['file'])} is missing or not as it was recorded; its figures are left out."
+        f"{code(event.file)} is missing or not as it was recorded; its figures are left out."
         for event in run.pictures
         if picture_arrays(folder, event) is None
     ]

@@ -23,10 +23,11 @@ from aesweep.report.sections.cells import (
     undertrained,
 )
 from aesweep.report.sections.chance import Chance
-from aesweep.report.sections.rules import gap_of, gap_text, is_better, is_known, verdict
+from aesweep.report.sections.rules import beats, gap_of, gap_text, is_known, verdict
 from aesweep.report.sections.section import Claim, StageSection, StageView
 from aesweep.report.text.markdown import inert, listing, table
 from aesweep.report.text.numbers import decimals, interval, number
+from aesweep.search.winners import best as best_of
 from aesweep.study.configuration import REGULARIZERS
 
 # Those that the claim on regularization names; a run may try more.
@@ -112,11 +113,12 @@ def regularizers(run: Run, stage: Stage, dataset: str) -> list[str]:
 
 
 def _best_against_none(run: Run, stage: Stage, none: Trial, others: dict[str, Trial]) -> list[str]:
-    sign, quantity = (1.0 if stage.mode == "min" else -1.0), QUANTITY[stage.metric]
-    name, best = min(others.items(), key=lambda item: sign * item[1].value(stage.metric))
+    quantity = QUANTITY[stage.metric]
+    name = best_of(stage.mode, ((name, trial.value(stage.metric)) for name, trial in others.items()))
+    best = others[name]
     label = axis_value("regularizer", name)
     mine, plain = best.value(stage.metric), none.value(stage.metric)
-    if sign * mine >= sign * plain:
+    if not beats(stage.mode, mine, plain):
         return [
             f"No regularizer beats none on validation images: {number(plain, quantity)} without one, "
             f"{number(mine, quantity)} with the best of them ({label})."
@@ -165,7 +167,7 @@ def _same(retrained: Trial, trial: Trial) -> bool:
 
 
 def _test_values(run: Run, trial: Trial, epochs: int | None = None) -> list[float]:
-    values = [retraining.result.get("test_mse") for retraining in retrained_as(run, trial, epochs)]
+    values = [retraining.result.test_mse for retraining in retrained_as(run, trial, epochs)]
     return [value for value in values if value is not None]
 
 
@@ -190,7 +192,7 @@ def regularization_claim(stage: Stage, frame: pd.DataFrame, chance: Chance) -> t
         return None
     plain, quantity = float(none["value"].iloc[0]), QUANTITY[stage.metric]
     values = {axis_value("regularizer", line["regularizer"]): float(line["value"]) for _, line in others.iterrows()}
-    wins = [not is_better(stage.mode, value, plain) for value in values.values()]
+    wins = [not beats(stage.mode, value, plain) for value in values.values()]
     decided = [chance.decides(plain, value) for value in values.values()]
     found = verdict(wins, decided)
     better = [name for name, win in zip(values, wins, strict=True) if not win]

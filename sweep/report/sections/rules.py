@@ -8,6 +8,7 @@ from aesweep.report.analysis.frames import QUANTITY
 from aesweep.report.rows.names import cell_name
 from aesweep.report.rows.types import Stage
 from aesweep.report.text.numbers import number
+from aesweep.search.winners import is_better
 
 # Error on unseen images this far above training error is called overfitting.
 OVERFITTING_GAP = 0.10
@@ -18,11 +19,9 @@ def is_known(value: float | None) -> bool:
     return value is not None and not pd.isna(value)
 
 
-def is_better(mode: str, value: float, other: float | None) -> bool:
-    """Whether a value is better than another; true where there is no other."""
-    if not is_known(other):
-        return True
-    return bool(value < other if mode == "min" else value > other)
+def beats(mode: str, value: float, other: float | None) -> bool:
+    """Whether a value is better than another; true where the other is not known."""
+    return bool(is_better(mode, value, other if is_known(other) else None))
 
 
 def gap_of(training: float, other: float) -> float | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-Event = dict[str, Any]  # of the journal, as docs/JOURNAL.md describes them
+from aesweep.storage.event import Event
 
 
 class Callback:
@@ -14,7 +14,7 @@ class Callback:
     every trial.
     """
 
-    def take_up(self, events: list[Event]) -> None:
+    def take_up(self, events: Sequence[Event]) -> None:
         """A stage, or the retraining, is taken up again; these of its events were recorded by earlier sessions."""
 
     def follow(self, event: Event) -> None:

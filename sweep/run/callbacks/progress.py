@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,7 +16,24 @@ from rich.table import Table
 from rich.text import Text
 
 from aesweep.process.wording import plural
-from aesweep.run.callbacks.callback import Callback, Event
+from aesweep.run.callbacks.callback import Callback
+from aesweep.search.winners import best
+from aesweep.storage.event import Event, TrialStatus
+from aesweep.storage.events import (
+    CheckpointLost,
+    Continued,
+    Failure,
+    MemoryShort,
+    ModelLost,
+    RetrainingCreated,
+    Row,
+    StageEnded,
+    StageExtended,
+    StageStarted,
+    TrialCreated,
+    TrialEnded,
+)
+from aesweep.storage.run_state import RETRAINING
 
 LINE_INTERVAL_S = 5.0
 MAX_CELLS = 24
@@ -39,10 +57,10 @@ class Progress(Callback):
     def _begin(self, title: str, num_trials: int, epochs: int, metric: str, mode: str) -> None:
         self._title, self._num_trials, self._epochs, self._metric, self._mode = title, num_trials, epochs, metric, mode
         self._began_at = time.monotonic()
-        self._trials: dict[str, Event] = {}
-        self._last: dict[str, Event] = {}
+        self._trials: dict[str, TrialCreated | RetrainingCreated] = {}
+        self._last: dict[str, Row] = {}
         # Trial to its last `trial_ended`: one that goes on, or whose checkpoint is lost, ends a second time.
-        self._ended: dict[str, Event] = {}
+        self._ended: dict[str, TrialEnded] = {}
         self._ended_recalled = 0
         self._running: set[str] = set()
         self._epochs_done = 0
@@ -74,11 +92,11 @@ class Progress(Callback):
         if not self._quiet:
             self._console.print(Text(message), soft_wrap=True)
 
-    def take_up(self, events: list[Event]) -> None:
+    def take_up(self, events: Sequence[Event]) -> None:
         """Takes note of what an earlier session recorded of the stage that goes on now, and says that much."""
         quiet, self._quiet = self._quiet, True
         for event in events:
-            if event.get("status") != "interrupted":
+            if not (isinstance(event, TrialEnded) and event.status is TrialStatus.INTERRUPTED):
                 self.follow(event)
         self._quiet = quiet
         self._began_at, self._epochs_recalled = time.monotonic(), self._epochs_done
@@ -88,59 +106,61 @@ class Progress(Callback):
             self.say(f"{self._title} goes on: {self._summary()}")
 
     def follow(self, event: Event) -> None:
-        """Takes note of one event of the journal."""
-        kind = event["kind"]
-        if kind in ("stage_started", "stage_extended"):
-            title = f"stage {event['stage']}"
-            if kind == "stage_extended" and self._title == title:
-                self._num_trials, self._epochs = event["num_trials"], event["epochs"]  # what has ended stays so
-            else:
-                self._begin(title, event["num_trials"], event["epochs"], event["metric"], event["mode"])
-            self.say(
-                f"{title}: {plural(event['num_trials'], 'trial')} in {plural(event['num_cells'], 'cell')}, "
-                f"up to {plural(self._epochs, 'epoch')}"
-            )
-        elif kind == "retraining_created":
-            if self._title != "retraining":
-                self._begin("retraining", 0, event["epochs"], "training_mse", "min")
-            self._num_trials += 1
-            self._trials[event["trial"]] = event
-        elif kind == "trial_created":
-            self._trials[event["trial"]] = event
-        elif kind == "row":
-            self._running.add(event["trial"])
-            self._last[event["trial"]] = event
-            self._epochs_done += 1
-            self._training_s += event["seconds"] or 0.0
-        elif kind == "trial_ended":
-            self._ended[event["trial"]] = event
-            self._running.discard(event["trial"])
-        elif kind == "failure":
-            self._running.discard(event["trial"])
-            then = "it is tried again" if event["retried"] else "it is given up"
-            self.say(f"{event['trial']} failed after epoch {event['epoch']} ({event['cause']}); {then}")
-        elif kind == "checkpoint_lost":
-            self._ended.pop(event["trial"], None)
-            self.say(f"{event['reason']}; {event['trial']} is trained again")
-        elif kind == "model_lost":
-            self.say(f"{event['reason']}; the model of {event['trial']} is lost for good, what it reached is recorded")
-        elif kind == "continued":
-            for reason in event["rejected"]:
-                self.say(reason)
-            self.say(f"{event['trial']} goes on after epoch {event['epoch']}")
-        elif kind == "memory_short":
-            self.say(
-                f"memory was short: {plural(event['members_per_step'], 'member')} in lock-step ({event['reason']})"
-            )
-        elif kind == "stage_ended" and (event["stage"] != "retraining" or self._title == "retraining"):
-            self.say(f"{self._title}: done in {event['seconds']:.0f} s ({self._counts()})")
+        match event:
+            case StageStarted():
+                self._open(event)
+            case RetrainingCreated():
+                if self._title != RETRAINING:
+                    self._begin(RETRAINING, 0, event.epochs, "training_mse", "min")
+                self._num_trials += 1
+                self._trials[event.trial] = event
+            case TrialCreated():
+                self._trials[event.trial] = event
+            case Row():
+                self._running.add(event.trial)
+                self._last[event.trial] = event
+                self._epochs_done += 1
+                self._training_s += event.seconds or 0.0
+            case TrialEnded():
+                self._ended[event.trial] = event
+                self._running.discard(event.trial)
+            case Failure():
+                self._running.discard(event.trial)
+                then = "it is tried again" if event.retried else "it is given up"
+                self.say(f"{event.trial} failed after epoch {event.epoch} ({event.cause}); {then}")
+            case CheckpointLost():
+                self._ended.pop(event.trial, None)
+                self.say(f"{event.reason}; {event.trial} is trained again")
+            case ModelLost():
+                lost = f"the model of {event.trial} is lost for good, what it reached is recorded"
+                self.say(f"{event.reason}; {lost}")
+            case Continued():
+                for reason in event.rejected:
+                    self.say(reason)
+                self.say(f"{event.trial} goes on after epoch {event.epoch}")
+            case MemoryShort():
+                at_once = plural(event.members_per_step, "member")
+                self.say(f"memory was short: {at_once} in lock-step ({event.reason})")
+            case StageEnded() if event.stage != RETRAINING or self._title == RETRAINING:
+                self.say(f"{self._title}: done in {event.seconds:.0f} s ({self._counts()})")
         is_due = self._live is None and time.monotonic() - self._spoke_at >= LINE_INTERVAL_S
-        if kind in ("row", "trial_ended") and is_due:
+        if isinstance(event, (Row, TrialEnded)) and is_due:
             self._spoke_at = time.monotonic()
             self.say(f"{self._title}: {self._summary()}")
 
+    def _open(self, event: StageStarted) -> None:
+        title = f"stage {event.stage}"
+        if isinstance(event, StageExtended) and self._title == title:
+            self._num_trials, self._epochs = event.num_trials, event.epochs  # what has ended stays so
+        else:
+            self._begin(title, event.num_trials, event.epochs, event.metric, event.mode)
+        self.say(
+            f"{title}: {plural(event.num_trials, 'trial')} in {plural(event.num_cells, 'cell')}, "
+            f"up to {plural(self._epochs, 'epoch')}"
+        )
+
     def _counts(self) -> str:
-        counts = Counter(event["status"] for event in self._ended.values())
+        counts = Counter(event.status for event in self._ended.values())
         return ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none ended"
 
     def _summary(self) -> str:
@@ -155,7 +175,7 @@ class Progress(Callback):
         Until a first trial has ended, the pace is that of the epochs alone: most of the time until then went into
         starting workers, which happens once.
         """
-        budget = sum(self._ended.get(name, trial)["epochs"] or 0 for name, trial in self._trials.items())
+        budget = sum(self._ended.get(name, trial).epochs or 0 for name, trial in self._trials.items())
         trained = self._epochs_done - self._epochs_recalled
         if not trained or not budget:
             return None
@@ -177,14 +197,16 @@ class Progress(Callback):
     def _rows(self) -> list[tuple[str, ...]]:
         cells: dict[tuple[str, str], list[str]] = {}
         for name, trial in self._trials.items():
-            label = ", ".join(f"{axis} {value}" for axis, value in trial.get("cell", {}).items()) or "winners"
-            cells.setdefault((trial["dataset"], label), []).append(name)
+            cell = trial.cell if isinstance(trial, TrialCreated) else {}
+            label = ", ".join(f"{axis} {value}" for axis, value in cell.items()) or "winners"
+            cells.setdefault((trial.dataset, label), []).append(name)
         rows = []
         for (dataset, label), names in cells.items():
-            values = [self._last[n][self._metric] for n in names if n in self._last]
-            values = [value for value in values if value is not None]
-            best = (min if self._mode == "min" else max)(values, default=None)
+            values = [getattr(self._last[name], self._metric) for name in names if name in self._last]
+            leader = best(self._mode, ((value, value) for value in values))
             running = sum(name in self._running for name in names)
             ended = sum(name in self._ended for name in names)
-            rows.append((dataset, label, str(running), f"{ended}/{len(names)}", "" if best is None else f"{best:.5g}"))
+            rows.append(
+                (dataset, label, str(running), f"{ended}/{len(names)}", "" if leader is None else f"{leader:.5g}")
+            )
         return rows

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from aesweep.run.callbacks.callback import Callback, Event
-from aesweep.search.trial_spec import cell_key
+from aesweep.run.callbacks.callback import Callback
+from aesweep.search.winners import best
 from aesweep.storage.artifacts import Files
+from aesweep.storage.event import Event, TrialStatus, cell_key
+from aesweep.storage.events import Row, StageStarted, TrialCreated, TrialEnded
 from aesweep.storage.run_folder import CHECKPOINTS, STATES, states_among
 
 
@@ -21,36 +23,40 @@ class Retention(Callback):
 
     def __init__(self, files: Files, events: Iterable[Event]):
         self._files = files
-        self._judged_by: dict[str, tuple[str, float]] = {}
-        self._cells: dict[str, tuple[int, tuple[Any, ...]]] = {}  # with the number of trials created before
-        self._trained: dict[str, tuple[float, int, str]] = {}
-        self._best: dict[tuple[Any, ...], tuple[float, int, str]] = {}
+        self._openings: dict[str, StageStarted] = {}
+        self._created: dict[str, TrialCreated] = {}  # in their order
+        self._last_rows: dict[str, Row] = {}  # those with a model
+        self._kept: dict[tuple[Any, ...], str] = {}  # cell to the trial whose model is kept
         gone = {name for event in events for name in self._superseded(event)}
         for name in gone & {f"{CHECKPOINTS}/{name}" for name in files.names(CHECKPOINTS)} if gone else ():
             files.remove(name)
 
     def follow(self, event: Event) -> None:
-        """Takes note of one event of the journal, which is recorded by now."""
         for name in self._superseded(event):
             self._files.remove(name)
-        if event["kind"] == "trial_ended" and event["status"] != "interrupted":
-            for _, name in states_among(self._files.names(STATES), event["trial"]):
+        if isinstance(event, TrialEnded) and event.status is not TrialStatus.INTERRUPTED:
+            for _, name in states_among(self._files.names(STATES), event.trial):
                 self._files.remove(f"{STATES}/{name}")
 
     def _superseded(self, event: Event) -> Iterator[str]:
         """The checkpoints of which nobody will ask any more: a better one is in the cell."""
-        kind, trial = event["kind"], event.get("trial")
-        if kind == "stage_started":
-            self._judged_by[event["stage"]] = event["metric"], 1.0 if event["mode"] == "min" else -1.0
-        elif kind == "trial_created":
-            self._cells[trial] = len(self._cells), (event["stage"], event["dataset"], cell_key(event["cell"]))
-        elif kind == "row" and event.get("checkpoint"):
-            number, (stage, *_) = self._cells[trial]
-            metric, sign = self._judged_by[stage]
-            # Of equal ones the first that was created, as `aesweep.search.winners` has it.
-            self._trained[trial] = sign * event[metric], number, event["checkpoint"]["file"]
-        elif kind == "trial_ended" and trial in self._trained:
-            found, (_, cell) = self._trained.pop(trial), self._cells[trial]
-            earlier = self._best.get(cell, found)
-            self._best[cell] = best = min(found, earlier)
-            yield from {found[2], earlier[2]} - {best[2]}
+        match event:
+            case StageStarted():
+                self._openings.setdefault(event.stage, event)
+            case TrialCreated():
+                self._created[event.trial] = event
+            case Row() if event.checkpoint:
+                self._last_rows[event.trial] = event
+            case TrialEnded() if event.trial in self._last_rows and event.trial in self._created:
+                yield from self._compete(self._created[event.trial])
+
+    def _compete(self, trial: TrialCreated) -> Iterator[str]:
+        """The checkpoint that loses where a trial that was trained to its end joins those of its cell."""
+        cell = trial.stage, trial.dataset, cell_key(trial.cell)
+        rivals = {trial.trial, self._kept.get(cell, trial.trial)}
+        opening = self._openings[trial.stage]
+        in_order = [name for name in self._created if name in rivals] if len(rivals) > 1 else [trial.trial]
+        values = ((name, getattr(self._last_rows[name], opening.metric)) for name in in_order)
+        self._kept[cell] = kept = best(opening.mode, values) or trial.trial
+        for name in rivals - {kept}:
+            yield self._last_rows.pop(name).checkpoint["file"]

@@ -10,9 +10,9 @@ from typing import Any
 
 from aesweep.data.image_data import ImageData
 from aesweep.search.trial_spec import Job
+from aesweep.storage.events import Baseline
+from aesweep.storage.run_state import RETRAINING, RunState
 from aesweep.study.configuration import Configuration
-
-Baselines = list[dict[str, Any]]  # fields of `baseline` events
 
 
 class Background:
@@ -32,7 +32,7 @@ class Background:
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown(cancel_futures=self._stop_requested())
 
-    def validation_baselines(self, stage: str, jobs: list[Job], images: dict[str, ImageData]) -> Future[Baselines]:
+    def validation_baselines(self, stage: str, jobs: list[Job], images: dict[str, ImageData]) -> Future[list[Baseline]]:
         """What the cells of a stage are compared with."""
 
         def found() -> Iterable[dict[str, Any]]:
@@ -45,12 +45,12 @@ class Background:
 
         return self._thread.submit(self._collected, found())
 
-    def test_baselines(self, events: list[dict[str, Any]], split_seed: int, images: ImageData) -> Future[Baselines]:
+    def test_baselines(self, state: RunState, split_seed: int, images: ImageData) -> Future[list[Baseline]]:
         """What the winners on a data set are compared with, by all configurations that were searched there."""
         searched = dict.fromkeys(
-            Configuration.from_dict(event["configuration"])
-            for event in events
-            if event["kind"] == "trial_created" and event["dataset"] == images.name
+            Configuration.from_dict(trial.created.configuration)
+            for trial in state.trials.values()
+            if trial.stage != RETRAINING and trial.created.dataset == images.name
         )
 
         def found() -> Iterable[dict[str, Any]]:
@@ -64,5 +64,5 @@ class Background:
         """Imports what takes the pictures; it brings torch, which takes seconds."""
         self._thread.submit(importlib.import_module, "aesweep.run.evaluation.example_images")
 
-    def _collected(self, found: Iterable[dict[str, Any]]) -> Baselines:
-        return list(itertools.takewhile(lambda _: not self._stop_requested(), found))
+    def _collected(self, found: Iterable[dict[str, Any]]) -> list[Baseline]:
+        return [Baseline(**fields) for fields in itertools.takewhile(lambda _: not self._stop_requested(), found)]

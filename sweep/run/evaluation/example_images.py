@@ -13,7 +13,7 @@ import torch
 from aesweep.data.datasets import ImageData
 from aesweep.models.baselines import LinearMmseDenoiser, Pca
 from aesweep.search.retraining import Retraining
-from aesweep.search.winners import Winner
+from aesweep.search.winners import Winner, best
 from aesweep.storage.atomic_file import write_whole
 from aesweep.storage.run_folder import RunFolder, checkpoint_name
 from aesweep.study.schema import Study
@@ -66,13 +66,12 @@ def take_pictures(
                 **_whose(done, shown),
             }
         if plain and (stage, "reconstruction") not in skip:
-            sign = 1.0 if study.stages[stage].mode == "min" else -1.0
-            best = min(plain, key=lambda winner: sign * winner.value)
-            latent_dim = best.configuration.latent_dim
+            shown_best = best(study.stages[stage].mode, ((winner, winner.value) for winner in plain))
+            latent_dim = shown_best.configuration.latent_dim
             known = min(latent_dim, *training.shape)
             arrays = {
                 "original": original.reshape(shape),
-                "winner": _outputs(folder, _longest(done, best), original).reshape(shape),
+                "winner": _outputs(folder, _longest(done, shown_best), original).reshape(shape),
                 "pca": Pca.fit(training, known).reconstruct(original, known).reshape(shape),
             }
             # A file of its own where the stage's denoisers have one.
@@ -81,7 +80,7 @@ def take_pictures(
                 **_write(folder, images.name, stage, "reconstruction", arrays, part),
                 "latent_dim": latent_dim,
                 "noise_variances": None,
-                **_whose(done, [best]),
+                **_whose(done, [shown_best]),
             }
 
 

@@ -1,0 +1,257 @@
+"""What the events of a run say so far: the one fold over the journal, from which everybody takes what he needs.
+
+Pure: each event is applied as it is recorded, or as it is read again, and nothing else is looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aesweep.storage.event import Action, Event, TrialStatus
+from aesweep.storage.event_reader import parse_event
+from aesweep.storage.events import (
+    Baseline,
+    CellWinner,
+    CheckpointLost,
+    Commanded,
+    Decision,
+    Extended,
+    Failure,
+    ModelLost,
+    Pictures,
+    Resumed,
+    Retrained,
+    RetrainingAsked,
+    RetrainingCreated,
+    Row,
+    RunEnded,
+    RunStarted,
+    StageEnded,
+    StageStarted,
+    StageWinner,
+    TrialCreated,
+    TrialEnded,
+)
+
+RETRAINING = "retraining"  # what the journal calls the stage in which winners are retrained
+
+
+@dataclasses.dataclass
+class TrialState:
+    """How far a trial or a retraining is.
+
+    Attributes:
+        created: its event; None for one that is not recorded yet.
+        rows: its epochs, in order and without a gap.
+        decisions: of ASHA.
+        end: its last `trial_ended`; None where it has not ended, or goes on since.
+        result: its last `retrained`; None where it never had one.
+        is_lost: whether the checkpoint of its result is lost, so that it is trained again.
+        checkpoint: `file`, `sha256` and `num_bytes` of its model; None where it has none, or has lost it.
+        status: how it ended for good; None where it did not, or was only interrupted.
+        seconds: how long it held a worker, as far as that is known.
+        num_failures: attempts that failed since its last row.
+        given_up: why no attempt follows the last one; None where one may.
+        stops: whether ASHA's last decision was to stop it.
+        is_completed: whether it was ever trained to its end.
+    """
+
+    created: TrialCreated | RetrainingCreated | None = None
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    decisions: list[Decision] = dataclasses.field(default_factory=list)
+    end: TrialEnded | None = None
+    result: Retrained | None = None
+    is_lost: bool = False
+    checkpoint: Mapping[str, Any] | None = None
+    status: TrialStatus | None = None
+    seconds: float = 0.0
+    num_failures: int = 0
+    given_up: str | None = None
+    stops: bool = False
+    is_completed: bool = False
+
+    @property
+    def row(self) -> Row | None:
+        """The last one."""
+        return self.rows[-1] if self.rows else None
+
+    @property
+    def epochs(self) -> int:
+        """How many are recorded."""
+        return self.rows[-1].epoch if self.rows else 0
+
+    @property
+    def stage(self) -> str:
+        return self.created.stage if isinstance(self.created, TrialCreated) else RETRAINING
+
+    def apply(self, event: Event) -> None:
+        """Takes note of an event that names the trial."""
+        match event:
+            case Row():
+                while self.rows and self.rows[-1].epoch >= event.epoch:
+                    self.rows.pop()  # as a journal of an older version may hold an epoch twice
+                self.rows.append(event)
+                self.end = None  # an interrupted trial that goes on
+                self.num_failures = 0
+                self.seconds += event.seconds or 0.0
+                self.checkpoint = event.checkpoint or self.checkpoint
+            case Decision():
+                self.decisions.append(event)
+                self.stops = event.action is Action.STOP
+            case Failure():
+                self.num_failures += 1
+                self.given_up = None if event.retried else f"{event.cause}: {event.reason}"
+            case Retrained():
+                self.result, self.checkpoint, self.is_lost = event, event.checkpoint, False
+            case CheckpointLost():
+                self.checkpoint, self.status, self.is_lost = None, None, True
+            case ModelLost():
+                self.checkpoint = None
+            case TrialEnded():
+                self.end = event
+                self.status = None if event.status is TrialStatus.INTERRUPTED else event.status
+                self.is_completed = self.is_completed or event.status is TrialStatus.COMPLETED
+                self.seconds = event.seconds or 0.0
+                self.num_failures, self.given_up = 0, None
+
+
+@dataclasses.dataclass
+class StageState:
+    """How far a stage is, or the retraining.
+
+    Attributes:
+        openings: `stage_started`, then `stage_extended` for each extension that it has taken up.
+        extensions: those asked for, also where they are not taken up yet.
+        cell_winners: data set and cell, as JSON has it, to the last event.
+        winners: data set to the last `stage_winner`.
+        seconds: wall time of all the times that it ended; None for none.
+        has_ended: whether it has, and was not extended since.
+    """
+
+    openings: list[StageStarted] = dataclasses.field(default_factory=list)
+    extensions: list[Extended] = dataclasses.field(default_factory=list)
+    cell_winners: dict[tuple[str, str], CellWinner] = dataclasses.field(default_factory=dict)
+    winners: dict[str, StageWinner] = dataclasses.field(default_factory=dict)
+    seconds: float | None = None
+    has_ended: bool = False
+
+
+class RunState:
+    """A run as far as its events say.
+
+    Args:
+        events: of the journal, in order, typed or as plain values.
+
+    Attributes:
+        events: all of them, typed.
+        start: the first; None where nothing is recorded.
+        trials: by name, in the order of their creation, retrainings too.
+        stages: by name, in the order in which they are first spoken of; the retraining is `RETRAINING`.
+        baselines: by data set, split, stage, method, latent dimension and noise variance.
+        pictures: by data set, stage and purpose.
+        asked: retrainings with other settings.
+        commands: what each command left for the next.
+        places: folder of images to the way to it from the run's folder.
+        num_resumed: how often a session took the run up again.
+        last_end: the last `run_ended`.
+        result_at: number of the event that gave a retraining its first result, of the last that got one.
+    """
+
+    def __init__(self, events: Iterable[Event | Mapping[str, Any]] = ()):
+        self.events: list[Event] = []
+        self.start: RunStarted | None = None
+        self.trials: dict[str, TrialState] = {}
+        self.stages: dict[str, StageState] = {}
+        self.baselines: dict[tuple[Any, ...], Baseline] = {}
+        self.pictures: dict[tuple[str, str, str], Pictures] = {}
+        self.asked: list[RetrainingAsked] = []
+        self.commands: list[RunStarted | Commanded] = []
+        self.places: dict[str, str] = {}
+        self.num_resumed = 0
+        self.last_end: RunEnded | None = None
+        self.result_at = -1
+        for event in events:
+            self.apply(parse_event(event))
+
+    def apply(self, event: Event) -> None:
+        """Takes note of the next event."""
+        self.events.append(event)
+        if isinstance(event, (TrialCreated, RetrainingCreated)):
+            self.trials.setdefault(event.trial, TrialState(event))
+            return
+        trial = self.trials.get(getattr(event, "trial", None))
+        if trial is not None and not isinstance(event, (CellWinner, StageWinner)):
+            if isinstance(event, Retrained) and trial.result is None:
+                self.result_at = event.seq
+            trial.apply(event)
+        match event:
+            case RunStarted():
+                self.start = self.start or event
+            case Extended():
+                for name in event.stages:
+                    stage = self._stage(name)
+                    stage.extensions.append(event)
+                    stage.has_ended = False
+            case StageStarted():
+                self._stage(event.stage).openings.append(event)
+            case StageEnded():
+                stage = self._stage(event.stage)
+                stage.seconds = (stage.seconds or 0.0) + event.seconds
+                stage.has_ended = True
+            case CellWinner():
+                self._stage(event.stage).cell_winners[event.dataset, str(event.cell)] = event
+            case StageWinner():
+                self._stage(event.stage).winners[event.dataset] = event
+            case Baseline():
+                place = event.dataset, event.split, event.stage
+                self.baselines[(*place, event.method, event.latent_dim, event.noise_variance)] = event
+            case Pictures():
+                self.pictures[event.key] = event
+            case RetrainingAsked():
+                self.asked.append(event)
+            case Resumed():
+                self.num_resumed += 1
+            case RunEnded():
+                self.last_end = event
+        if isinstance(event, (RunStarted, Commanded)):
+            if event.command is not None:
+                self.commands.append(event)
+            self.places.update(event.places or {})
+
+    def before(self, event: Event) -> RunState:
+        """The run as it was when an event was recorded."""
+        return RunState(self.events[: event.seq])
+
+    def has_ended(self, stage: str) -> bool:
+        """Whether a stage has ended, and was not extended since."""
+        return stage in self.stages and self.stages[stage].has_ended
+
+    def of(self, stage: str) -> dict[str, TrialState]:
+        """The trials of a stage, or of the retraining."""
+        return {name: trial for name, trial in self.trials.items() if trial.stage == stage}
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What the last command left for the next."""
+        return (self.commands[-1].options or {}) if self.commands else {}
+
+    @property
+    def status(self) -> str:
+        """The status that the run ended with: "completed", "interrupted" or "failed". Else:
+
+        "empty" where no start is recorded, "unfinished" where no end is, "open" where something follows the last end,
+        as when it is resumed or winners are retrained later.
+        """
+        if self.last_end is None:
+            return "unfinished" if self.start else "empty"
+        return str(self.last_end.status) if self.events[-1] is self.last_end else "open"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run came to its end, so that nothing is left to do."""
+        return self.status in ("completed", "failed")
+
+    def _stage(self, name: str) -> StageState:
+        return self.stages.setdefault(name, StageState())
