@@ -1,11 +1,11 @@
-"""Jobs that train in a moment, on the 80 images of 4 x 4 pixels that the fixture `images` holds."""
+"""Trials that train in a moment, on the 80 images of 4 x 4 pixels that the fixture `images` holds."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from aesweep.data.image_data import ImageData
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.study.configuration import Configuration
 
 BASE = Configuration(hidden_layers=(12, 8), latent_dim=3, batch_size=16)
@@ -16,7 +16,7 @@ def tiny_images() -> ImageData:
     return ImageData.of("tiny", pixels[:60], pixels[60:])
 
 
-def tiny_job(number: int = 0, configuration: Configuration = BASE, **fields) -> Job:
+def tiny_job(number: int = 0, configuration: Configuration = BASE, **fields) -> TrialSpec:
     values = {
         "trial": f"stage-tiny-{number:04d}",
         "purpose": "search",
@@ -30,4 +30,4 @@ def tiny_job(number: int = 0, configuration: Configuration = BASE, **fields) -> 
         "validation_images": None,
         "precision": "fp32",
     }
-    return Job(**{**values, **fields})
+    return TrialSpec(**{**values, **fields})

@@ -24,8 +24,8 @@ RUNS = "$HOME/aesweep-runs"  # for the head's shell
 @set_option
 @address_option
 @click.option("--name", help="The run's name. [default: the study's]")
-@click.option("--resume", "resumes", is_flag=True, help="Go on with the run of that name, which is on the cluster.")
-@click.option("--data-dir", help="Where MNIST and Fashion-MNIST lie on the head.")  # a `~` is the head's to expand
+@click.option("--resume", "resumes", is_flag=True, help="Resume the run of that name, which is on the cluster.")
+@click.option("--data-dir", help="Folder with MNIST and Fashion-MNIST on the head.")  # a `~` is the head's to expand
 @click.option(
     "--images",
     multiple=True,
@@ -34,7 +34,7 @@ RUNS = "$HOME/aesweep-runs"  # for the head's shell
 )
 @click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST to the head where they are missing.")
 @click.option("--gpus", type=click.IntRange(min=0), help="Wait for so many GPUs. [default: what one trial needs]")
-@click.option("--wait", is_flag=True, help="Show what the run says, and end as it ends.")
+@click.option("--wait", is_flag=True, help="Show the run's output, and exit with its exit code.")
 @json_option
 def submit(
     study_file: Path,
@@ -87,9 +87,9 @@ def submit(
 @click.command()
 @click.argument("name", metavar="RUN")
 @address_option
-@click.option("--follow", is_flag=True, help="Until the job ends.")
+@click.option("--follow", is_flag=True, help="Go on showing output until the job ends.")
 def logs(name: str, address: str, follow: bool) -> None:
-    """Show what a run on a cluster says."""
+    """Show the output of a run on a cluster."""
     from aesweep.cluster.remote.submission import Jobs
 
     jobs = Jobs(address)
@@ -101,7 +101,7 @@ def logs(name: str, address: str, follow: bool) -> None:
 @click.argument("name", metavar="RUN")
 @address_option
 def stop(name: str, address: str) -> None:
-    """End a run on a cluster; what is done is recorded, and `submit --resume` goes on with it."""
+    """Stop a run on a cluster. What is done is recorded, and `submit --resume` resumes it."""
     from aesweep.cluster.remote.submission import Jobs
 
     was_at_work = Jobs(address).stop(name)
@@ -116,12 +116,12 @@ def stop(name: str, address: str) -> None:
     required=True,
     metavar="CLUSTER|URL",
     type=LOCATION,
-    help="The cluster's file, or a storage of runs.",
+    help="Cluster file, or URL of a storage of runs.",
 )
-@click.option("--runs", "runs_dir", type=PATH, default=Path("runs"), help="Where to. [runs]")
+@click.option("--runs", "runs_dir", type=PATH, default=Path("runs"), help="Folder to which the run is copied. [runs]")
 @json_option
 def fetch(name: str, source: str, runs_dir: Path, as_json: bool) -> None:
-    """Bring a run to this machine: journal, winners and report; again, to bring what is new."""
+    """Copy a run to this machine: journal, winners and report. Called again, it copies what is new."""
     from aesweep.storage.verification import check_run
 
     if not NAME.fullmatch(name):
@@ -143,7 +143,7 @@ def fetch(name: str, source: str, runs_dir: Path, as_json: bool) -> None:
 
 @click.command()
 def leave_on_notice() -> None:
-    """On a spot instance: wait for the notice that it goes; trials keep every epoch from then on."""
+    """Wait, on a spot instance, for its termination notice; trials save every epoch from then on."""
     from aesweep.cluster.remote.spot import leave_on_notice as wait
 
     wait()

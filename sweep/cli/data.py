@@ -28,7 +28,7 @@ def data() -> None:
     required=True,
     metavar="URL",
     type=LOCATION,
-    help="A folder, or a storage such as s3://bucket/datasets.",
+    help="Folder, or URL of a storage such as s3://bucket/datasets.",
 )
 @data_dir_option
 @download_option
@@ -47,11 +47,13 @@ def push(names: tuple[str, ...], url: str, data_dir: Path | None, download: bool
 
 @data.command()
 @names_argument
-@click.option("--from", "url", required=True, metavar="URL", type=LOCATION, help="Where `push` put them.")
+@click.option(
+    "--from", "url", required=True, metavar="URL", type=LOCATION, help="Folder or URL to which `push` copied them."
+)
 @data_dir_option
 @json_option
 def pull(names: tuple[str, ...], url: str, data_dir: Path | None, as_json: bool) -> None:
-    """Bring data sets into the data folder, every file verified; again, to bring what is missing or damaged."""
+    """Copy data sets into the data folder and verify every file. Called again, it copies what is missing or damaged."""
     from aesweep.storage.dataset_mirror import pull_dataset
     from aesweep.storage.object_store import Storage
 

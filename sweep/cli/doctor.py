@@ -21,18 +21,26 @@ from aesweep.study.study_file import load_study
     metavar="URL",
     type=LOCATION,
     envvar="AESWEEP_STORAGE",
-    help="Of runs: is it reached, and can it keep them? [default: that of CLUSTER; env: AESWEEP_STORAGE]",
+    help="Check that this storage of runs can be reached and written. [default: that of CLUSTER; env: AESWEEP_STORAGE]",
 )
 @click.option(
-    "--study", "study_file", metavar="STUDY", type=PATH, help="Are its GPUs there, its images and its reference?"
+    "--study",
+    "study_file",
+    metavar="STUDY",
+    type=PATH,
+    help="Check that this study's GPUs, images and reference are there.",
 )
 @click.option(
-    "--runs", "runs_dir", type=PATH, default=Path("runs"), help="Where runs are to lie: can it be written? [runs]"
+    "--runs", "runs_dir", type=PATH, default=Path("runs"), help="Check that this folder for runs can be written. [runs]"
 )
 @options(data_options)
-@click.option("--address", help="Of a running cluster's dashboard: count the GPUs there.")
+@click.option("--address", help="Address of a running cluster's dashboard, whose GPUs are counted.")
 @click.option(
-    "--data", "data_url", metavar="URL", type=LOCATION, help="Are STUDY's data sets there, as `data push` puts them?"
+    "--data",
+    "data_url",
+    metavar="URL",
+    type=LOCATION,
+    help="Check that STUDY's data sets are there, as `data push` copies them.",
 )
 @json_option
 def doctor(
@@ -47,7 +55,7 @@ def doctor(
     data_url: str | None,
     as_json: bool,
 ) -> None:
-    """Look for what stands in the way of a run: on this machine, in a cluster's file, and in a storage."""
+    """Find what would stop a run before it starts: on this machine, in a cluster file, and in a storage."""
     if not study_file and (data_url or data_dir or download or images):
         raise click.UsageError("--data, --data-dir, --download and --images are about a study: give --study as well")
     from aesweep.cluster.remote.cluster_file import most_gpus, named_storage, read_cluster_file

@@ -25,10 +25,12 @@ def report(run_folder: Path, as_json: bool) -> None:
 
 @click.command()
 @run_argument
-@click.option("--address", help="Of a cluster's dashboard: RUN is the name of a run there. [default: a folder here]")
+@click.option(
+    "--address", help="Address of a cluster's dashboard; RUN is then the name of a run there. [default: a folder here]"
+)
 @json_option
 def status(run_folder: Path, address: str | None, as_json: bool) -> None:
-    """Show how a run stands."""
+    """Show a run's trials by state, and its winners so far."""
     if address is not None:
         from aesweep.cluster.remote.submission import Jobs
 

@@ -49,7 +49,7 @@ run_argument = click.argument("run_folder", metavar="RUN", type=PATH)
 set_option = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a dotted key.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print plain values for a script.")
 data_options = [
-    click.option("--data-dir", type=PATH, help="Where MNIST and Fashion-MNIST lie. [env: AESWEEP_DATA_DIR]"),
+    click.option("--data-dir", type=PATH, help="Folder with MNIST and Fashion-MNIST. [env: AESWEEP_DATA_DIR]"),
     click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST where they are missing."),
     click.option(
         "--images",
@@ -60,26 +60,30 @@ data_options = [
     ),
 ]
 workers_option = click.option(
-    "--workers", type=click.IntRange(min=1), help="Trials at once on this machine. [default: its cores]"
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Number of trials that train at once on this machine. [default: its cores]",
 )
 address_option = click.option(
     "--address",
     default="http://127.0.0.1:8265",
-    help="Of the cluster's dashboard, as `ray dashboard` gives it. [http://127.0.0.1:8265]",
+    help="Address of the cluster's dashboard, as `ray dashboard` gives it. [http://127.0.0.1:8265]",
 )
 execution_options = [
     workers_option,
-    click.option("--address", help="Of a running Ray cluster. [default: this machine alone]"),
+    click.option("--address", help="Address of a running Ray cluster. [default: this machine alone]"),
     click.option(
         "--save-every",
         "save_every_s",
         metavar="SECONDS",
         type=click.FloatRange(min=0),
         default=30.0,
-        help="How much of a trial's training a kill may cost, about. [30]",
+        help="Time between two saved states of a trial: what a kill may cost it. [30]",
     ),
     click.option(
-        "--gpus", type=click.IntRange(min=0), help="With --address: wait for so many. [default: what one trial needs]"
+        "--gpus",
+        type=click.IntRange(min=0),
+        help="Number of GPUs to wait for, with --address. [default: what one trial needs]",
     ),
     click.option(
         "--gpu-wait",
@@ -87,14 +91,14 @@ execution_options = [
         metavar="SECONDS",
         type=click.FloatRange(min=0),
         default=900.0,
-        help="How long to wait for GPUs before going on with those that are up. [900]",
+        help="Time to wait for GPUs before training on those that are up. [900]",
     ),
     click.option(
         "--storage",
         metavar="URL",
         type=LOCATION,
         envvar="AESWEEP_STORAGE",
-        help="Keep the run there as well, such as s3://bucket/runs. [env: AESWEEP_STORAGE]",
+        help="Keep a copy of the run in this storage, such as s3://bucket/runs. [env: AESWEEP_STORAGE]",
     ),
     click.option(
         "--allow-failures",
@@ -102,7 +106,7 @@ execution_options = [
         help="Exit with 0 though trials failed, as long as every cell has a winner and every winner is retrained.",
     ),
     json_option,
-    click.option("--quiet", is_flag=True, help="No progress on stderr."),
+    click.option("--quiet", is_flag=True, help="Show no progress on stderr."),
 ]
 
 

@@ -36,7 +36,7 @@ def plan(
 
 
 def show_plan(study: Study, data_dir: Path | None, download: bool, workers: int | None, as_json: bool) -> None:
-    """Says what the study would run."""
+    """Prints what the study would run."""
     import dataclasses
 
     from aesweep.run.preflight.environment import num_cores

@@ -14,8 +14,10 @@ from aesweep.cli.options import PATH, json_option
 @click.argument("checkpoint", type=PATH)
 @click.argument("images", nargs=-1, required=True, type=PATH)
 @click.option("--output", type=PATH, required=True, help="Folder for the resulting PNG files.")
-@click.option("--add-noise", type=click.FloatRange(min=0), default=0.0, help="Variance of noise to add first. [0]")
-@click.option("--seed", type=int, default=1, help="Of that noise. [1]")
+@click.option(
+    "--add-noise", type=click.FloatRange(min=0), default=0.0, help="Variance of the Gaussian noise that is added. [0]"
+)
+@click.option("--seed", type=int, default=1, help="Seed of the noise that is added. [1]")
 @json_option
 def reconstruct(
     checkpoint: Path, images: tuple[Path, ...], output: Path, add_noise: float, seed: int, as_json: bool

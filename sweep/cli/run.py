@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @study_argument
 @set_option
 @click.option("--name", help="The run's name. [default: the study's]")
-@click.option("--runs", "runs_dir", type=PATH, default=Path("runs"), help="Where runs lie. [runs]")
+@click.option("--runs", "runs_dir", type=PATH, default=Path("runs"), help="Folder in which runs are kept. [runs]")
 @options(data_options)
 @click.option("--dry-run", is_flag=True, help="Only show what would run, as `plan` does.")
 @options(execution_options)
@@ -88,20 +88,20 @@ def resume(
     images: tuple[tuple[str, Path], ...],
     **settings: Any,
 ) -> None:
-    """Go on with a run that was interrupted or killed, to the result that it would have had."""
+    """Resume a run that was interrupted or killed, to the result that it would have had."""
     from aesweep.run.session import RecordedRun, Session
 
     folder = RunFolder.open(run_folder)
     with Session(folder, SessionSettings(**settings)) as session:
-        recorded = RecordedRun(folder, options_to_record(_given()))
+        recorded = RecordedRun(folder, options_to_record(_given()), settings["storage"])
         session.conclude(_loaded(session, recorded, download).resume(_command()))
     sys.exit(session.exit_code)
 
 
 @click.command()
 @run_argument
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the study's.")
-@click.option("--seeds", type=click.IntRange(min=1), help="Instead of the study's.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each retraining. [default: the study's]")
+@click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds. [default: the study's]")
 @options(data_options)
 @options(execution_options)
 def retrain(
@@ -113,20 +113,24 @@ def retrain(
     images: tuple[tuple[str, Path], ...],
     **settings: Any,
 ) -> None:
-    """Train a finished search's winners that are not trained yet, or with other epochs and seeds, and report again."""
+    """Retrain the winners of a finished search that are not retrained yet, or with other epochs and seeds."""
     from aesweep.run.session import RecordedRun, Session
 
     folder = RunFolder.open(run_folder)
     with Session(folder, SessionSettings(**settings)) as session:
-        recorded = RecordedRun(folder, options_to_record(_given()))
+        recorded = RecordedRun(folder, options_to_record(_given()), settings["storage"])
         session.conclude(_loaded(session, recorded, download).execute_retraining(_command(), epochs, seeds))
     sys.exit(session.exit_code)
 
 
 @click.command()
 @run_argument
-@click.option("--samples", type=click.IntRange(min=1), help="So many more draws in each cell.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Train what was trained to its end anew, for so long.")
+@click.option("--samples", type=click.IntRange(min=1), help="Number of draws to add to each cell.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    help="New budget: what was trained to its end is trained anew for so many epochs.",
+)
 @click.option("--stage", "stages", multiple=True, metavar="NAME", help="Extend this stage. [default: all]")
 @options(data_options)
 @options(execution_options)
@@ -148,7 +152,7 @@ def extend(
 
     folder = RunFolder.open(run_folder)
     with Session(folder, SessionSettings(**settings)) as session:
-        recorded = RecordedRun(folder, options_to_record(_given()))
+        recorded = RecordedRun(folder, options_to_record(_given()), settings["storage"])
         # What can be refused without images is refused before they are read.
         asked = asked_for(
             recorded.study, recorded.state, stages, samples=samples, epochs=epochs, source=str(run_folder)

@@ -1,4 +1,4 @@
-"""Jobs as a Ray Tune run, on this machine or on the cluster that this one is part of."""
+"""Trials as a Ray Tune run, on this machine or on the cluster that this one is part of."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aesweep.process.search_path import hidden_from_workers
 from aesweep.process.signals import Interruption
 from aesweep.search.recorder import Recorder
 from aesweep.search.retry_policy import Cause
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import Files
 from aesweep.study.schema import Resources
 
@@ -121,9 +121,10 @@ class Cluster:
             if self._session is not None:
                 self._session.close()
             processes = started_processes()
-            if processes and self._is_local and (node := ray._private.worker._global_node):
-                # They do not hear Ray ask them to end, one after the other and a second each.
-                node.kill_all_processes = lambda *_, **__: kill_processes(processes)
+            if processes and self._is_local:
+                from aesweep.cluster.tune.internals import end_local_node_by
+
+                end_local_node_by(lambda: kill_processes(processes))
             with self._interruption.held_back():  # Ray leaves SIGTERM as if nobody had taken it
                 ray.shutdown()
             kill_processes(processes)  # Ray's agents notice a minute later that nobody needs them
@@ -155,35 +156,35 @@ class Cluster:
 
     def train(
         self,
-        jobs: Iterable[Job],
+        specs: Iterable[TrialSpec],
         *,
         recorder: Recorder,
         resources: Resources,
         stop_requested: Callable[[], bool],
     ) -> None:
-        """Trains the jobs in their order, as many at once as there is room for.
+        """Trains the trials in their order, as many at once as there is room for.
 
         Args:
-            jobs: what to train; the recorder has opened them.
+            specs: what to train; the recorder has opened them.
             recorder: records what they report, and says which of them go on.
             resources: what each trial, or each trainer, holds.
             stop_requested: asked all the time; once true, trials are ended and recorded as interrupted.
         """
-        jobs = list(jobs)
+        specs = list(specs)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are recorded and said by the recorder
-        while jobs and not stop_requested():
+        while specs and not stop_requested():
             placement = None
             if resources.trainers:
-                placement = Placement(resources.trainers, resources.trials_per_trainer, len(jobs))
+                placement = Placement(resources.trainers, resources.trials_per_trainer, len(specs))
             session = self._session_for(resources)
-            session.train(jobs, recorder, stop_requested, placement)
+            session.train(specs, recorder, stop_requested, placement)
             if not self._is_local:
                 session.close()  # what nobody trains on may go
-            jobs = recorder.left()
+            specs = recorder.left()
             # Whatever else Tune should lose is a failure, so that it is tried again, but not for ever.
-            for job in [] if session.scheduler.begins_anew or stop_requested() else jobs:
-                recorder.fail(job, Cause.CRASHED, "Ray Tune ended without a word on it")
-            jobs = [job for job in jobs if job.trial in recorder.unfinished]
+            for spec in [] if session.scheduler.begins_anew or stop_requested() else specs:
+                recorder.fail(spec, Cause.CRASHED, "Ray Tune ended without a word on it")
+            specs = [spec for spec in specs if spec.trial in recorder.unfinished]
         recorder.end_unfinished("the run was interrupted")
 
     def _session_for(self, resources: Resources) -> TuneSession:

@@ -176,6 +176,7 @@ class RecordedRun:
     Args:
         folder: the run, held against other writers.
         given: what the user gave of the command's options, as `options_to_record` has it.
+        storage: URL of a folder of runs; None for none.
 
     Attributes:
         study, state: what was recorded.
@@ -184,11 +185,14 @@ class RecordedRun:
 
     Raises:
         JournalError: nothing is recorded, or the journal is damaged.
+        RunFolderError: nothing is recorded here, but in the storage.
         StudyError: images are given for a data set that is no folder of images.
     """
 
-    def __init__(self, folder: RunFolder, given: Mapping[str, Any]):
+    def __init__(self, folder: RunFolder, given: Mapping[str, Any], storage: str | None):
         self.state = RunState(read_events(folder.journal))
+        if self.state.start is None and storage is not None:
+            replica_of(folder, storage)  # says how to bring the run from there, where it is there
         self.study = recorded_study(self.state, folder.journal)
         recorded = self.state.options
         self.options = with_remembered(given, recorded)

@@ -19,7 +19,7 @@ from aesweep.search.replay import after_retraining, replay, stage_seconds
 from aesweep.search.retraining import Retraining, retrainings
 from aesweep.search.schedulers.asha import Asha
 from aesweep.search.stages import opening_events, segments, since_extended
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import winner_events
 from aesweep.storage.event import Event, TrialStatus
 from aesweep.storage.events import CheckpointLost, ModelLost, Pictures, StageEnded
@@ -65,17 +65,17 @@ class Steps:
         started = time.monotonic()
         earlier = RunState(self._state.events)
         parts = segments(self._study, earlier, name)
-        jobs = [job for segment in parts for job in segment.jobs]
-        self._take_up({job.trial for job in jobs}, name)
+        specs = [spec for segment in parts for spec in segment.specs]
+        self._take_up({spec.trial for spec in specs}, name)
         self._record.add_missing(opening_events(name, parts), earlier.events)
         factor = self._study.stages[name].asha.reduction_factor
-        ashas = {job.rivals: Asha(segment.stage.rungs(), factor, mode) for segment in parts for job in segment.jobs}
-        replay(ashas, jobs, earlier, self._folder.journal)
+        ashas = {spec.rivals: Asha(segment.stage.rungs(), factor, mode) for segment in parts for spec in segment.specs}
+        replay(ashas, specs, earlier, self._folder.journal)
         # Winners are recorded once the baselines are.
         is_compared = name in earlier.stages and bool(earlier.stages[name].cell_winners)
         with Background(self._stop_requested) as background:
-            baselines = background.validation_baselines(name, [] if is_compared else jobs, self._images)
-            self._train([job for job in jobs if not _has_ended(earlier.trials.get(job.trial))], metric, ashas)
+            baselines = background.validation_baselines(name, [] if is_compared else specs, self._images)
+            self._train([spec for spec in specs if not _has_ended(earlier.trials.get(spec.trial))], metric, ashas)
         if not self._stop_requested():
             self._record.add_missing(baselines.result(), earlier.events)
             winners = winner_events(self._state, name, mode, self._images)
@@ -91,7 +91,7 @@ class Steps:
         started = time.monotonic()
         earlier = RunState(self._state.events)
         owed = retrainings(self._study, earlier)
-        mine = {retraining.job.trial for retraining in owed}
+        mine = {retraining.spec.trial for retraining in owed}
         self._take_up(mine, None)
         lost = lost_files(self._folder, earlier)
         for trial in lost.checkpoints.keys() & mine:
@@ -99,13 +99,13 @@ class Steps:
         for trial, reason in lost.models.items():
             self._record.add(ModelLost(trial=trial, reason=reason))
         left = [
-            retraining.job
+            retraining.spec
             for retraining in owed
-            if not _has_ended(self._state.trials.get(retraining.job.trial), but_failed=retry)
+            if not _has_ended(self._state.trials.get(retraining.spec.trial), but_failed=retry)
         ]
         for retraining in owed:
-            if retraining.job.trial not in self._state.trials:
-                num_images = len(self._images[retraining.job.dataset].training)
+            if retraining.spec.trial not in self._state.trials:
+                num_images = len(self._images[retraining.spec.dataset].training)
                 self._record.add(retraining.created(num_images))
         known = after_retraining(earlier, lost.pictures)
         pictured = set() if left else {event.dataset for event in known if isinstance(event, Pictures)}
@@ -114,16 +114,16 @@ class Steps:
                 background.prepare_pictures()
             baselines = {
                 dataset: background.test_baselines(earlier, self._study.seed, self._images[dataset])
-                for dataset in dict.fromkeys(retraining.job.dataset for retraining in owed)
+                for dataset in dict.fromkeys(retraining.spec.dataset for retraining in owed)
                 if dataset not in pictured
             }
             self._train(left, "training_mse", {})
         if self._stop_requested():
             return
         known = after_retraining(self._state, lost.pictures)
-        done = [retraining for retraining in owed if self._state.trials[retraining.job.trial].result]
+        done = [retraining for retraining in owed if self._state.trials[retraining.spec.trial].result]
         for dataset, images in self._images.items():
-            here = [retraining for retraining in done if retraining.job.dataset == dataset]
+            here = [retraining for retraining in done if retraining.spec.dataset == dataset]
             if here:
                 compared_with = baselines[dataset].result() if dataset in baselines else []
                 self._record_test(dataset, images, here, compared_with, known)
@@ -154,22 +154,22 @@ class Steps:
         for fields in take_pictures(self._folder, self._study, images, done, skip=pictured):
             self._record.add(Pictures(**fields))
 
-    def _train(self, jobs: list[Job], metric: str, ashas: dict[Any, Asha]) -> None:
+    def _train(self, specs: list[TrialSpec], metric: str, ashas: dict[Any, Asha]) -> None:
         recorder = Recorder(self._record.add, metric, ashas, self._state.trials)
-        jobs = [
+        specs = [
             dataclasses.replace(
-                job,
-                checkpoint=f"{CHECKPOINTS}/{checkpoint_name(job.trial)}",
+                spec,
+                checkpoint=f"{CHECKPOINTS}/{checkpoint_name(spec.trial)}",
                 states=STATES,
                 state_interval_s=self._state_interval_s,
-                recorded=self._state.trials[job.trial].epochs,
+                recorded=self._state.trials[spec.trial].epochs,
             )
-            for job in jobs
+            for spec in specs
         ]
-        jobs = [job for job in jobs if recorder.open(job)]
-        if jobs:
+        specs = [spec for spec in specs if recorder.open(spec)]
+        if specs:
             self._cluster.train(
-                jobs, recorder=recorder, resources=self._study.resources, stop_requested=self._stop_requested
+                specs, recorder=recorder, resources=self._study.resources, stop_requested=self._stop_requested
             )
 
 

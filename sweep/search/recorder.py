@@ -7,18 +7,18 @@ between two of these lines is brought to the same end by the same rule.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from aesweep.search.retry_policy import can_help
 from aesweep.search.schedulers.asha import Asha
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_row import TrialRow
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.event import Action, Cause, Event, TrialStatus
 from aesweep.storage.events import Continued, Decision, Failure, MemoryShort, Retrained, Row, TrialEnded
 from aesweep.storage.run_state import TrialState
 
-# What the journal's row has of a worker's; its checkpoint comes flattened.
+# What the journal's row has of a worker's as it is.
 ROW_FIELDS = tuple(
     field.name for field in dataclasses.fields(Row) if field.name not in ("seq", "time", "trial", "checkpoint")
 )
@@ -33,11 +33,11 @@ class Recorder:
     Args:
         record: appends an event to the journal.
         metric: the row's field by which trials are compared.
-        ashas: `Job.rivals` to their `Asha`; empty where nothing is stopped early (retraining).
+        ashas: `TrialSpec.rivals` to their `Asha`; empty where nothing is stopped early (retraining).
         trials: how far each is.
 
     Attributes:
-        unfinished: the jobs that were opened and have not ended.
+        unfinished: the trials that were opened and have not ended.
     """
 
     def __init__(
@@ -56,121 +56,119 @@ class Recorder:
         self._lost_seconds: dict[str, float] = {}
         self._epochs: dict[str, int] = {}
         self._failures: dict[str, int] = {}
-        self.unfinished: dict[str, Job] = {}
+        self.unfinished: dict[str, TrialSpec] = {}
 
-    def open(self, job: Job) -> bool:
-        """Takes up a job, and records what a kill left out after its last row.
+    def open(self, spec: TrialSpec) -> bool:
+        """Takes up a trial, and records what a kill left out after its last row.
 
         Returns:
             Whether anything is left to train.
         """
-        known = self._trials.get(job.trial) or TrialState()
-        before = self._before[job.trial] = dataclasses.replace(known, rows=list(known.rows))
-        self.unfinished[job.trial] = job
+        known = self._trials.get(spec.trial) or TrialState()
+        before = self._before[spec.trial] = dataclasses.replace(known, rows=list(known.rows))
+        self.unfinished[spec.trial] = spec
         row = before.row
         if before.given_up:
-            self._epochs[job.trial] = before.epochs
-            self._end(job, TrialStatus.FAILED, before.given_up)
+            self._epochs[spec.trial] = before.epochs
+            self._end(spec, TrialStatus.FAILED, before.given_up)
             return False
         if row is None:
             return True
-        self._epochs[job.trial] = before.epochs
-        judged = (*JUDGED_FIELDS, "validation_mse") if job.purpose == "search" else JUDGED_FIELDS
+        self._epochs[spec.trial] = before.epochs
+        judged = (*JUDGED_FIELDS, "validation_mse") if spec.purpose == "search" else JUDGED_FIELDS
         if before.result and not before.is_lost:
-            self._end(job, TrialStatus.COMPLETED, None)
+            self._end(spec, TrialStatus.COMPLETED, None)
         elif before.stops:
-            self._end(job, TrialStatus.STOPPED, None)
+            self._end(spec, TrialStatus.STOPPED, None)
         elif any(getattr(row, name) is None for name in judged):
-            self._diverge(job)
-        elif before.epochs < job.epochs:
-            self._decide(job, getattr(row, self._metric))
-        elif job.purpose == "search":
-            self._end(job, TrialStatus.COMPLETED, None)
-        return job.trial in self.unfinished
+            self._diverge(spec)
+        elif before.epochs < spec.epochs:
+            self._decide(spec, getattr(row, self._metric))
+        elif spec.purpose == "search":
+            self._end(spec, TrialStatus.COMPLETED, None)
+        return spec.trial in self.unfinished
 
-    def take(self, job: Job, result: dict[str, Any], seconds: float) -> bool:
+    def take(self, spec: TrialSpec, row: TrialRow, seconds: float) -> bool:
         """Records an epoch and what follows from it.
 
         Args:
-            job: the trial's.
-            result: the row, flattened ("test/mse"), with `diverged`.
+            spec: the trial's.
+            row: of the epoch.
             seconds: how long the trial has held its worker in this session.
 
         Returns:
             Whether the trial goes on.
         """
-        if job.trial not in self.unfinished:
+        if spec.trial not in self.unfinished:
             return False
-        epoch = result["epoch"]
-        self._seconds[job.trial] = seconds
-        recorded = self._epochs.get(job.trial, self._before_session(job).epochs)
-        self._epochs[job.trial] = max(epoch, recorded)
-        if "continued/epoch" in result:
-            fields = {name: result[f"continued/{name}"] for name in ("epoch", "rejected")}
-            self._record(Continued(trial=job.trial, **fields))
-        if "memory_short/reason" in result:
-            fields = {name: result[f"memory_short/{name}"] for name in ("members_per_step", "reason")}
-            self._record(MemoryShort(trial=job.trial, epoch=epoch, **fields))
+        epoch = row.epoch
+        self._seconds[spec.trial] = seconds
+        recorded = self._epochs.get(spec.trial, self._before_session(spec).epochs)
+        self._epochs[spec.trial] = max(epoch, recorded)
+        if row.continued_from is not None:
+            self._record(Continued(trial=spec.trial, epoch=row.continued_from, rejected=row.rejected))
+        if row.members_per_step is not None:
+            short = {"members_per_step": row.members_per_step, "reason": row.memory_reason}
+            self._record(MemoryShort(trial=spec.trial, epoch=epoch, **short))
         if epoch > recorded:
-            self._failures[job.trial] = 0
-            fields = {name: result[name] for name in ROW_FIELDS if name in result}
-            if job.purpose == "search" and "checkpoint/file" in result:
-                fields["checkpoint"] = _checkpoint(result)
-            self._record(Row(trial=job.trial, **fields))
-        if result["diverged"]:
-            self._diverge(job)
-        elif epoch >= job.epochs:
-            if job.purpose == "retraining":
-                self._record_retrained(job, result)
-            self._end(job, TrialStatus.COMPLETED, None)
+            self._failures[spec.trial] = 0
+            fields = {name: getattr(row, name) for name in ROW_FIELDS}
+            checkpoint = row.checkpoint if spec.purpose == "search" else None
+            self._record(Row(trial=spec.trial, **fields, checkpoint=checkpoint))
+        if row.diverged:
+            self._diverge(spec)
+        elif epoch >= spec.epochs:
+            if spec.purpose == "retraining":
+                self._record_retrained(spec, row)
+            self._end(spec, TrialStatus.COMPLETED, None)
         else:
-            self._decide(job, result.get(self._metric, math.nan), epoch)
-        return job.trial in self.unfinished
+            self._decide(spec, getattr(row, self._metric), epoch)
+        return spec.trial in self.unfinished
 
-    def fail(self, job: Job, cause: Cause, reason: str) -> Job | None:
+    def fail(self, spec: TrialSpec, cause: Cause, reason: str) -> TrialSpec | None:
         """Records that an attempt at a trial ended without a result.
 
         Returns:
-            The job for another attempt, which goes on from its newest state; None where the trial has ended.
+            The trial for another attempt, which goes on from its newest state; None where the trial has ended.
         """
-        if job.trial not in self.unfinished:
+        if spec.trial not in self.unfinished:
             return None
-        num_failures = self._failures.get(job.trial, self._before_session(job).num_failures) + 1
-        self._failures[job.trial] = num_failures
-        again = self._again(job)
+        num_failures = self._failures.get(spec.trial, self._before_session(spec).num_failures) + 1
+        self._failures[spec.trial] = num_failures
+        again = self._again(spec)
         retried = can_help(cause, num_failures)
-        self._record(Failure(trial=job.trial, epoch=again.recorded, cause=cause, reason=reason, retried=retried))
+        self._record(Failure(trial=spec.trial, epoch=again.recorded, cause=cause, reason=reason, retried=retried))
         if retried:
             return again
-        self._end(job, TrialStatus.FAILED, f"{cause}: {reason}")
+        self._end(spec, TrialStatus.FAILED, f"{cause}: {reason}")
         return None
 
-    def left(self) -> list[Job]:
-        """The jobs that have not ended, as another attempt goes on with them, in the order of their opening."""
-        return [self._again(job) for job in self.unfinished.values()]
+    def left(self) -> list[TrialSpec]:
+        """The trials that have not ended, as another attempt goes on with them, in the order of their opening."""
+        return [self._again(spec) for spec in self.unfinished.values()]
 
-    def _again(self, job: Job) -> Job:
-        self._lost_seconds[job.trial] = self._lost_seconds.get(job.trial, 0.0) + self._seconds.pop(job.trial, 0.0)
-        return dataclasses.replace(job, recorded=self._epochs.get(job.trial, self._before_session(job).epochs))
+    def _again(self, spec: TrialSpec) -> TrialSpec:
+        self._lost_seconds[spec.trial] = self._lost_seconds.get(spec.trial, 0.0) + self._seconds.pop(spec.trial, 0.0)
+        return dataclasses.replace(spec, recorded=self._epochs.get(spec.trial, self._before_session(spec).epochs))
 
     def end_unfinished(self, reason: str) -> None:
         """Records the trials that had no end when the run was interrupted."""
-        for job in list(self.unfinished.values()):
-            if job.trial in self._seconds or job.trial in self._lost_seconds:
-                self._end(job, TrialStatus.INTERRUPTED, reason)
+        for spec in list(self.unfinished.values()):
+            if spec.trial in self._seconds or spec.trial in self._lost_seconds:
+                self._end(spec, TrialStatus.INTERRUPTED, reason)
 
-    def _before_session(self, job: Job) -> TrialState:
-        return self._before[job.trial]
+    def _before_session(self, spec: TrialSpec) -> TrialState:
+        return self._before[spec.trial]
 
-    def _decide(self, job: Job, value: float, epoch: int | None = None) -> None:
-        asha = self._ashas.get(job.rivals)
-        epoch = self._epochs[job.trial] if epoch is None else epoch
-        decision = asha.decide(job.trial, epoch, value) if asha else None
+    def _decide(self, spec: TrialSpec, value: float, epoch: int | None = None) -> None:
+        asha = self._ashas.get(spec.rivals)
+        epoch = self._epochs[spec.trial] if epoch is None else epoch
+        decision = asha.decide(spec.trial, epoch, value) if asha else None
         if decision is None:
             return
         self._record(
             Decision(
-                trial=job.trial,
+                trial=spec.trial,
                 epoch=epoch,
                 action=Action.CONTINUE if decision.keep else Action.STOP,
                 value=value,
@@ -179,41 +177,37 @@ class Recorder:
             )
         )
         if not decision.keep:
-            self._end(job, TrialStatus.STOPPED, None)
+            self._end(spec, TrialStatus.STOPPED, None)
 
-    def _diverge(self, job: Job) -> None:
-        self._end(job, TrialStatus.DIVERGED, f"the loss was not finite in epoch {self._epochs[job.trial]}")
+    def _diverge(self, spec: TrialSpec) -> None:
+        self._end(spec, TrialStatus.DIVERGED, f"the loss was not finite in epoch {self._epochs[spec.trial]}")
 
-    def _end(self, job: Job, status: TrialStatus, reason: str | None) -> None:
-        del self.unfinished[job.trial]
+    def _end(self, spec: TrialSpec, status: TrialStatus, reason: str | None) -> None:
+        del self.unfinished[spec.trial]
         self._record(
             TrialEnded(
-                trial=job.trial,
+                trial=spec.trial,
                 status=status,
-                epochs=self._epochs.get(job.trial, 0),
+                epochs=self._epochs.get(spec.trial, 0),
                 reason=reason,
-                seconds=self._held(job),
+                seconds=self._held(spec),
             )
         )
 
-    def _held(self, job: Job) -> float:
-        held = self._lost_seconds.get(job.trial, 0.0) + self._seconds.get(job.trial, 0.0)
-        return round(self._before_session(job).seconds + held, 3)
+    def _held(self, spec: TrialSpec) -> float:
+        held = self._lost_seconds.get(spec.trial, 0.0) + self._seconds.get(spec.trial, 0.0)
+        return round(self._before_session(spec).seconds + held, 3)
 
-    def _record_retrained(self, job: Job, result: dict[str, Any]) -> None:
+    def _record_retrained(self, spec: TrialSpec, row: TrialRow) -> None:
         self._record(
             Retrained(
-                trial=job.trial,
-                training_mse=result["training_mse"],
-                test_mse=result["test/mse"],
-                test_psnr_db=result["test/psnr_db"],
-                test_ssim=result["test/ssim"],
-                epochs=result["epoch"],
-                seconds=self._held(job),
-                checkpoint=_checkpoint(result),
+                trial=spec.trial,
+                training_mse=row.training_mse,
+                test_mse=row.test.mse,
+                test_psnr_db=row.test.psnr_db,
+                test_ssim=row.test.ssim,
+                epochs=row.epoch,
+                seconds=self._held(spec),
+                checkpoint=row.checkpoint,
             )
         )
-
-
-def _checkpoint(result: dict[str, Any]) -> dict[str, Any]:
-    return {name: result[f"checkpoint/{name}"] for name in ("file", "sha256", "num_bytes")}

@@ -13,7 +13,7 @@ from typing import Any
 
 from aesweep.process.errors import JournalError
 from aesweep.search.schedulers.asha import Asha
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.event import Event
 from aesweep.storage.events import (
     Baseline,
@@ -47,19 +47,19 @@ _IDENTITY: dict[type[Event], tuple[str, ...]] = {
 }
 
 
-def replay(ashas: dict[Any, Asha], jobs: list[Job], state: RunState, source: Path) -> None:
+def replay(ashas: dict[Any, Asha], specs: list[TrialSpec], state: RunState, source: Path) -> None:
     """Fills a stage's rungs with what they had seen when the run ended.
 
     Args:
-        ashas: by `Job.rivals`, empty; filled in place.
-        jobs: all of the stage.
+        ashas: by `TrialSpec.rivals`, empty; filled in place.
+        specs: all of the stage.
         state: of the run.
         source: its path, for messages.
 
     Raises:
         JournalError: a recorded decision is not the one that follows from the values before it.
     """
-    cells = {job.trial: job.rivals for job in jobs}
+    cells = {spec.trial: spec.rivals for spec in specs}
     for event in state.events:
         if not isinstance(event, Decision) or event.trial not in cells:
             continue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import Winner, cell_winners, stage_winner
 from aesweep.storage.events import RetrainingCreated
 from aesweep.storage.run_state import RunState
@@ -16,19 +16,19 @@ from aesweep.study.schema import Study
 
 @dataclasses.dataclass(frozen=True)
 class Retraining:
-    """A job, and the winners that it serves."""
+    """A trial, and the winners that it serves."""
 
-    job: Job
+    spec: TrialSpec
     serves: list[Winner]
 
     def created(self, num_images: int) -> RetrainingCreated:
         """Its event; it trains on so many images."""
         return RetrainingCreated(
-            trial=self.job.trial,
-            dataset=self.job.dataset,
-            configuration=self.job.configuration.as_dict(),
-            seed=self.job.seeds[0],
-            epochs=self.job.epochs,
+            trial=self.spec.trial,
+            dataset=self.spec.dataset,
+            configuration=self.spec.configuration.as_dict(),
+            seed=self.spec.seeds[0],
+            epochs=self.spec.epochs,
             num_images=num_images,
             serves=[{"stage": w.stage, "cell": w.cell, "trial": w.trial} for w in self.serves],
         )
@@ -69,7 +69,7 @@ def retrainings(study: Study, state: RunState) -> list[Retraining]:
     found = []
     for (dataset, configuration, epochs, seed), winners in served.items():
         trial = f"retraining-{dataset}-{configuration.digest()}-{epochs}-{seed}"
-        job = Job(
+        spec = TrialSpec(
             trial=trial,
             purpose="retraining",
             dataset=dataset,
@@ -82,5 +82,5 @@ def retrainings(study: Study, state: RunState) -> list[Retraining]:
             validation_images=None,
             precision=study.precision,
         )
-        found.append(Retraining(job, winners))
+        found.append(Retraining(spec, winners))
     return found

@@ -19,7 +19,7 @@ from typing import Any
 from aesweep.process.errors import StudyError
 from aesweep.process.wording import plural
 from aesweep.search.samplers.quasi_random import draw
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import cell_winners, stage_winner
 from aesweep.storage.event import Event
 from aesweep.storage.events import Extended, StageExtended, StageStarted, TrialCreated
@@ -34,40 +34,40 @@ class Segment:
 
     Attributes:
         stage: as it was from then on.
-        jobs: what came with it.
+        specs: what came with it.
         extension: number of the journal's `extended` event; None for the stage's beginning.
     """
 
     stage: Stage
-    jobs: list[Job]
+    specs: list[TrialSpec]
     extension: int | None
 
 
 def segments(study: Study, state: RunState, name: str) -> list[Segment]:
     """A stage's trials, in the order in which they were asked for."""
     stage, bases = study.stages[name], stage_bases(study, state, name)
-    found = [Segment(stage, stage_jobs(study, name, bases), None)]
+    found = [Segment(stage, stage_trials(study, name, bases), None)]
     for event in extensions(state, name):
         stage = stage.model_copy(update=event.stages[name])
         if "samples" in event.stages[name]:
             extended = study.model_copy(update={"stages": {**study.stages, name: stage}})
-            jobs = stage_jobs(extended, name, bases)
+            specs = stage_trials(extended, name, bases)
         else:
-            earlier = [job for segment in found for job in segment.jobs]
-            jobs = _longer(earlier, state.before(event), stage.epochs)
-        known = {job.trial for segment in found for job in segment.jobs}
-        found.append(Segment(stage, [job for job in jobs if job.trial not in known], event.seq))
+            earlier = [spec for segment in found for spec in segment.specs]
+            specs = _longer(earlier, state.before(event), stage.epochs)
+        known = {spec.trial for segment in found for spec in segment.specs}
+        found.append(Segment(stage, [spec for spec in specs if spec.trial not in known], event.seq))
     return found
 
 
-def _longer(jobs: list[Job], state: RunState, epochs: int) -> list[Job]:
-    """The jobs that had been trained to their end, anew under a longer budget."""
+def _longer(specs: list[TrialSpec], state: RunState, epochs: int) -> list[TrialSpec]:
+    """The trials that had been trained to their end, anew under a longer budget."""
     longer = [
-        dataclasses.replace(job, trial=f"{re.sub(r'-e[0-9]+$', '', job.trial)}-e{epochs}", epochs=epochs)
-        for job in jobs
-        if job.trial in state.trials and state.trials[job.trial].is_completed
+        dataclasses.replace(spec, trial=f"{re.sub(r'-e[0-9]+$', '', spec.trial)}-e{epochs}", epochs=epochs)
+        for spec in specs
+        if spec.trial in state.trials and state.trials[spec.trial].is_completed
     ]
-    return list({job.trial: job for job in longer}.values())
+    return list({spec.trial: spec for spec in longer}.values())
 
 
 def asked_for(
@@ -133,19 +133,19 @@ def stage_bases(study: Study, state: RunState, name: str) -> dict[str, Configura
 
 def opening_events(name: str, found: list[Segment]) -> Iterator[Event]:
     """What a stage's beginning and its extensions record."""
-    jobs: list[Job] = []
+    specs: list[TrialSpec] = []
     for segment in found:
-        jobs = jobs + segment.jobs
-        fields = opening_fields(name, segment.stage, jobs)
+        specs = specs + segment.specs
+        fields = opening_fields(name, segment.stage, specs)
         if segment.extension is None:
             yield StageStarted(**fields)
         else:
             yield StageExtended(**fields, extension=segment.extension)
-        for job in segment.jobs:
-            yield trial_created(name, job)
+        for spec in segment.specs:
+            yield trial_created(name, spec)
 
 
-def stage_jobs(study: Study, stage_name: str, bases: dict[str, Configuration | None]) -> list[Job]:
+def stage_trials(study: Study, stage_name: str, bases: dict[str, Configuration | None]) -> list[TrialSpec]:
     """The trials of a stage, in the order in which they should start: the first sample of every cell comes first.
 
     Args:
@@ -154,18 +154,18 @@ def stage_jobs(study: Study, stage_name: str, bases: dict[str, Configuration | N
         bases: for each data set to search, the configuration that the stage starts from; None for the defaults.
 
     Returns:
-        The jobs; the same study and bases give the same list anywhere.
+        The trials; the same study and bases give the same list anywhere.
     """
     stage = study.stages[stage_name]
-    jobs = []
+    specs = []
     for dataset, base in bases.items():
         drawn = draw(stage.space, stage.samples, f"{study.seed}/{stage_name}", base)
         for number, configuration in enumerate(drawn):
             cell = tuple((axis, getattr(configuration, axis)) for axis in stage.table.axes())
-            jobs.append(
+            specs.append(
                 (
                     number,
-                    Job(
+                    TrialSpec(
                         trial=f"{stage_name}-{dataset}-{number:04d}",
                         purpose="search",
                         dataset=dataset,
@@ -182,15 +182,15 @@ def stage_jobs(study: Study, stage_name: str, bases: dict[str, Configuration | N
                     ),
                 )
             )
-    return [job for _, job in sorted(jobs, key=lambda item: item[0])]
+    return [spec for _, spec in sorted(specs, key=lambda item: item[0])]
 
 
-def opening_fields(stage_name: str, stage: Stage, jobs: list[Job]) -> dict[str, Any]:
-    """What is recorded of a stage when it begins, or is extended; all its jobs up to then."""
+def opening_fields(stage_name: str, stage: Stage, specs: list[TrialSpec]) -> dict[str, Any]:
+    """What is recorded of a stage when it begins, or is extended; all its trials up to then."""
     return {
         "stage": stage_name,
-        "num_trials": len(jobs),
-        "num_cells": len({(job.dataset, job.cell) for job in jobs}),
+        "num_trials": len(specs),
+        "num_cells": len({(spec.dataset, spec.cell) for spec in specs}),
         "rungs": stage.rungs(),
         "epochs": stage.epochs,
         "training_images": stage.training_images,
@@ -201,14 +201,14 @@ def opening_fields(stage_name: str, stage: Stage, jobs: list[Job]) -> dict[str, 
     }
 
 
-def trial_created(stage_name: str, job: Job) -> TrialCreated:
+def trial_created(stage_name: str, spec: TrialSpec) -> TrialCreated:
     """What is recorded of a trial before it is trained."""
     return TrialCreated(
         stage=stage_name,
-        dataset=job.dataset,
-        trial=job.trial,
-        cell=dict(job.cell),
-        configuration=job.configuration.as_dict(),
-        seeds=list(job.seeds),
-        epochs=job.epochs,
+        dataset=spec.dataset,
+        trial=spec.trial,
+        cell=dict(spec.cell),
+        configuration=spec.configuration.as_dict(),
+        seeds=list(spec.seeds),
+        epochs=spec.epochs,
     )

@@ -9,7 +9,7 @@ from aesweep.study.configuration import SHARED, Configuration
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class TrialSpec:
     """One trial of a search, or one retraining of a winner.
 
     Names of files are those of `aesweep.storage.artifacts`, relative to the run: workers may be on other machines.
@@ -59,7 +59,7 @@ class Job:
         return self.dataset, self.cell, self.epochs
 
 
-def pack_key(job: Job) -> tuple[Any, ...]:
-    """What jobs have in common that may share a pack: images to train on, precision, shape and batch size."""
-    images = (job.dataset, job.purpose, job.split_seed, job.validation_fraction, job.training_images)
-    return (*images, job.precision, *(getattr(job.configuration, name) for name in SHARED))
+def pack_key(spec: TrialSpec) -> tuple[Any, ...]:
+    """What trials have in common that may share a pack: images to train on, precision, shape and batch size."""
+    images = (spec.dataset, spec.purpose, spec.split_seed, spec.validation_fraction, spec.training_images)
+    return (*images, spec.precision, *(getattr(spec.configuration, name) for name in SHARED))

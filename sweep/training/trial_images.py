@@ -1,4 +1,4 @@
-"""The images of a job: what it trains on, what it is judged by, and the noise under which a denoiser is judged.
+"""The images of a trial: what it trains on, what it is judged by, and the noise under which a denoiser is judged.
 
 Needs no torch: the baselines are judged by the same images.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from aesweep.data.image_data import ImageData
 from aesweep.data.noise import fixed_noise
 from aesweep.data.splits import num_validation_images, split_training, subset
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 
 # Training error is measured on so many images, without dropout and after the epoch, as validation error is.
 MAX_TRAINING_PROBE = 2000
@@ -21,38 +21,38 @@ MAX_TRAINING_PROBE = 2000
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """The images of a job: to train on (uint8 [N, D]) and to judge by (float32 [n, D] in [0, 1])."""
+    """The images of a trial: to train on (uint8 [N, D]) and to judge by (float32 [n, D] in [0, 1])."""
 
     training: np.ndarray
     training_probe: np.ndarray
     validation: np.ndarray | None
 
 
-def prepare(images: ImageData, job: Job) -> Prepared:
-    """Cuts the job's images out of the data set; the same for every trial of a stage."""
+def prepare(images: ImageData, spec: TrialSpec) -> Prepared:
+    """Cuts the trial's images out of the data set; the same for every trial of a stage."""
     return _prepare(
         _Identity(images),
-        job.purpose,
-        job.split_seed,
-        job.validation_fraction,
-        job.training_images,
-        job.validation_images,
+        spec.purpose,
+        spec.split_seed,
+        spec.validation_fraction,
+        spec.training_images,
+        spec.validation_images,
     )
 
 
-def count_images(job: Job, num_training: int) -> tuple[int, int]:
-    """How many images the job trains on, and how many judge it, both splits together.
+def count_images(spec: TrialSpec, num_training: int) -> tuple[int, int]:
+    """How many images the trial trains on, and how many judge it, both splits together.
 
     Args:
-        job: the job.
+        spec: the trial.
         num_training: images in the data set's training part.
     """
     trained = num_training
     judging = 0
-    if job.purpose == "search":
-        num_validation = num_validation_images(num_training, job.validation_fraction)
-        trained = min(num_training - num_validation, job.training_images or num_training)
-        judging = min(num_validation, job.validation_images or num_validation)
+    if spec.purpose == "search":
+        num_validation = num_validation_images(num_training, spec.validation_fraction)
+        trained = min(num_training - num_validation, spec.training_images or num_training)
+        judging = min(num_validation, spec.validation_images or num_validation)
     return trained, judging + min(MAX_TRAINING_PROBE, trained)
 
 

@@ -35,18 +35,20 @@ from typing import Any
 import yaml
 from bench_cpu import ROOT, machine
 
+from aesweep.search.trial_row import TrialRow
+
 TRIALS_PER_GPU = 16
 EPOCHS, RUNG = 4, 2  # every trial trains up to the rung, one in two beyond it
 ROW_ON_GPU_S = 469 * 28e-6 / 0.6  # an epoch of 60,000 images by 128 on an H200 at 60 % of its fp32 floor; assumed
 
 
-def row(trial: str, epoch: int) -> dict[str, Any]:
+def row(trial: str, epoch: int) -> TrialRow:
     """A row such as a trainer gives, from the trial's name alone."""
     error = (1 + zlib.crc32(trial.encode()) / 2**32) / (100 * epoch)
-    return {
-        "epoch": epoch, "loss": error, "training_mse": error, "validation_mse": error, "validation_psnr_db": 20.0,
-        "per_seed": [error], "learning_rate": 1e-3, "diverged": False, "seconds": 0.02, "held_seconds": 0.02,
-    }  # fmt: skip
+    return TrialRow(
+        epoch=epoch, loss=error, training_mse=error, validation_mse=error, validation_psnr_db=20.0, per_seed=[error],
+        learning_rate=1e-3, diverged=False, seconds=0.02, held_seconds=0.02,
+    )  # fmt: skip
 
 
 # What Tune asks an actor itself: its process and host, for trials without a row.
@@ -73,7 +75,7 @@ class SimulatedActors:
         from ray.air.execution._internal.tracked_actor import TrackedActor
 
         actor = TrackedActor(uuid.uuid4().int, **callbacks)
-        self._jobs[actor] = kwargs["config"]["job"]
+        self._jobs[actor] = kwargs["config"]["spec"]
         self._pending[actor] = None
         return actor
 
@@ -93,22 +95,22 @@ class SimulatedActors:
             on_result(actor, self._result(actor))
         else:
             if method == "reset":
-                self._jobs[actor] = arguments[0]["job"]
+                self._jobs[actor] = arguments[0]["spec"]
                 self._epochs[actor] = 0
             on_result(actor, True)
         return True
 
     def _result(self, actor: Any) -> dict[str, Any]:
-        job = self._jobs[actor]
+        spec = self._jobs[actor]
         self._epochs[actor] += 1
         epoch = self._epochs[actor]
         self._watch.see(self.num_live_actors)
         own = {
             "done": False, "training_iteration": epoch, "time_total_s": 0.02 * epoch, "time_this_iter_s": 0.02,
             "timestamp": int(time.time()), "pid": 1, "hostname": "node", "node_ip": "127.0.0.1",
-            "time_since_restore": 0.02 * epoch, "iterations_since_restore": epoch, "config": {"job": job},
+            "time_since_restore": 0.02 * epoch, "iterations_since_restore": epoch, "config": {"spec": spec},
         }  # fmt: skip
-        return {**row(job.trial, epoch), **own}
+        return {"row": row(spec.trial, epoch), **own}
 
     def schedule_actor_task(
         self, tracked_actor: Any, method_name: str, args: tuple = (), kwargs: Any = None, on_result: Any = None,
@@ -160,10 +162,10 @@ class InstantTrainer:
     def __init__(self) -> None:
         self._epochs: dict[str, int] = {}
 
-    async def join(self, job: Any, attempt: str, images: list[Any], files: Any) -> None:
-        self._epochs[job.trial] = 0
+    async def join(self, spec: Any, attempt: str, images: list[Any], files: Any) -> None:
+        self._epochs[spec.trial] = 0
 
-    async def next_row(self, trial: str, attempt: str) -> dict[str, Any]:
+    async def next_row(self, trial: str, attempt: str) -> TrialRow:
         self._epochs[trial] += 1
         return row(trial, self._epochs[trial])
 

@@ -17,7 +17,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from aesweep.process.signals import Interruption
 from aesweep.run.callbacks.progress import Progress
 from aesweep.run.settings import RunSettings
 from aesweep.search.recorder import Recorder
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import Files
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
@@ -39,17 +39,8 @@ from aesweep.study.schema import Study
 from aesweep.study.study_file import load_study
 from aesweep.training.engine.precision import configure_torch
 from aesweep.training.pack_pool import Packs
-from aesweep.training.packed_trial import Trainee
+from aesweep.training.packed_trial import PackedTrial
 from aesweep.training.trial_images import count_images
-
-
-def flat(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """A row as Ray Tune hands it on: "test/mse" for what lies in `test`."""
-    for name, value in row.items():
-        if isinstance(value, dict):
-            yield from ((f"{name}/{inner}", found) for inner, found in value.items())
-        else:
-            yield name, value
 
 
 class OneDevice:
@@ -81,28 +72,30 @@ class OneDevice:
     def find_room(self, *_: Any) -> None:
         """There is: trials take turns."""
 
-    def train(self, jobs: list[Job], *, recorder: Recorder, resources: Any, stop_requested: Callable[[], bool]) -> None:
+    def train(
+        self, specs: list[TrialSpec], *, recorder: Recorder, resources: Any, stop_requested: Callable[[], bool]
+    ) -> None:
         """As `Cluster.train`, but that a trial that breaks ends it all."""
-        configure_torch(1, jobs[0].precision)
+        configure_torch(1, specs[0].precision)
         packs = Packs(self._device)
-        waiting, held = collections.deque(jobs), dict[Trainee, float]()
+        waiting, held = collections.deque(specs), dict[PackedTrial, float]()
         while waiting or held:
             if stop_requested():
                 return
             while waiting and len(held) < self._at_once:
-                job = waiting.popleft()
-                trained, _ = count_images(job, len(self._images[job.dataset].training))
-                self.steps[job.trial] = len(job.seeds) * math.ceil(trained / job.configuration.batch_size)
-                held[packs.join(job, self._images[job.dataset], self._files)] = 0.0
-            for trainee, row in packs.train_epoch():
+                spec = waiting.popleft()
+                trained, _ = count_images(spec, len(self._images[spec.dataset].training))
+                self.steps[spec.trial] = len(spec.seeds) * math.ceil(trained / spec.configuration.batch_size)
+                held[packs.join(spec, self._images[spec.dataset], self._files)] = 0.0
+            for packed, row in packs.train_epoch():
                 if isinstance(row, Exception):
                     raise row
-                held[trainee] += row["held_seconds"]
-                if recorder.take(trainee.job, dict(flat(row)), round(held[trainee], 3)):
-                    trainee.taken(row["epoch"])
+                held[packed] += row.held_seconds
+                if recorder.take(packed.spec, row, round(held[packed], 3)):
+                    packed.taken(row.epoch)
                 else:
-                    packs.leave(trainee)
-                    del held[trainee]
+                    packs.leave(packed)
+                    del held[packed]
 
 
 def search_alone(study: Study) -> Study:

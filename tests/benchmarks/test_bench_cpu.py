@@ -6,7 +6,7 @@ import bench_cpu
 import pytest
 from bench_cpu import Measurement
 
-from aesweep.search.stages import stage_jobs
+from aesweep.search.stages import stage_trials
 from aesweep.study.study_file import check_study
 
 
@@ -14,16 +14,16 @@ from aesweep.study.study_file import check_study
 def test_the_study_is_the_rivals_trials_with_nothing_stopped(trials, epochs):
     arguments = argparse.Namespace(trials=trials, epochs=epochs, images=60_000, precision="fp32")
     study = check_study(bench_cpu.study(arguments), "benchmark")
-    jobs = stage_jobs(study, "speed", {"mnist": None})
+    specs = stage_trials(study, "speed", {"mnist": None})
     assert study.stages["speed"].rungs() == []
-    assert len({job.cell for job in jobs}) == 1
-    assert [job.configuration.learning_rate for job in jobs] == pytest.approx(bench_cpu.learning_rates(trials))
-    for job in jobs:
-        found = job.configuration
+    assert len({spec.cell for spec in specs}) == 1
+    assert [spec.configuration.learning_rate for spec in specs] == pytest.approx(bench_cpu.learning_rates(trials))
+    for spec in specs:
+        found = spec.configuration
         assert (found.hidden_layers, found.latent_dim, found.batch_size) == ((512, 128), 100, 128)
         assert (found.activation, found.output, found.schedule) == ("gelu", "sigmoid", "constant")
-        assert -(-job.training_images // 128) == -(-60_000 // 128)  # as many steps an epoch
-        assert job.epochs == epochs
+        assert -(-spec.training_images // 128) == -(-60_000 // 128)  # as many steps an epoch
+        assert spec.epochs == epochs
 
 
 def test_ratios_are_medians_of_the_rounds_ratios():

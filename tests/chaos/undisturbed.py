@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.study.configuration import Configuration
 from aesweep.study.inputs import load_images
 from aesweep.study.schema import Study
@@ -24,7 +24,7 @@ def undisturbed_rows(study: Study) -> Callable[[dict[str, Any]], list[dict[str, 
 
     def rows(created: dict[str, Any]) -> list[dict[str, Any]]:
         stage = study.stages.get(created.get("stage"))
-        job = Job(
+        spec = TrialSpec(
             trial="undisturbed",
             purpose="search" if stage else "retraining",
             dataset=created["dataset"],
@@ -37,17 +37,19 @@ def undisturbed_rows(study: Study) -> Callable[[dict[str, Any]], list[dict[str, 
             validation_images=stage and stage.validation_images,
             precision=study.precision,
         )
-        return _rows(job)
+        return _rows(spec)
 
     return rows
 
 
 @functools.lru_cache(maxsize=10_000)
-def _rows(job: Job) -> list[dict[str, Any]]:
-    if job.purpose == "search":
-        found = list(fit(job, _images[job.dataset]))
+def _rows(spec: TrialSpec) -> list[dict[str, Any]]:
+    if spec.purpose == "search":
+        found = list(fit(spec, _images[spec.dataset]))
     else:
         # Without its last epoch, which brings the test and the checkpoint.
-        trained = fit(dataclasses.replace(job, checkpoint="/nowhere"), _images[job.dataset])
-        found = [row for row, _ in zip(trained, range(job.epochs - 1), strict=False)]
-    return [{name: row[name] for name in ("epoch", *MEASURED) if name in row} for row in found]
+        trained = fit(dataclasses.replace(spec, checkpoint="/nowhere"), _images[spec.dataset])
+        found = [row for row, _ in zip(trained, range(spec.epochs - 1), strict=False)]
+    return [
+        {name: value for name in ("epoch", *MEASURED) if (value := getattr(row, name)) is not None} for row in found
+    ]

@@ -1,4 +1,4 @@
-"""Run on a head: tries to submit a job to every port that listens there, without a token and with a wrong one.
+"""Run on a head: tries to submit a trial to every port that listens there, without a token and with a wrong one.
 
 Prints what came of it as JSON: for each port and token the HTTP status, or the name of the error.
 """
@@ -23,9 +23,9 @@ def listening() -> list[int]:
 
 
 def submit(port: int, headers: dict[str, str]) -> int | str:
-    job = {"entrypoint": "touch /tmp/intruded", "submission_id": f"intruder-{port}"}
+    spec = {"entrypoint": "touch /tmp/intruded", "submission_id": f"intruder-{port}"}
     try:
-        return requests.post(f"http://127.0.0.1:{port}/api/jobs/", json=job, headers=headers, timeout=5).status_code
+        return requests.post(f"http://127.0.0.1:{port}/api/jobs/", json=spec, headers=headers, timeout=5).status_code
     except requests.RequestException as error:
         return type(error).__name__
 

@@ -9,11 +9,11 @@ from collections import Counter
 import pytest
 
 from aesweep.cluster.tune.placement import Placement
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.study.configuration import Configuration
 
 
-def job(number: int, width: int = 8, **fields) -> Job:
+def spec(number: int, width: int = 8, **fields) -> TrialSpec:
     values = {
         "trial": f"stage-digits-{number:04d}",
         "purpose": "search",
@@ -27,12 +27,12 @@ def job(number: int, width: int = 8, **fields) -> Job:
         "validation_images": None,
         "precision": "fp32",
     }
-    return Job(**{**values, **fields})
+    return TrialSpec(**{**values, **fields})
 
 
 def test_trials_of_a_kind_go_to_one_trainer_and_other_kinds_to_the_emptiest():
     placement = Placement(3, 4, 100)
-    assert [placement.place(job(n, width)) for n, width in enumerate((8, 8, 16, 8, 32, 16, 64))] == [
+    assert [placement.place(spec(n, width)) for n, width in enumerate((8, 8, 16, 8, 32, 16, 64))] == [
         0,
         0,
         1,
@@ -56,20 +56,20 @@ def test_trials_of_a_kind_go_to_one_trainer_and_other_kinds_to_the_emptiest():
 )
 def test_what_cannot_share_a_pack_is_of_another_kind(change):
     placement = Placement(2, 4, 8)
-    assert [placement.place(job(0)), placement.place(job(1, **change)), placement.place(job(2))] == [0, 1, 0]
+    assert [placement.place(spec(0)), placement.place(spec(1, **change)), placement.place(spec(2))] == [0, 1, 0]
 
 
 def test_what_a_pack_can_share_is_of_the_same_kind():
     placement = Placement(2, 4, 8)
     configuration = Configuration(hidden_layers=(8,), latent_dim=3, learning_rate=0.5, dropout=0.1, noise_variance=0.2)
-    placement.place(job(0))
-    assert placement.place(job(1, configuration=configuration, seeds=(3, 4), validation_images=5)) == 0
+    placement.place(spec(0))
+    assert placement.place(spec(1, configuration=configuration, seeds=(3, 4), validation_images=5)) == 0
 
 
 def test_few_trials_of_one_kind_are_shared_out_evenly():
     placement = Placement(4, 16, 10)
     assert placement.num_places == 12
-    assert Counter(placement.place(job(n)) for n in range(10)) == {0: 3, 1: 3, 2: 3, 3: 1}
+    assert Counter(placement.place(spec(n)) for n in range(10)) == {0: 3, 1: 3, 2: 3, 3: 1}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -80,14 +80,14 @@ def test_no_trainer_is_full_while_another_has_room_and_is_asked(seed):
     for number in range(300):
         if len(where) == placement.num_places or (where and rng.random() < 0.4):
             gone = rng.choice(sorted(where))
-            placement.leave(job(gone))
+            placement.leave(spec(gone))
             del where[gone]
-        where[number] = placement.place(job(number, width=rng.choice((8, 16, 32, 64))))
+        where[number] = placement.place(spec(number, width=rng.choice((8, 16, 32, 64))))
         assert max(Counter(where.values()).values()) <= 4
 
 
 def test_trial_that_comes_again_counts_once():
     placement = Placement(2, 1, 2)
-    again = job(0)
+    again = spec(0)
     assert [placement.place(again), placement.place(dataclasses.replace(again, recorded=2))] == [0, 0]
-    assert placement.place(job(1)) == 1
+    assert placement.place(spec(1)) == 1

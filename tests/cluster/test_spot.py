@@ -16,7 +16,7 @@ from aesweep.cluster.remote import spot
 from aesweep.training.checkpoints.preemption import leaving_note
 from aesweep.training.checkpoints.state_file import is_due
 from tests.cluster.local_nodes import LocalNodes
-from tests.search.test_retry_policy import JOB
+from tests.search.test_retry_policy import SPEC
 
 
 @contextlib.contextmanager
@@ -72,10 +72,10 @@ def test_nobody_who_answers_is_no_notice():
 
 
 def test_every_epoch_is_kept_once_the_machine_is_to_go(note):
-    job = dataclasses.replace(JOB, states="states", state_interval_s=1e9, rungs=(), epochs=9)
-    assert not is_due(job, 2, 1.0)
+    spec = dataclasses.replace(SPEC, states="states", state_interval_s=1e9, rungs=(), epochs=9)
+    assert not is_due(spec, 2, 1.0)
     note.touch()
-    assert is_due(job, 2, 1.0) and not is_due(job, 9, 1.0)
+    assert is_due(spec, 2, 1.0) and not is_due(spec, 9, 1.0)
 
 
 @pytest.mark.ray

@@ -1,4 +1,4 @@
-"""A trainer, a real Ray actor on the CPU: it gives the rows that a job gives alone, whatever happens around it."""
+"""A trainer, a real Ray actor on the CPU: it gives the rows that a trial gives alone, whatever happens around it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from aesweep.data.image_data import ImageData
 from aesweep.search.retry_policy import Cause, cause_of
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import FolderFiles
 from aesweep.storage.run_folder import state_files
 from aesweep.study.configuration import Configuration
@@ -61,13 +61,13 @@ def start(cluster):
         cluster.kill(trainer)
 
 
-def a_job(number: int = 0, configuration: Configuration = BASE, **fields) -> Job:
+def a_job(number: int = 0, configuration: Configuration = BASE, **fields) -> TrialSpec:
     kept = {"checkpoint": f"checkpoints/{number}.safetensors", "states": "states", "state_interval_s": 0.0}
     seeds = (number, number + 1)
     return tiny_job(number, configuration, **{"seeds": seeds, "epochs": EPOCHS, **kept, **fields})
 
 
-def all_jobs() -> list[Job]:
+def all_jobs() -> list[TrialSpec]:
     """Two kinds of pack, every regularizer, a denoiser, a training that diverges, one or two seeds, a retraining."""
     own = [
         {},
@@ -77,22 +77,24 @@ def all_jobs() -> list[Job]:
         {"sparse_code": 1e-3},
         {"output": "linear", "schedule": "constant", "learning_rate": 1e30},
     ]
-    jobs = [
+    specs = [
         a_job(10 * number, dataclasses.replace(base, **values))
         for number, (base, values) in enumerate((base, values) for values in own for base in (BASE, OTHER))
     ]
-    return [*jobs, a_job(500, purpose="retraining", seeds=(7,), states=None)]
+    return [*specs, a_job(500, purpose="retraining", seeds=(7,), states=None)]
 
 
-def alone(job: Job, images: ImageData, folder: Path) -> list[dict]:
+def alone(spec: TrialSpec, images: ImageData, folder: Path) -> list[dict]:
     from aesweep.training.single_trial import fit
 
-    return numbers(fit(dataclasses.replace(job, states=None), images, FolderFiles(folder / "alone")))
+    return numbers(fit(dataclasses.replace(spec, states=None), images, FolderFiles(folder / "alone")))
 
 
 def numbers(rows) -> list[dict]:
-    times = ("seconds", "held_seconds", "continued")
-    return [{name: str(value) for name, value in row.items() if name not in times} for row in rows]
+    left_out = ("seconds", "held_seconds", "continued_from", "rejected")
+    return [
+        {name: str(value) for name, value in dataclasses.asdict(row).items() if name not in left_out} for row in rows
+    ]
 
 
 def trained_rows(*arguments):
@@ -102,11 +104,11 @@ def trained_rows(*arguments):
     return trial.trained_rows(*arguments)
 
 
-def follow(job, reference, folder, trainer, pace_s: float = 0.0, until: int | None = None) -> list[dict]:
+def follow(spec, reference, folder, trainer, pace_s: float = 0.0, until: int | None = None) -> list[dict]:
     rows = []
-    for row in trained_rows(job, reference, FolderFiles(folder), trainer):
+    for row in trained_rows(spec, reference, FolderFiles(folder), trainer):
         rows.append(row)
-        if row["epoch"] == until:
+        if row.epoch == until:
             break
         time.sleep(pace_s)
     return rows
@@ -120,14 +122,14 @@ def eventually(question, answer, within_s: float = 60.0):
 
 
 def test_every_job_of_many_at_once_gives_the_rows_that_it_gives_alone(tmp_path, cluster, images, reference, start):
-    jobs, trainer = all_jobs(), start()
-    with ThreadPoolExecutor(len(jobs)) as threads:
-        found = list(threads.map(lambda job: numbers(follow(job, reference, tmp_path, trainer)), jobs))
-    expected = [alone(job, images, tmp_path) for job in jobs]
+    specs, trainer = all_jobs(), start()
+    with ThreadPoolExecutor(len(specs)) as threads:
+        found = list(threads.map(lambda spec: numbers(follow(spec, reference, tmp_path, trainer)), specs))
+    expected = [alone(spec, images, tmp_path) for spec in specs]
     assert found == expected
     assert {len(rows) for rows in found} == {1, EPOCHS}
-    assert found[-1][-1]["test"]
-    name = jobs[-1].checkpoint
+    assert found[-1][-1]["test"] != "None"
+    name = specs[-1].checkpoint
     assert (tmp_path / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
     eventually(lambda: cluster.get(trainer.trials.remote()), {})
 
@@ -135,10 +137,10 @@ def test_every_job_of_many_at_once_gives_the_rows_that_it_gives_alone(tmp_path, 
 def test_states_that_a_trainer_writes_are_those_of_a_job_alone(tmp_path, images, reference, start):
     from aesweep.training.single_trial import fit
 
-    job = a_job()
-    follow(job, reference, tmp_path, start())
-    list(fit(job, images, FolderFiles(tmp_path / "alone")))
-    files = [state_files(folder / "states", job.trial) for folder in (tmp_path, tmp_path / "alone")]
+    spec = a_job()
+    follow(spec, reference, tmp_path, start())
+    list(fit(spec, images, FolderFiles(tmp_path / "alone")))
+    files = [state_files(folder / "states", spec.trial) for folder in (tmp_path, tmp_path / "alone")]
     # A trainer is an epoch ahead when a row is taken, and may have missed the moment for a state of the last but one.
     common = {epoch for epoch, _ in files[0]} & {epoch for epoch, _ in files[1]}
     assert common
@@ -161,90 +163,90 @@ def test_nothing_is_trained_or_kept_far_ahead_of_what_the_trial_has_taken(tmp_pa
     from aesweep.cluster.tune.trainer import MAX_AHEAD
 
     trainer = start()
-    job = a_job(epochs=100_000)
-    rows = trained_rows(job, reference, FolderFiles(tmp_path), trainer)
+    spec = a_job(epochs=100_000)
+    rows = trained_rows(spec, reference, FolderFiles(tmp_path), trainer)
     for taken in range(3):
-        assert next(rows)["epoch"] == taken + 1
-        eventually(lambda: cluster.get(trainer.trials.remote()), {job.trial: taken + MAX_AHEAD})
+        assert next(rows).epoch == taken + 1
+        eventually(lambda: cluster.get(trainer.trials.remote()), {spec.trial: taken + MAX_AHEAD})
         time.sleep(0.3)
-        assert cluster.get(trainer.trials.remote()) == {job.trial: taken + MAX_AHEAD}
-        assert all(epoch <= taken for epoch, _ in state_files(tmp_path / "states", job.trial))
+        assert cluster.get(trainer.trials.remote()) == {spec.trial: taken + MAX_AHEAD}
+        assert all(epoch <= taken for epoch, _ in state_files(tmp_path / "states", spec.trial))
     rows.close()
 
 
 def test_trial_whose_process_was_killed_is_evicted_when_it_comes_again(tmp_path, cluster, images, reference, start):
     @cluster.remote(num_cpus=0)
     class Follower:
-        def __init__(self, job, reference, trainer):
+        def __init__(self, spec, reference, trainer):
             from aesweep.cluster.tune import trial
 
-            self._rows = trial.trained_rows(job, reference[0], FolderFiles(tmp_path), trainer)
+            self._rows = trial.trained_rows(spec, reference[0], FolderFiles(tmp_path), trainer)
 
         def take(self):
-            return next(self._rows)["epoch"]
+            return next(self._rows).epoch
 
-    trainer, job = start(), a_job()
-    follower = Follower.remote(job, [reference], trainer)
+    trainer, spec = start(), a_job()
+    follower = Follower.remote(spec, [reference], trainer)
     assert [cluster.get(follower.take.remote()) for _ in range(3)] == [1, 2, 3]
     cluster.kill(follower)
-    again = dataclasses.replace(job, recorded=2)
+    again = dataclasses.replace(spec, recorded=2)
     rows = follow(again, reference, tmp_path, trainer)
-    assert rows[0]["continued"]["epoch"] == rows[0]["epoch"] - 1 <= 2
-    assert numbers(rows) == alone(job, images, tmp_path)[rows[0]["epoch"] - 1 :]
+    assert rows[0].continued_from == rows[0].epoch - 1 <= 2
+    assert numbers(rows) == alone(spec, images, tmp_path)[rows[0].epoch - 1 :]
     eventually(lambda: cluster.get(trainer.trials.remote()), {})
 
 
 def test_earlier_attempt_is_told_that_it_is_over(tmp_path, cluster, reference, start):
-    trainer, job = start(), a_job()
-    cluster.get(trainer.join.remote(job, "first", [reference], FolderFiles(tmp_path)))
-    cluster.get(trainer.join.remote(job, "second", [reference], FolderFiles(tmp_path)))
+    trainer, spec = start(), a_job()
+    cluster.get(trainer.join.remote(spec, "first", [reference], FolderFiles(tmp_path)))
+    cluster.get(trainer.join.remote(spec, "second", [reference], FolderFiles(tmp_path)))
     with pytest.raises(LookupError, match="another attempt at it has joined"):
-        cluster.get(trainer.next_row.remote(job.trial, "first"))
-    cluster.get(trainer.leave.remote(job.trial, "first"))
-    assert cluster.get(trainer.next_row.remote(job.trial, "second"))["epoch"] == 1
+        cluster.get(trainer.next_row.remote(spec.trial, "first"))
+    cluster.get(trainer.leave.remote(spec.trial, "first"))
+    assert cluster.get(trainer.next_row.remote(spec.trial, "second")).epoch == 1
 
 
 def test_trial_that_does_not_ask_leaves_the_device_and_goes_on_when_it_asks_again(
     tmp_path, cluster, images, reference, start
 ):
-    trainer, job = start(lease_s=0.5), a_job()
-    rows = trained_rows(job, reference, FolderFiles(tmp_path), trainer)
-    found = {row["epoch"]: row for row in (next(rows), next(rows), next(rows))}
-    eventually(lambda: cluster.get(trainer.trials.remote()), {job.trial: 0})
-    found |= {row["epoch"]: row for row in rows}
-    assert numbers(found[epoch] for epoch in sorted(found)) == alone(job, images, tmp_path)
-    assert any("continued" in row for row in found.values())
+    trainer, spec = start(lease_s=0.5), a_job()
+    rows = trained_rows(spec, reference, FolderFiles(tmp_path), trainer)
+    found = {row.epoch: row for row in (next(rows), next(rows), next(rows))}
+    eventually(lambda: cluster.get(trainer.trials.remote()), {spec.trial: 0})
+    found |= {row.epoch: row for row in rows}
+    assert numbers(found[epoch] for epoch in sorted(found)) == alone(spec, images, tmp_path)
+    assert any(row.continued_from is not None for row in found.values())
 
 
 def test_trials_of_a_killed_trainer_hear_of_it_and_go_on_from_their_states(tmp_path, cluster, images, reference, start):
     trainer = start()
     pid = cluster.get(trainer.process.remote())
-    jobs = [a_job(10 * number, epochs=12) for number in range(3)]
-    taken: dict[str, list[dict]] = {job.trial: [] for job in jobs}
+    specs = [a_job(10 * number, epochs=12) for number in range(3)]
+    taken: dict[str, list[dict]] = {spec.trial: [] for spec in specs}
 
-    def take(job: Job) -> None:
-        for row in trained_rows(job, reference, FolderFiles(tmp_path), trainer):
-            taken[job.trial].append(row)
+    def take(spec: TrialSpec) -> None:
+        for row in trained_rows(spec, reference, FolderFiles(tmp_path), trainer):
+            taken[spec.trial].append(row)
             time.sleep(0.1)
 
-    def lost(job: Job) -> bool:
+    def lost(spec: TrialSpec) -> bool:
         with pytest.raises((cluster.exceptions.ActorUnavailableError, RuntimeError)) as caught:
-            take(job)
+            take(spec)
         return cause_of(f"{type(caught.value).__name__}: {caught.value}") is Cause.CRASHED
 
     with ThreadPoolExecutor(3) as threads:
-        seen = threads.map(lost, jobs)
+        seen = threads.map(lost, specs)
         eventually(lambda: sum(epoch >= 4 for epoch in cluster.get(trainer.trials.remote()).values()), 3)
         os.kill(pid, signal.SIGKILL)
         assert all(seen)
-        before = {job.trial: taken[job.trial][-1]["epoch"] for job in jobs}
-        list(threads.map(take, [dataclasses.replace(job, recorded=before[job.trial]) for job in jobs]))
+        before = {spec.trial: taken[spec.trial][-1].epoch for spec in specs}
+        list(threads.map(take, [dataclasses.replace(spec, recorded=before[spec.trial]) for spec in specs]))
     assert cluster.get(trainer.process.remote()) != pid
-    for job in jobs:
-        epochs = {row["epoch"]: row for row in taken[job.trial]}
-        assert numbers(epochs[epoch] for epoch in sorted(epochs)) == alone(job, images, tmp_path)
-        (continued,) = [row["continued"] for row in taken[job.trial] if "continued" in row]
-        assert 0 < continued["epoch"] <= before[job.trial]
+    for spec in specs:
+        epochs = {row.epoch: row for row in taken[spec.trial]}
+        assert numbers(epochs[epoch] for epoch in sorted(epochs)) == alone(spec, images, tmp_path)
+        (continued_from,) = [row.continued_from for row in taken[spec.trial] if row.continued_from is not None]
+        assert 0 < continued_from <= before[spec.trial]
 
 
 def test_what_a_training_breaks_at_is_told_to_its_trial_alone(tmp_path, images, reference, start):

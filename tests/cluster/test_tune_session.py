@@ -13,6 +13,8 @@ from ray.tune.search import Searcher
 from aesweep.cluster.tune.session import Feed, TuneSession
 from aesweep.search.recorder import Recorder
 from aesweep.search.retry_policy import Cause
+from aesweep.storage.event import Event
+from aesweep.storage.events import Row
 from tests.cluster.local_ray import local_ray
 from tests.tiny_jobs import tiny_job
 
@@ -53,10 +55,12 @@ def reporting():
     def report_pid(config: dict) -> None:
         from ray import tune
 
+        from aesweep.search.trial_row import TrialRow
+
         for epoch in range(1, EPOCHS + 1):
             time.sleep(0.2)
-            row = {"loss": 1.0, "training_mse": 1.0, "validation_mse": 1.0, "seconds": float(os.getpid())}
-            tune.report({"epoch": epoch, "diverged": False, "learning_rate": 0.1, **row})
+            values = {"loss": 1.0, "training_mse": 1.0, "validation_mse": 1.0, "seconds": float(os.getpid())}
+            tune.report({"row": TrialRow(epoch=epoch, diverged=False, learning_rate=0.1, **values)})
 
     return report_pid
 
@@ -64,20 +68,20 @@ def reporting():
 class Kept(Recorder):
     """A recorder, with what it recorded."""
 
-    def __init__(self, jobs):
-        self.events: list[tuple[str, dict]] = []
-        super().__init__(lambda kind, **fields: self.events.append((kind, fields)), "validation_mse", {}, {})
-        for job in jobs:
-            self.open(job)
+    def __init__(self, specs):
+        self.events: list[Event] = []
+        super().__init__(self.events.append, "validation_mse", {}, {})
+        for spec in specs:
+            self.open(spec)
 
     @property
     def pids(self) -> list[int]:
-        return [int(fields["seconds"]) for kind, fields in self.events if kind == "row"]
+        return [int(event.seconds) for event in self.events if isinstance(event, Row)]
 
 
 def batch(first: int, number: int):
-    jobs = [tiny_job(first + offset, epochs=EPOCHS) for offset in range(number)]
-    return jobs, Kept(jobs)
+    specs = [tiny_job(first + offset, epochs=EPOCHS) for offset in range(number)]
+    return specs, Kept(specs)
 
 
 @pytest.fixture
@@ -106,8 +110,8 @@ def test_batches_are_trained_by_the_same_two_workers_whatever_their_size(open_se
     session = open_session()
     pids = set()
     for first, number in ((0, 3), (3, 1), (4, 2)):
-        jobs, recorder = batch(first, number)
-        session.train(jobs, recorder, never, None)
+        specs, recorder = batch(first, number)
+        session.train(specs, recorder, never, None)
         assert not recorder.unfinished and len(recorder.pids) == number * EPOCHS
         assert session.is_alive
         pids |= set(recorder.pids)
@@ -119,12 +123,12 @@ def test_batches_are_trained_by_the_same_two_workers_whatever_their_size(open_se
 @pytest.mark.ray
 def test_worker_that_dies_between_two_batches_costs_its_trial_one_attempt_at_most(open_session):
     session = open_session()
-    jobs, recorder = batch(0, 2)
-    session.train(jobs, recorder, never, None)
+    specs, recorder = batch(0, 2)
+    session.train(specs, recorder, never, None)
     victim = recorder.pids[0]
     os.kill(victim, signal.SIGKILL)
-    jobs, recorder = batch(2, 2)
-    session.train(jobs, recorder, never, None)
+    specs, recorder = batch(2, 2)
+    session.train(specs, recorder, never, None)
     if session.scheduler.begins_anew:  # lost while it was handed the trial: what is left goes to another session
         left = recorder.left()
         open_session().train(left, recorder, never, None)
@@ -138,18 +142,18 @@ def test_worker_that_dies_between_two_batches_costs_its_trial_one_attempt_at_mos
 @pytest.mark.ray
 def test_interruption_and_a_recorder_that_fails_end_the_session_at_once(open_session):
     session = open_session()
-    jobs, recorder = batch(0, 2)
-    session.train(jobs, recorder, lambda: len(recorder.pids) >= 1, None)
+    specs, recorder = batch(0, 2)
+    session.train(specs, recorder, lambda: len(recorder.pids) >= 1, None)
     assert recorder.unfinished and not session.is_alive
     broken = open_session()
-    jobs, recorder = batch(2, 2)
+    specs, recorder = batch(2, 2)
 
     def full(kind, **fields):
         raise OSError("No space left on device")
 
     recorder._record = full
     with pytest.raises(OSError, match="No space left"):
-        broken.train(jobs, recorder, never, None)
+        broken.train(specs, recorder, never, None)
     assert not broken.is_alive
 
 
@@ -162,6 +166,6 @@ def test_what_breaks_tune_itself_is_told_to_who_waits_for_it(open_session, monke
 
     monkeypatch.setattr(tune, "Tuner", broken)
     session = open_session()
-    jobs, recorder = batch(0, 1)
+    specs, recorder = batch(0, 1)
     with pytest.raises(RuntimeError, match="Tune does not start"):
-        session.train(jobs, recorder, never, None)
+        session.train(specs, recorder, never, None)

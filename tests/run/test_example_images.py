@@ -39,7 +39,7 @@ def shown(monkeypatch):
     found = []
 
     def outputs(_folder, retraining, inputs):
-        found.append(retraining.job.trial)
+        found.append(retraining.spec.trial)
         return np.full_like(inputs, len(found) / 10)
 
     monkeypatch.setattr(aesweep.run.evaluation.example_images, "_outputs", outputs)
@@ -61,7 +61,7 @@ def test_the_best_cell_is_pictured_by_the_first_seed_of_its_longest_retraining(t
     ]
     _, (event,) = taken(tmp_path, done, study_of(mode))
     (name,) = {
-        r.job.trial for r in done if (r.job.configuration.latent_dim, r.job.epochs, r.job.seeds) == (best, 80, (1,))
+        r.spec.trial for r in done if (r.spec.configuration.latent_dim, r.spec.epochs, r.spec.seeds) == (best, 80, (1,))
     }
     assert shown == [name]
     assert (event["purpose"], event["latent_dim"]) == ("reconstruction", best)
@@ -71,7 +71,7 @@ def test_the_best_cell_is_pictured_by_the_first_seed_of_its_longest_retraining(t
 def test_a_longer_retraining_of_the_same_configuration_counts_whatever_it_was_made_for(tmp_path, shown):
     done = [retraining("a", 1.0, 40, 1), retraining("b", 1.0, 80, 1, stage="later")]
     _, (first, second) = taken(tmp_path, done, study_of(stages=("stage", "later")))
-    assert shown == [done[1].job.trial] * 2 and first["epochs"] == second["epochs"] == [80]
+    assert shown == [done[1].spec.trial] * 2 and first["epochs"] == second["epochs"] == [80]
 
 
 def test_every_denoiser_and_the_best_plain_winner_of_one_stage_have_pictures(tmp_path, shown):

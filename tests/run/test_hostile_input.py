@@ -104,12 +104,12 @@ def test_checkpoint_with_code_leaves_no_canary(canary, tmp_path, kind):
 def test_state_with_code_leaves_no_canary(canary, tmp_path, kind):
     from aesweep.storage.artifacts import FolderFiles
     from aesweep.training.checkpoints.state_file import newest_members
-    from tests.search.test_retry_policy import JOB
+    from tests.search.test_retry_policy import SPEC
 
-    job = JOB.__class__(**{**JOB.__dict__, "states": "states", "recorded": 5})
+    spec = SPEC.__class__(**{**SPEC.__dict__, "states": "states", "recorded": 5})
     files = FolderFiles(tmp_path)
-    files.write(f"states/{job.trial}.4.safetensors", PICKLES[kind](Payload(canary)))
-    found = newest_members(job, "0" * 64, files)
+    files.write(f"states/{spec.trial}.4.safetensors", PICKLES[kind](Payload(canary)))
+    found = newest_members(spec, "0" * 64, files)
     assert found.epoch == 0 and len(found.rejected) == 1
     assert not canary.exists()
 

@@ -9,7 +9,7 @@ import pytest
 from aesweep.cluster.tune.placement import Placement
 from aesweep.models.autoencoder import Architecture
 from aesweep.run.preflight.pack_plan import plan_packs
-from aesweep.search.stages import stage_jobs
+from aesweep.search.stages import stage_trials
 from aesweep.search.trial_spec import pack_key
 from aesweep.study.study_file import check_study
 from aesweep.training.evaluation import CPU_PAIRS, GPU_PAIRS
@@ -18,26 +18,26 @@ from aesweep.training.memory import pack_memory
 
 def jobs_of(values, **resources):
     study = check_study({**values, "resources": resources}, "study.yaml")
-    return stage_jobs(study, "architecture", {"digits": None}), study.resources
+    return stage_trials(study, "architecture", {"digits": None}), study.resources
 
 
 @pytest.mark.parametrize("trainers", [1, 2, 5])
 @pytest.mark.parametrize("trials_per_trainer", [1, 2, 16])
 def test_no_more_trials_share_a_pack_than_are_said_to(small_study, trainers, trials_per_trainer):
-    jobs, resources = jobs_of(small_study, trainers=trainers, trials_per_trainer=trials_per_trainer)
-    plans = plan_packs(jobs, resources, {"digits": (1293, 64)})
-    assert sum(plan.num_trials for plan in plans) == len(jobs) == 12
-    assert len(plans) == len({pack_key(job) for job in jobs}) == 4
-    placement = Placement(trainers, trials_per_trainer, len(jobs))
-    packs = Counter((placement.place(job), pack_key(job)) for job in jobs[: placement.num_places])
+    specs, resources = jobs_of(small_study, trainers=trainers, trials_per_trainer=trials_per_trainer)
+    plans = plan_packs(specs, resources, {"digits": (1293, 64)})
+    assert sum(plan.num_trials for plan in plans) == len(specs) == 12
+    assert len(plans) == len({pack_key(spec) for spec in specs}) == 4
+    placement = Placement(trainers, trials_per_trainer, len(specs))
+    packs = Counter((placement.place(spec), pack_key(spec)) for spec in specs[: placement.num_places])
     assert max(packs.values()) <= max(plan.trials_at_once for plan in plans) <= trials_per_trainer
 
 
 def test_memory_is_that_of_all_members_with_those_in_lock_step(small_study):
     small_study["stages"]["architecture"]["seeds"] = 2
     sizes = {"digits": (1293, 64)}
-    jobs, resources = jobs_of(small_study, trainers=1, trials_per_trainer=3)
-    plan = plan_packs(jobs, resources, sizes)[0]
+    specs, resources = jobs_of(small_study, trainers=1, trials_per_trainer=3)
+    plan = plan_packs(specs, resources, sizes)[0]
     architecture = Architecture(64, plan.widths[1:-1], plan.widths[-1])
 
     def memory(judged_at_once):

@@ -30,6 +30,7 @@ from aesweep.search.replay import (
     unrecorded_seconds,
 )
 from aesweep.search.retry_policy import Cause
+from aesweep.search.trial_row import ErrorsOnTest, TrialRow
 from aesweep.storage.artifacts import FolderFiles
 from aesweep.storage.event_reader import parse_event, parse_events
 from aesweep.storage.journal import Journal, read_journal
@@ -61,22 +62,22 @@ class ToyCluster:
     def find_room(self, *_):
         pass
 
-    def train(self, jobs, *, recorder, resources, stop_requested):
-        for job in jobs:
-            if job.trial in self.failing:
-                recorder.fail(job, Cause.ERROR, "the worker broke")
+    def train(self, specs, *, recorder, resources, stop_requested):
+        for spec in specs:
+            if spec.trial in self.failing:
+                recorder.fail(spec, Cause.ERROR, "the worker broke")
                 continue
-            epoch = job.recorded - 1 if job.recorded > 1 and job.recorded % 2 else 0  # an older state, or none
+            epoch = spec.recorded - 1 if spec.recorded > 1 and spec.recorded % 2 else 0  # an older state, or none
             goes_on = True
             while goes_on and not stop_requested():
                 epoch += 1
-                type(self).trained.append((job.trial, epoch))
+                type(self).trained.append((spec.trial, epoch))
                 if len(self.trained) == self.interrupt_after:
                     interruption.signal_number = signal.SIGINT
-                row = toy_row(job, epoch, self.diverging)
-                if "checkpoint/file" in row:
-                    self._files.write(row["checkpoint/file"], job.trial.encode())
-                goes_on = recorder.take(job, row, seconds=0.1)
+                row = toy_row(spec, epoch, self.diverging)
+                if row.checkpoint:
+                    self._files.write(row.checkpoint["file"], spec.trial.encode())
+                goes_on = recorder.take(spec, row, seconds=0.1)
         recorder.end_unfinished("the run was interrupted")
 
 
@@ -95,20 +96,24 @@ class Interrupted:
 interruption = Interrupted()
 
 
-def toy_row(job, epoch, diverging):
-    digest = hashlib.sha256(f"{job.trial}/{epoch}".encode()).digest()
+def toy_row(spec, epoch, diverging):
+    digest = hashlib.sha256(f"{spec.trial}/{epoch}".encode()).digest()
     value = (1 + digest[0] / 256) / (1 + epoch)
-    bad = job.trial in diverging and epoch == 2
-    row = {"epoch": epoch, "loss": math.nan if bad else value, "training_mse": value, "learning_rate": 0.1}
-    row |= {"seconds": 0.1, "diverged": bad}
-    if job.purpose == "search":
-        row |= {"validation_mse": value, "validation_psnr_db": -value, "per_seed": [value]}
-    elif epoch == job.epochs:
-        row |= {"test/mse": value, "test/psnr_db": -value, "test/ssim": value}
-    if epoch == job.epochs:
-        row |= {"checkpoint/file": job.checkpoint, "checkpoint/num_bytes": len(job.trial)}
-        row |= {"checkpoint/sha256": hashlib.sha256(job.trial.encode()).hexdigest()}
-    return row
+    bad = spec.trial in diverging and epoch == 2
+    is_last = epoch == spec.epochs
+    checkpoint = {"file": spec.checkpoint, "sha256": hashlib.sha256(spec.trial.encode()).hexdigest()}
+    validation = {"validation_mse": value, "validation_psnr_db": -value, "per_seed": [value]}
+    return TrialRow(
+        epoch=epoch,
+        loss=math.nan if bad else value,
+        training_mse=value,
+        learning_rate=0.1,
+        seconds=0.1,
+        diverged=bad,
+        **(validation if spec.purpose == "search" else {}),
+        test=ErrorsOnTest(value, -value, value) if is_last and spec.purpose == "retraining" else None,
+        checkpoint={**checkpoint, "num_bytes": len(spec.trial)} if is_last else None,
+    )
 
 
 def toy_pictures(folder, study, images, done, skip=()):
@@ -122,8 +127,8 @@ def toy_pictures(folder, study, images, done, skip=()):
             yield {**known, "noise_variances": None, "file": name, "sha256": sha256}
 
 
-def toy_validation_baselines(jobs, images, stage):
-    return toy_baselines({job.configuration for job in jobs}, images, "validation", stage)
+def toy_validation_baselines(specs, images, stage):
+    return toy_baselines({spec.configuration for spec in specs}, images, "validation", stage)
 
 
 def toy_test_baselines(configurations, split_seed, images):

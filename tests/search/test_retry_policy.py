@@ -10,7 +10,8 @@ from aesweep.search.recorder import Recorder
 from aesweep.search.retry_policy import MAX_IN_A_ROW, Cause, can_help, cause_of
 from aesweep.search.schedulers.asha import Asha
 from aesweep.search.stages import trial_created
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_row import TrialRow
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.run_state import RunState
 from aesweep.study.configuration import Configuration
 
@@ -33,7 +34,7 @@ TEXTS = {
     "ray::ImplicitFunc.train()\n  File x\nValueError: expected OSError: no": Cause.ERROR,
 }  # fmt: skip
 
-JOB = Job(
+SPEC = TrialSpec(
     trial="stage-digits-0000",
     purpose="search",
     dataset="digits",
@@ -46,7 +47,7 @@ JOB = Job(
     validation_images=None,
     precision="fp32",
 )
-CREATED = trial_created("stage", JOB)
+CREATED = trial_created("stage", SPEC)
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -68,17 +69,16 @@ class Record:
 
     def __init__(self, earlier=()):
         self.events = [CREATED, *earlier]
-        asha = {(JOB.dataset, JOB.cell): Asha([3], 3, "min")}
+        asha = {(SPEC.dataset, SPEC.cell): Asha([3], 3, "min")}
         self.recorder = Recorder(self.events.append, "validation_mse", asha, RunState(self.events).trials)
 
     def take(self, epoch, value=0.5, seconds=1.0):
-        row = dict.fromkeys(("loss", "training_mse", "validation_mse", "validation_psnr_db"), value)
-        row |= {"epoch": epoch, "learning_rate": 0.1, "seconds": 0.1, "per_seed": [value]}
-        row |= {"diverged": math.isnan(value)}
-        return self.recorder.take(JOB, row, seconds)
+        measured = dict.fromkeys(("loss", "training_mse", "validation_mse", "validation_psnr_db"), value)
+        row = TrialRow(epoch=epoch, learning_rate=0.1, seconds=0.1, diverged=math.isnan(value), **measured)
+        return self.recorder.take(SPEC, row, seconds)
 
     def fail(self, cause=Cause.CRASHED):
-        return self.recorder.fail(JOB, cause, "gone")
+        return self.recorder.fail(SPEC, cause, "gone")
 
     def of(self, kind):
         return [event for event in self.events if event.kind == kind]
@@ -86,18 +86,18 @@ class Record:
 
 def test_failed_attempt_is_recorded_and_the_next_goes_on_after_the_last_recorded_epoch():
     record = Record()
-    record.recorder.open(JOB)
+    record.recorder.open(SPEC)
     record.take(1)
     record.take(2)
     assert record.fail().recorded == 2
-    expected = {"trial": JOB.trial, "epoch": 2, "cause": "crashed", "reason": "gone", "retried": True}
+    expected = {"trial": SPEC.trial, "epoch": 2, "cause": "crashed", "reason": "gone", "retried": True}
     assert [event.fields() for event in record.of("failure")] == [expected]
     assert not record.of("trial_ended")
 
 
 def test_trial_that_fails_again_and_again_without_a_new_epoch_is_given_up():
     record = Record()
-    record.recorder.open(JOB)
+    record.recorder.open(SPEC)
     for epoch in (1, 2):
         record.take(epoch)
         for _ in range(MAX_IN_A_ROW - 1):
@@ -111,28 +111,28 @@ def test_trial_that_fails_again_and_again_without_a_new_epoch_is_given_up():
 
 def test_attempts_are_counted_across_sessions():
     record = Record()
-    record.recorder.open(JOB)
+    record.recorder.open(SPEC)
     for _ in range(MAX_IN_A_ROW - 1):
         record.fail()
     again = Record(record.events[1:])
-    assert again.recorder.open(JOB)
+    assert again.recorder.open(SPEC)
     assert again.fail() is None
 
 
 def test_trial_that_was_given_up_just_before_a_kill_gets_its_end_and_no_attempt_more():
     record = Record()
-    record.recorder.open(JOB)
+    record.recorder.open(SPEC)
     record.take(1)
     record.fail(Cause.ERROR)
     killed = Record(record.events[1:-1])
-    assert not killed.recorder.open(JOB)
+    assert not killed.recorder.open(SPEC)
     assert [event.kind for event in killed.events] == [event.kind for event in record.events]
     assert killed.of("trial_ended")[0].reason == record.of("trial_ended")[0].reason
 
 
 def test_diverged_trial_is_never_tried_again():
     record = Record()
-    record.recorder.open(JOB)
+    record.recorder.open(SPEC)
     assert not record.take(1, math.nan)
     assert record.fail() is None
     assert [event.status for event in record.of("trial_ended")] == ["diverged"]
@@ -141,21 +141,21 @@ def test_diverged_trial_is_never_tried_again():
 
 def test_time_of_failed_attempts_counts():
     record = Record()
-    record.recorder.open(JOB)
+    record.recorder.open(SPEC)
     record.take(1, seconds=10.0)
     record.fail()
-    for epoch in range(1, JOB.epochs + 1):
+    for epoch in range(1, SPEC.epochs + 1):
         record.take(epoch, seconds=5.0)
     assert record.of("trial_ended")[0].seconds == 15.0
 
 
 def test_jobs_that_are_left_go_on_after_what_is_recorded_and_their_time_counts():
     record = Record()
-    record.recorder.open(JOB)
+    record.recorder.open(SPEC)
     record.take(1, seconds=4.0)
     (left,) = record.recorder.left()
     assert left.recorded == 1
-    for epoch in range(2, JOB.epochs + 1):
+    for epoch in range(2, SPEC.epochs + 1):
         record.take(epoch, seconds=5.0)
     assert record.recorder.left() == []
     assert record.of("trial_ended")[0].seconds == 9.0

@@ -1,4 +1,4 @@
-"""Jobs, winners and retrainings of a study, from events made by hand."""
+"""Trials, winners and retrainings of a study, from events made by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from aesweep.report.status import run_status
 from aesweep.search.retraining import chosen_winners, retrainings
-from aesweep.search.stages import stage_jobs
+from aesweep.search.stages import stage_trials
 from aesweep.search.winners import cell_winners, stage_winner
 from aesweep.storage.event import cell_key
 from aesweep.storage.run_state import RunState
@@ -23,25 +23,25 @@ def events_of(study, stage, bases, values, statuses):
     """What a journal would hold after a stage: one row for each trial, with the values given."""
     settings = study.stages[stage]
     events = [{"kind": "stage_started", "stage": stage, "metric": settings.metric, "mode": settings.mode}]
-    jobs = stage_jobs(study, stage, bases)
-    for job in jobs:
+    specs = stage_trials(study, stage, bases)
+    for spec in specs:
         events.append(
             {
                 "kind": "trial_created",
                 "stage": stage,
-                "dataset": job.dataset,
-                "trial": job.trial,
-                "cell": dict(job.cell),
-                "configuration": job.configuration.as_dict(),
-                "epochs": job.epochs,
+                "dataset": spec.dataset,
+                "trial": spec.trial,
+                "cell": dict(spec.cell),
+                "configuration": spec.configuration.as_dict(),
+                "epochs": spec.epochs,
             }
         )
-    for job, value, status in zip(jobs, values, statuses, strict=True):
-        events.append({"kind": "row", "trial": job.trial, "epoch": 1, settings.metric: value})
-        events.append({"kind": "trial_ended", "trial": job.trial, "status": status, "reason": None})
+    for spec, value, status in zip(specs, values, statuses, strict=True):
+        events.append({"kind": "row", "trial": spec.trial, "epoch": 1, settings.metric: value})
+        events.append({"kind": "trial_ended", "trial": spec.trial, "status": status, "reason": None})
     for number, event in enumerate(events):
         event.update(seq=number, time=float(number))
-    return events, jobs
+    return events, specs
 
 
 def architecture(study, values=None, statuses=None):
@@ -56,14 +56,16 @@ def architecture(study, values=None, statuses=None):
 
 
 def test_first_sample_of_every_cell_starts_before_any_second(study):
-    jobs = stage_jobs(study, "architecture", {"digits": None})
-    assert len(jobs) == 12
-    assert len({job.cell for job in jobs[:4]}) == 4
-    assert len({job.trial for job in jobs}) == 12
+    specs = stage_trials(study, "architecture", {"digits": None})
+    assert len(specs) == 12
+    assert len({spec.cell for spec in specs[:4]}) == 4
+    assert len({spec.trial for spec in specs}) == 12
 
 
 def test_same_study_gives_the_same_jobs(study):
-    assert stage_jobs(study, "architecture", {"digits": None}) == stage_jobs(study, "architecture", {"digits": None})
+    assert stage_trials(study, "architecture", {"digits": None}) == stage_trials(
+        study, "architecture", {"digits": None}
+    )
 
 
 def test_cell_is_won_by_its_best_completed_trial(study):
@@ -71,18 +73,18 @@ def test_cell_is_won_by_its_best_completed_trial(study):
     values[4:8] = [0.1, 0.2, 0.3, 0.4]
     values[8] = 0.01
     statuses = ["completed"] * 8 + ["stopped"] * 4
-    events, jobs = architecture(study, values, statuses)
+    events, specs = architecture(study, values, statuses)
     winners = cell_winners(RunState(events), "architecture")
     assert [winner.value for winner in winners.values()] == [0.1, 0.2, 0.3, 0.4]
     best = stage_winner(winners, "digits", "min")
-    assert (best.trial, best.configuration) == (jobs[4].trial, jobs[4].configuration)
+    assert (best.trial, best.configuration) == (specs[4].trial, specs[4].configuration)
 
 
 def test_cell_without_a_completed_trial_has_no_winner(study):
     statuses = ["diverged", "completed", "completed", "completed"] * 3
-    events, jobs = architecture(study, None, statuses)
+    events, specs = architecture(study, None, statuses)
     winners = cell_winners(RunState(events), "architecture")
-    assert winners["digits", cell_key(dict(jobs[0].cell))] is None
+    assert winners["digits", cell_key(dict(specs[0].cell))] is None
     assert sum(winner is None for winner in winners.values()) == 1
 
 
@@ -95,13 +97,13 @@ def test_greatest_value_wins_where_the_mode_is_max(study):
 def test_configuration_that_wins_twice_is_retrained_once_per_seed(study):
     first, _jobs = architecture(study)
     base = stage_winner(cell_winners(RunState(first), "architecture"), "digits", "min").configuration
-    num = len(stage_jobs(study, "regularization", {"digits": base}))
+    num = len(stage_trials(study, "regularization", {"digits": base}))
     second, _ = events_of(study, "regularization", {"digits": base}, [0.1] + [0.2] * (num - 1), ["completed"] * num)
     owed = retrainings(study, RunState(first + second))
-    assert [retraining.job.seeds for retraining in owed] == [(3,), (4,)]
+    assert [retraining.spec.seeds for retraining in owed] == [(3,), (4,)]
     assert [[winner.stage for winner in r.serves] for r in owed] == [["architecture", "regularization"]] * 2
-    assert {retraining.job.configuration for retraining in owed} == {base}
-    assert {retraining.job.epochs for retraining in owed} == {2}
+    assert {retraining.spec.configuration for retraining in owed} == {base}
+    assert {retraining.spec.epochs for retraining in owed} == {2}
 
 
 @pytest.mark.parametrize(("what", "expected"), [("winner", 1), ("cells", 4), ("none", 0)])

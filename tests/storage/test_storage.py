@@ -15,6 +15,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from aesweep.cli.commands import commands
 from aesweep.process.errors import RecordingError, RunFolderError
 from aesweep.storage import s3_client
 from aesweep.storage.artifacts import FolderFiles
@@ -269,3 +270,19 @@ def test_journal_says_what_the_storage_says_and_where_the_events_are(url, folder
     assert "of the store's own making" in text and f"`aesweep resume {folder.root} --storage " in text
     assert "None" not in text and "make room" not in text and len(text.splitlines()) == 1
     assert [event["kind"] for event in read_journal(folder.journal)] == ["run_started", "trial_ended"]
+
+
+def test_run_of_which_the_folder_lost_all_is_fetched_from_its_storage_and_not_begun_anew(tmp_path, folder, capsys):
+    """The folder holds a torn first line; `aesweep run`, which takes over such a folder, would fail."""
+    replica = Replica(folder, Storage(str(tmp_path / "runs" / folder.root.name)))
+    with Journal(folder.journal, replica.send_journal) as journal:
+        journal.append("run_started")
+    folder.journal.write_bytes(folder.journal.read_bytes()[:20])
+    words = ["resume", str(folder.root), "--storage", str(tmp_path / "runs")]
+    with pytest.raises(SystemExit) as ended:
+        commands(words)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 73 and "holds more of this run" in line and "`aesweep fetch " in line
+    with pytest.raises(SystemExit) as ended:
+        commands(words[:2])
+    assert ended.value.code == 65 and "nothing was recorded yet" in capsys.readouterr().err

@@ -101,18 +101,18 @@ def test_where_memory_is_short_fewer_images_are_judged_at_a_time(monkeypatch):
 
 def test_jobs_of_a_pack_that_are_judged_by_different_images_each_get_their_own(images):
     """As where one stage still trains with 5 validation images and another already with 7."""
-    jobs = [
+    specs = [
         tiny_job(0, BASE, epochs=2, validation_images=5),
         tiny_job(1, dataclasses.replace(BASE, noise_variance=0.2), epochs=2, validation_images=7),
         tiny_job(2, BASE, epochs=2, validation_images=5, seeds=(4, 5)),
     ]
     together = Packs()
-    trainees = {together.join(job, images): job for job in jobs}
-    assert len({id(trainee.pack) for trainee in trainees}) == 1
-    rows = {trainees[trainee].trial: row for trainee, row in together.train_epoch()}
-    for job in jobs:
+    packed_trials = {together.join(spec, images): spec for spec in specs}
+    assert len({id(packed.pack) for packed in packed_trials}) == 1
+    rows = {packed_trials[packed].trial: row for packed, row in together.train_epoch()}
+    for spec in specs:
         alone = Packs()
-        alone.join(job, images)
+        alone.join(spec, images)
         ((_, row),) = alone.train_epoch()
         for name in ("validation_mse", "validation_psnr_db", "training_mse", "per_seed"):
-            assert rows[job.trial][name] == row[name]
+            assert getattr(rows[spec.trial], name) == getattr(row, name)

@@ -1,4 +1,4 @@
-"""Jobs that share a device: who shares a pack, that a pack fits its memory, and what follows where it does not."""
+"""Trials that share a device: who shares a pack, that a pack fits its memory, and what follows where it does not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aesweep.models.autoencoder import Architecture
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.study.configuration import Configuration
 from aesweep.training.engine import stack as stack_module
 from aesweep.training.engine.stack import Stack
@@ -21,10 +21,10 @@ from aesweep.training.pack_pool import Packs
 from tests.tiny_jobs import BASE, tiny_job
 
 EPOCHS = 3
-LEFT_OUT = ("seconds", "held_seconds", "per_seed")
+LEFT_OUT = ("seconds", "held_seconds", "continued_from", "rejected")
 
 
-def job(number: int = 0, configuration: Configuration = BASE, **fields) -> Job:
+def spec(number: int = 0, configuration: Configuration = BASE, **fields) -> TrialSpec:
     return tiny_job(number, configuration, **{"epochs": EPOCHS, **fields})
 
 
@@ -34,14 +34,20 @@ def own(number: int) -> Configuration:
     return dataclasses.replace(BASE, learning_rate=1e-3 * (1 + number), **fields[number % len(fields)])
 
 
-def train(packs: Packs, trainees) -> dict[str, list[dict]]:
-    """All numbers of all jobs, without what is a matter of time."""
-    rows = {trainee.job.trial: [] for trainee in trainees}
+def train(packs: Packs, packed_trials) -> dict[str, list[dict]]:
+    """All numbers of all trials, without what is a matter of time."""
+    rows = {packed.spec.trial: [] for packed in packed_trials}
     while found := packs.train_epoch():
-        for trainee, row in found:
+        for packed, row in found:
             assert not isinstance(row, Exception), row
-            rows[trainee.job.trial].append({n: v for n, v in row.items() if n not in LEFT_OUT})
+            rows[packed.spec.trial].append({n: v for n, v in dataclasses.asdict(row).items() if n not in LEFT_OUT})
     return rows
+
+
+def numbers(row: dict) -> dict:
+    """What of a row is measured."""
+    names = ("loss", "training_mse", "validation_mse", "validation_psnr_db", "learning_rate")
+    return {name: row[name] for name in names}
 
 
 def lock_step(monkeypatch) -> None:
@@ -57,45 +63,49 @@ def lock_step(monkeypatch) -> None:
 def test_jobs_of_a_kind_share_a_pack_and_packs_share_images(images):
     packs = Packs()
     wide = dataclasses.replace(BASE, hidden_layers=(20,))
-    one, two, other = packs.join(job(0), images), packs.join(job(1, own(1)), images), packs.join(job(2, wide), images)
+    one, two, other = (
+        packs.join(spec(0), images),
+        packs.join(spec(1, own(1)), images),
+        packs.join(spec(2, wide), images),
+    )
     assert one.pack is two.pack is not other.pack
     assert one.pack.images is other.pack.images
-    assert packs.join(job(3, training_images=20), images).pack is not one.pack
+    assert packs.join(spec(3, training_images=20), images).pack is not one.pack
 
 
 def test_packs_take_turns_and_a_job_that_is_not_ready_waits(images):
     packs = Packs()
-    jobs = [job(0), job(1), job(2, dataclasses.replace(BASE, hidden_layers=(20,)))]
-    one, two, other = (packs.join(found, images) for found in jobs)
-    turns = [[trainee for trainee, _ in packs.train_epoch()] for _ in range(3)]
+    specs = [spec(0), spec(1), spec(2, dataclasses.replace(BASE, hidden_layers=(20,)))]
+    one, two, other = (packs.join(found, images) for found in specs)
+    turns = [[packed for packed, _ in packs.train_epoch()] for _ in range(3)]
     assert turns == [[one, two], [other], [one, two]]
-    assert [trainee for trainee, _ in packs.train_epoch(lambda trainee: trainee is one)] == [one]
+    assert [packed for packed, _ in packs.train_epoch(lambda packed: packed is one)] == [one]
     assert (one.epoch, two.epoch, other.epoch) == (3, 2, 1)
-    assert packs.train_epoch(lambda trainee: False) == []
+    assert packs.train_epoch(lambda packed: False) == []
 
 
 def test_job_leaves_with_its_last_row_or_when_asked_and_may_come_again(images):
     packs = Packs()
-    first = packs.join(job(0, epochs=1), images)
-    second = packs.join(job(1), images)
+    first = packs.join(spec(0, epochs=1), images)
+    second = packs.join(spec(1), images)
     pack = first.pack
     packs.train_epoch()
     assert first.done and pack.keys() == second.keys
     packs.leave(second)
     packs.leave(second)
     assert pack.keys() == []
-    again = packs.join(job(1), images)
+    again = packs.join(spec(1), images)
     assert again.pack is not pack and again.epoch == 0
 
 
 def test_job_that_does_not_come_in_leaves_nothing_behind(images):
     packs = Packs()
     with pytest.raises(ValueError, match="epochs: expected 1 or more; got 0"):
-        packs.join(job(0, epochs=0), images)
-    trainee = packs.join(job(0, seeds=(1, 2)), images)
+        packs.join(spec(0, epochs=0), images)
+    packed = packs.join(spec(0, seeds=(1, 2)), images)
     with pytest.raises(ValueError, match="already in the pack"):
-        packs.join(job(0, seeds=(3, 2)), images)
-    assert trainee.pack.keys() == trainee.keys
+        packs.join(spec(0, seeds=(3, 2)), images)
+    assert packed.pack.keys() == packed.keys
 
 
 def buffers(workspaces: Workspaces, images: torch.Tensor) -> int:
@@ -141,29 +151,29 @@ def test_memory_that_is_counted_is_memory_that_is_held(num_images, hidden_layers
 @pytest.mark.parametrize("members_that_fit", [1, 2, 3])
 def test_pack_that_would_not_fit_is_split_and_gives_the_same_rows(images, monkeypatch, members_that_fit):
     lock_step(monkeypatch)
-    jobs = [job(number, own(number)) for number in range(5)]
+    specs = [spec(number, own(number)) for number in range(5)]
     whole = Packs()
-    expected = train(whole, [whole.join(found, images) for found in jobs])
+    expected = train(whole, [whole.join(found, images) for found in specs])
     sizes = []
     original = Stack.train_epoch
     monkeypatch.setattr(Stack, "train_epoch", lambda s, *a: sizes.append(len(s.members)) or original(s, *a))
     memory = pack_memory(Architecture(16, BASE.hidden_layers, BASE.latent_dim), 48, 16, 60, CPU_PAIRS)
     packs = Packs(memory_bytes=memory.needed(5, members_that_fit))
-    found = train(packs, [packs.join(found, images) for found in jobs])
+    found = train(packs, [packs.join(found, images) for found in specs])
     assert max(sizes) == members_that_fit
     for trial, rows in expected.items():
         for row, other in zip(rows, found[trial], strict=True):
-            assert row == pytest.approx(other, rel=1e-10)
+            assert numbers(row) == pytest.approx(numbers(other), rel=1e-10)
 
 
 def test_job_that_has_no_room_even_alone_is_refused_and_the_others_stay(images):
     memory = pack_memory(Architecture(16, BASE.hidden_layers, BASE.latent_dim), 48, 16, 60, CPU_PAIRS)
     packs = Packs(memory_bytes=memory.needed(1, 1))
-    trainee = packs.join(job(0), images)
+    packed = packs.join(spec(0), images)
     with pytest.raises(MemoryError, match=r"stage-tiny-0001: the device has .* set a smaller resources"):
-        packs.join(job(1), images)
-    assert len(train(packs, [trainee])["stage-tiny-0000"]) == EPOCHS
-    assert packs.join(job(1), images).epoch == 0
+        packs.join(spec(1), images)
+    assert len(train(packs, [packed])["stage-tiny-0000"]) == EPOCHS
+    assert packs.join(spec(1), images).epoch == 0
 
 
 @pytest.mark.parametrize("step", [0, 2])
@@ -172,9 +182,9 @@ def test_job_that_has_no_room_even_alone_is_refused_and_the_others_stay(images):
 def test_memory_that_runs_out_halves_the_pack_and_costs_no_job_anything(images, monkeypatch, step, epoch, limit):
     """The error comes in the middle of an epoch, after some steps, wherever more than `limit` go in lock-step."""
     lock_step(monkeypatch)
-    jobs = [job(number, own(number)) for number in range(5)]
+    specs = [spec(number, own(number)) for number in range(5)]
     whole = Packs()
-    expected = train(whole, [whole.join(found, images) for found in jobs])
+    expected = train(whole, [whole.join(found, images) for found in specs])
     original = Stack._update
 
     def update(stack, steps_per_epoch):
@@ -186,14 +196,19 @@ def test_memory_that_runs_out_halves_the_pack_and_costs_no_job_anything(images, 
 
     monkeypatch.setattr(stack_module.Stack, "_update", update)
     packs = Packs()
-    found = train(packs, [packs.join(found, images) for found in jobs])
-    told = [row.pop("memory_short") for rows in found.values() for row in rows if "memory_short" in row]
+    found = train(packs, [packs.join(found, images) for found in specs])
+    told = [
+        (row.pop("members_per_step"), row.pop("memory_reason"))
+        for rows in found.values()
+        for row in rows
+        if row["members_per_step"]
+    ]
     # Five, three, two, one: each half is rounded up.
     reason = "CUDA out of memory. Tried to allocate 2.00 GiB."
-    assert told == [{"members_per_step": {1: 1, 2: 2, 4: 3}[limit], "reason": reason}]
+    assert told == [({1: 1, 2: 2, 4: 3}[limit], reason)]
     for trial, rows in expected.items():
         for row, other in zip(rows, found[trial], strict=True):
-            assert row == pytest.approx(other, rel=1e-10)
+            assert numbers(row) == pytest.approx(numbers(other), rel=1e-10)
 
 
 def test_member_for_which_there_is_no_memory_even_alone_fails_with_its_reason(images, monkeypatch):
@@ -201,8 +216,8 @@ def test_member_for_which_there_is_no_memory_even_alone_fails_with_its_reason(im
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     packs = Packs()
-    trainee = packs.join(job(0), images)
+    packed = packs.join(spec(0), images)
     monkeypatch.setattr(stack_module.Stack, "_update", update)
     ((failed, error),) = packs.train_epoch()
-    assert failed is trainee and isinstance(error, torch.OutOfMemoryError)
-    assert trainee.pack.keys() == []
+    assert failed is packed and isinstance(error, torch.OutOfMemoryError)
+    assert packed.pack.keys() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import FolderFiles
 from aesweep.storage.run_folder import state_files, state_name
 from aesweep.study.configuration import Configuration
@@ -24,26 +24,26 @@ CONFIGURATION = Configuration(
 )
 
 
-def job_in(folder, purpose="search", seeds=(1, 2), **fields) -> Job:
+def job_in(folder, purpose="search", seeds=(1, 2), **fields) -> TrialSpec:
     kept = {"checkpoint": str(folder / "model.safetensors"), "states": str(folder / "states"), "state_interval_s": 0.0}
     return tiny_job(0, CONFIGURATION, **{"purpose": purpose, "seeds": seeds, "epochs": EPOCHS, **kept, **fields})
 
 
 def numbers(rows) -> list[dict]:
-    left_out = ("seconds", "held_seconds", "continued", "checkpoint")
+    left_out = ("seconds", "held_seconds", "continued_from", "rejected", "checkpoint")
     return [
-        {name: value for name, value in row.items() if name not in left_out}
-        | {"model": row.get("checkpoint", {}).get("sha256")}
+        {name: value for name, value in dataclasses.asdict(row).items() if name not in left_out}
+        | {"model": (row.checkpoint or {}).get("sha256")}
         for row in rows
     ]
 
 
-def killed_after(job, images, epoch, files=FOLDER) -> list[dict]:
+def killed_after(spec, images, epoch, files=FOLDER) -> list[dict]:
     """Rows of a training whose process ends when so many rows are recorded, and the next epoch's state is begun."""
     rows = []
-    for row in fit(job, images, files):
+    for row in fit(spec, images, files):
         rows.append(row)
-        if row["epoch"] == epoch + 1:
+        if row.epoch == epoch + 1:
             return rows[:-1]
     return rows
 
@@ -52,19 +52,19 @@ def killed_after(job, images, epoch, files=FOLDER) -> list[dict]:
 @pytest.mark.parametrize("epoch", range(1, EPOCHS))
 def test_training_that_goes_on_gives_the_rows_that_it_would_have_given(tmp_path, images, purpose, epoch):
     seeds = (1, 2) if purpose == "search" else (1,)
-    job = job_in(Path(), purpose, seeds)
-    whole = numbers(fit(dataclasses.replace(job, states=None), images, FolderFiles(tmp_path / "whole")))
+    spec = job_in(Path(), purpose, seeds)
+    whole = numbers(fit(dataclasses.replace(spec, states=None), images, FolderFiles(tmp_path / "whole")))
     killed = FolderFiles(tmp_path / "killed")
-    before = killed_after(job, images, epoch, killed)
-    after = list(fit(dataclasses.replace(job, recorded=epoch), images, killed))
-    assert after[0]["continued"] == {"epoch": epoch, "rejected": []}
+    before = killed_after(spec, images, epoch, killed)
+    after = list(fit(dataclasses.replace(spec, recorded=epoch), images, killed))
+    assert (after[0].continued_from, after[0].rejected) == (epoch, [])
     assert numbers(before) + numbers(after) == whole
 
 
 def test_two_newest_states_are_kept_and_none_of_the_last_epoch(tmp_path, images):
-    job = job_in(tmp_path)
-    list(fit(job, images))
-    assert [epoch for epoch, _ in state_files(tmp_path / "states", job.trial)] == [EPOCHS - 1, EPOCHS - 2]
+    spec = job_in(tmp_path)
+    list(fit(spec, images))
+    assert [epoch for epoch, _ in state_files(tmp_path / "states", spec.trial)] == [EPOCHS - 1, EPOCHS - 2]
 
 
 def test_quick_training_writes_no_state(tmp_path, images):
@@ -73,31 +73,31 @@ def test_quick_training_writes_no_state(tmp_path, images):
 
 
 def test_state_is_kept_at_rungs_however_quick_the_training(tmp_path, images):
-    job = job_in(tmp_path, state_interval_s=30.0, rungs=(1, 3))
-    rows = fit(job, images, FolderFiles(tmp_path))
+    spec = job_in(tmp_path, state_interval_s=30.0, rungs=(1, 3))
+    rows = fit(spec, images, FolderFiles(tmp_path))
     kept = []
     for _ in range(EPOCHS):
         next(rows)
-        kept.append([epoch for epoch, _ in state_files(tmp_path / "states", job.trial)])
+        kept.append([epoch for epoch, _ in state_files(tmp_path / "states", spec.trial)])
     # Of an epoch once its row is taken, that is when the next one is asked for.
     assert kept == [[], [1], [1], [3, 1], [3, 1], [3, 1]]
 
 
 def test_state_is_not_written_before_its_row_is_taken(tmp_path, images):
-    job = job_in(tmp_path)
-    rows = fit(job, images)
+    spec = job_in(tmp_path)
+    rows = fit(spec, images)
     for epoch in range(1, EPOCHS + 1):
-        assert next(rows)["epoch"] == epoch
-        assert all(found < epoch for found, _ in state_files(tmp_path / "states", job.trial))
+        assert next(rows).epoch == epoch
+        assert all(found < epoch for found, _ in state_files(tmp_path / "states", spec.trial))
 
 
 def test_state_ahead_of_the_record_is_left_alone_and_goes_when_the_next_is_written(tmp_path, images):
-    job = job_in(tmp_path)
-    killed_after(job, images, 4)
-    found = newest_members(dataclasses.replace(job, recorded=2), images.sha256)
+    spec = job_in(tmp_path)
+    killed_after(spec, images, 4)
+    found = newest_members(dataclasses.replace(spec, recorded=2), images.sha256)
     assert (found.epoch, found.states, found.rejected) == (0, {}, [])
-    killed_after(dataclasses.replace(job, recorded=2), images, 1)
-    assert [epoch for epoch, _ in state_files(tmp_path / "states", job.trial)] == [1]
+    killed_after(dataclasses.replace(spec, recorded=2), images, 1)
+    assert [epoch for epoch, _ in state_files(tmp_path / "states", spec.trial)] == [1]
 
 
 DAMAGES = {
@@ -113,62 +113,62 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_newest_state_is_passed_over_for_the_one_before_and_said(tmp_path, images, damage):
-    job = job_in(tmp_path)
+    spec = job_in(tmp_path)
     whole = numbers(fit(job_in(tmp_path / "whole"), images))
-    killed_after(job, images, 4)
-    path = tmp_path / "states" / state_name(job.trial, 4)
+    killed_after(spec, images, 4)
+    path = tmp_path / "states" / state_name(spec.trial, 4)
     content = path.read_bytes()
     path.write_bytes(DAMAGES[damage](content))
     assert path.read_bytes() != content
-    rows = list(fit(dataclasses.replace(job, recorded=4), images))
-    assert rows[0]["continued"]["epoch"] == 3
-    (reason,) = rows[0]["continued"]["rejected"]
+    rows = list(fit(dataclasses.replace(spec, recorded=4), images))
+    assert rows[0].continued_from == 3
+    (reason,) = rows[0].rejected
     assert path.name in reason and len(reason.splitlines()) == 1
     assert numbers(rows) == whole[3:]
 
 
 def test_training_starts_afresh_where_every_state_is_damaged(tmp_path, images):
-    job = job_in(tmp_path)
-    killed_after(job, images, 4)
-    for _, path in state_files(tmp_path / "states", job.trial):
+    spec = job_in(tmp_path)
+    killed_after(spec, images, 4)
+    for _, path in state_files(tmp_path / "states", spec.trial):
         path.write_bytes(b"damaged")
-    found = newest_members(dataclasses.replace(job, recorded=4), images.sha256)
+    found = newest_members(dataclasses.replace(spec, recorded=4), images.sha256)
     assert (found.epoch, found.states, len(found.rejected)) == (0, {}, 2)
 
 
 @pytest.mark.parametrize("field", ["images", "epochs", "split_seed", "configuration", "seeds", "trial"])
 def test_state_of_another_training_is_passed_over(tmp_path, images, field):
-    job = job_in(tmp_path)
-    killed_after(job, images, 3)
+    spec = job_in(tmp_path)
+    killed_after(spec, images, 3)
     changes = {
         "epochs": EPOCHS + 1,
         "split_seed": 7,
-        "configuration": dataclasses.replace(job.configuration, learning_rate=0.5),
+        "configuration": dataclasses.replace(spec.configuration, learning_rate=0.5),
         "seeds": (1, 3),
         "trial": "stage-tiny-0001",
     }
-    other = dataclasses.replace(job, recorded=3, **({} if field == "images" else {field: changes[field]}))
+    other = dataclasses.replace(spec, recorded=3, **({} if field == "images" else {field: changes[field]}))
     if field == "trial":
         states = tmp_path / "states"
-        (states / state_name(job.trial, 3)).rename(states / state_name(other.trial, 3))
+        (states / state_name(spec.trial, 3)).rename(states / state_name(other.trial, 3))
     found = newest_members(other, "0" * 64 if field == "images" else images.sha256)
     assert found.epoch == 0
     assert "another training" in found.rejected[0]
 
 
 def test_state_is_read_back_bit_for_bit(tmp_path, images):
-    job = job_in(tmp_path)
-    killed_after(job, images, 3)
-    first = newest_members(dataclasses.replace(job, recorded=3), images.sha256)
-    again = dataclasses.replace(job, states=str(tmp_path / "again"), recorded=3)
+    spec = job_in(tmp_path)
+    killed_after(spec, images, 3)
+    first = newest_members(dataclasses.replace(spec, recorded=3), images.sha256)
+    again = dataclasses.replace(spec, states=str(tmp_path / "again"), recorded=3)
     write_members(again, images.sha256, 3, first.states)
     second = newest_members(again, images.sha256)
-    for seed in job.seeds:
+    for seed in spec.seeds:
         one, other = first.states[seed], second.states[seed]
         assert (one.step, one.epoch) == (other.step, other.epoch) == (3 * 3, 3)
         for name in ("parameters", "moment1", "moment2"):
             assert torch.equal(getattr(one, name), getattr(other, name))
-    paths = [tmp_path / part / state_name(job.trial, 3) for part in ("states", "again")]
+    paths = [tmp_path / part / state_name(spec.trial, 3) for part in ("states", "again")]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from aesweep.search.trial_spec import Job, pack_key
+from aesweep.search.trial_spec import TrialSpec, pack_key
 
 
 class Placement:
@@ -17,8 +17,8 @@ class Placement:
         num_jobs: how many trials are to come: where they are few, each trainer takes its even share and no more.
     """
 
-    def __init__(self, num_trainers: int, trials_per_trainer: int, num_jobs: int):
-        self._room = min(trials_per_trainer, math.ceil(num_jobs / num_trainers))
+    def __init__(self, num_trainers: int, trials_per_trainer: int, num_trials: int):
+        self._room = min(trials_per_trainer, math.ceil(num_trials / num_trainers))
         self._trainers: list[dict[str, Any]] = [{} for _ in range(num_trainers)]
 
     @property
@@ -26,20 +26,20 @@ class Placement:
         """How many trials may be under training at once."""
         return self._room * len(self._trainers)
 
-    def place(self, job: Job) -> int:
+    def place(self, spec: TrialSpec) -> int:
         """The trainer of a trial: of those with room, one that has a pack of its kind, else the emptiest."""
-        self.leave(job)
-        key = pack_key(job)
+        self.leave(spec)
+        key = pack_key(spec)
 
         def preference(number: int) -> tuple[bool, bool, int, int]:
             trials = self._trainers[number]
             return (len(trials) >= self._room, key not in trials.values(), len(trials), number)
 
         best = min(range(len(self._trainers)), key=preference)
-        self._trainers[best][job.trial] = key
+        self._trainers[best][spec.trial] = key
         return best
 
-    def leave(self, job: Job) -> None:
+    def leave(self, spec: TrialSpec) -> None:
         """Hears that a trial is not under training any more."""
         for trials in self._trainers:
-            trials.pop(job.trial, None)
+            trials.pop(spec.trial, None)

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from aesweep.cluster.tune import internals
 from aesweep.cluster.tune.placement import Placement
 from aesweep.search.recorder import Recorder
 from aesweep.search.retry_policy import cause_of
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_row import TrialRow
+from aesweep.search.trial_spec import TrialSpec
 
+ROW = "row"  # under which a trial reports its row; Tune would take a mapping apart
 MOST_KEPT = 1_000  # workers without a trial, where any are kept
 
 
@@ -44,21 +46,21 @@ class RecordingScheduler(FIFOScheduler):
 
     def begin(
         self,
-        jobs: dict[int, Job],
+        specs: dict[int, TrialSpec],
         recorder: Recorder,
         stop_requested: Callable[[], bool],
         placement: Placement | None = None,
     ) -> None:
-        """Takes up a batch of jobs, where all of the last one have ended.
+        """Takes up a batch of trials, where all of the last one have ended.
 
         Args:
-            jobs: a trial's configuration has the `number` of its job, and gets the `job` itself here. Numbers go on
+            specs: a trial's configuration has the `number` of its trial, and gets the `spec` itself here. Numbers go on
                 from batch to batch.
             recorder: records, and lets each cell's ASHA stop trials.
             stop_requested: whether the run is being interrupted.
             placement: says to which trainer a trial goes; None where trials train in their own processes.
         """
-        self._jobs, self._recorder = jobs, recorder
+        self._jobs, self._recorder = specs, recorder
         self._stop_requested, self._placement = stop_requested, placement
 
     def abandon(self) -> None:
@@ -70,12 +72,13 @@ class RecordingScheduler(FIFOScheduler):
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        job = trial.config["job"]
+        spec = trial.config["spec"]
+        row: TrialRow = result[ROW]
         seconds = result["time_total_s"]
         if self._placement:
             # Others trained meanwhile: what counts is the trial's share of its trainer's time.
-            seconds = self._held_seconds[job.trial] = self._held_seconds.get(job.trial, 0.0) + result["held_seconds"]
-        goes_on = self._record(lambda: self._recorder.take(job, result, round(seconds, 3)))
+            seconds = self._held_seconds[spec.trial] = self._held_seconds.get(spec.trial, 0.0) + row.held_seconds
+        goes_on = self._record(lambda: self._recorder.take(spec, row, round(seconds, 3)))
         if not goes_on:
             self._leave(trial)
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
@@ -88,8 +91,8 @@ class RecordingScheduler(FIFOScheduler):
 
     def _leave(self, trial: Trial) -> None:
         if self._placement:
-            self._placement.leave(trial.config["job"])
-            self._held_seconds.pop(trial.config["job"].trial, None)
+            self._placement.leave(trial.config["spec"])
+            self._held_seconds.pop(trial.config["spec"].trial, None)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         self._leave(trial)
@@ -97,14 +100,12 @@ class RecordingScheduler(FIFOScheduler):
         if self.is_over:
             return
         text = _newest_error(trial)
-        again = self._record(lambda: self._recorder.fail(trial.config["job"], cause_of(text), _reason(text)))
+        again = self._record(lambda: self._recorder.fail(trial.config["spec"], cause_of(text), _reason(text)))
         self._controller = tune_controller
         self._retried[trial.trial_id] = again is not None
         if again:
-            trial.config["job"] = again
-        # Tune (2.60) takes a worker that is lost while it is handed to another trial for two failures of that trial, of
-        # which the second is final, and forgets that it waited for the worker.
-        self.begins_anew = trial in tune_controller._resetting_trials
+            trial.config["spec"] = again
+        self.begins_anew = internals.is_being_reset(tune_controller, trial)
 
     def _record(self, record: Callable[[], Any]) -> Any:
         """What the recorder answers; None once it has failed, with the error kept for whoever started Tune.
@@ -130,36 +131,18 @@ class RecordingScheduler(FIFOScheduler):
         return self._waiting[0][-1] if self._waiting else None
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        trial.config.setdefault("job", self._jobs[trial.config["number"]])
+        trial.config.setdefault("spec", self._jobs[trial.config["number"]])
         if self._keeps_workers and not self._num_added:
-            # Tune keeps as many as it has trials waiting for one, and ends the others.
-            tune_controller._tune_controller._actor_cache.increase_max(trial.placement_group_factory, MOST_KEPT)
+            internals.keep_workers(tune_controller, trial, MOST_KEPT)
         self._num_added += 1  # tells a trial that is put back from itself
         heapq.heappush(self._waiting, (trial.config["number"], self._num_added, trial))
         if self._placement:
-            trial.config["trainer"] = self._placement.place(trial.config["job"])
+            trial.config["trainer"] = self._placement.place(trial.config["spec"])
         retried = self._retried.pop(trial.trial_id, None)
         if retried and not self.is_over:
-            _stage_first(self._controller, trial)
+            internals.stage_first(self._controller, trial)
         elif retried is not None:
             tune_controller.stop_trial(trial)
-
-
-def _stage_first(controller: TuneController, trial: Trial) -> None:
-    """Gives a trial that is tried again the next free worker, before trials that have not begun.
-
-    Tune itself puts it behind them. Trials would then reach the rungs in another order than without the failure, and a
-    long queue would keep the trial waiting. Resources are requested without regard to who asked first, and given to
-    the first in line.
-    """
-    controller._staged_trials.add(trial)
-    controller._actor_cache.increase_max(trial.placement_group_factory)
-    controller._schedule_trial_actor(trial)
-    line = controller._actor_manager._resource_request_to_pending_actors[trial.placement_group_factory]
-    mine = controller._trial_to_actor[trial]
-    if mine in line:  # else it has a worker that another trial has just let go
-        line.remove(mine)
-        line.insert(0, mine)
 
 
 def _newest_error(trial: Trial) -> str:

@@ -1,4 +1,4 @@
-"""Ray Tune under way in a thread of its own, which is handed one batch of jobs after the other.
+"""Ray Tune under way in a thread of its own, which is handed one batch of trials after the other.
 
 A stage is a batch. Had each a Tune run of its own, its workers would end with it, and the next one's begin with seconds
 of imports.
@@ -20,11 +20,11 @@ from ray.tune.search import Searcher
 from aesweep.cluster.tune.placement import Placement
 from aesweep.cluster.tune.scheduler import RecordingScheduler
 from aesweep.search.recorder import Recorder
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 
 
 class Feed(Searcher):
-    """What Tune takes its trials from: numbers of jobs, which `RecordingScheduler` knows.
+    """What Tune takes its trials from: numbers of trials, which `RecordingScheduler` knows.
 
     Tune asks for the next trial whenever it has room. Where all that it was given have ended it is kept waiting, until
     the next batch or the end.
@@ -43,7 +43,7 @@ class Feed(Searcher):
         """Puts a batch in line.
 
         Args:
-            numbers: of its jobs, in their order.
+            numbers: of its trials, in their order.
             most_live: how many may be under training at once; None for any number.
         """
         with self._changed:
@@ -114,16 +114,20 @@ class TuneSession:
         self._thread.start()
 
     def train(
-        self, jobs: list[Job], recorder: Recorder, stop_requested: Callable[[], bool], placement: Placement | None
+        self,
+        specs: list[TrialSpec],
+        recorder: Recorder,
+        stop_requested: Callable[[], bool],
+        placement: Placement | None,
     ) -> None:
-        """Trains jobs until all have ended, or the scheduler is over, which ends the session.
+        """Trains trials until all have ended, or the scheduler is over, which ends the session.
 
         Raises:
             Exception: what the recorder raised, or Tune.
         """
-        numbers = range(self._num_handed, self._num_handed + len(jobs))
-        self._num_handed += len(jobs)
-        self.scheduler.begin(dict(zip(numbers, jobs, strict=True)), recorder, stop_requested, placement)
+        numbers = range(self._num_handed, self._num_handed + len(specs))
+        self._num_handed += len(specs)
+        self.scheduler.begin(dict(zip(numbers, specs, strict=True)), recorder, stop_requested, placement)
         self._feed.hand([*numbers], placement.num_places if placement else None)
         while self.is_alive and not self._feed.wait_until_idle(0.1):
             pass

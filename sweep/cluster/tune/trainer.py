@@ -1,6 +1,6 @@
 """An actor that owns a device: the packs and images on it, and the training of many trials at once.
 
-A trial joins with its job and asks for one row after the other; by asking it says that the row before is recorded and
+A trial joins with its trial and asks for one row after the other; by asking it says that the row before is recorded and
 that it goes on. So nothing is trained far ahead of ASHA's decisions, and a trial that does not ask any more, because
 its process was killed, is noticed. Training has a thread of its own, so that the actor can answer at any time.
 """
@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_row import TrialRow
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import Files
 
 if TYPE_CHECKING:
     from aesweep.training.pack_pool import Packs
-    from aesweep.training.packed_trial import Trainee
+    from aesweep.training.packed_trial import PackedTrial
 
 # How many of a trial's rows may be made that it has not taken: while one is on its way the next is trained.
 MAX_AHEAD = 2
@@ -40,12 +41,12 @@ class _Seat:
         at_rest: whether nothing is trained until it asks again.
     """
 
-    job: Job
+    spec: TrialSpec
     attempt: str
     images: ray.ObjectRef
     files: Files
-    trainee: Trainee | None = None
-    rows: asyncio.Queue[dict[str, Any] | Exception] = dataclasses.field(default_factory=asyncio.Queue)
+    packed: PackedTrial | None = None
+    rows: asyncio.Queue[TrialRow | Exception] = dataclasses.field(default_factory=asyncio.Queue)
     handed: int = 0
     taken: int = 0
     waiting: bool = False
@@ -57,7 +58,7 @@ class _Seat:
 
 
 class Trainer:
-    """Trains the jobs of trials, those of a kind as one pack.
+    """Trains the trials of trials, those of a kind as one pack.
 
     Args:
         lease_s: the members of a trial that has not asked for so long leave the device. Should it ask again, they go on
@@ -74,22 +75,22 @@ class Trainer:
         self._wake = asyncio.Event()
         self._training: asyncio.Task | None = None
 
-    async def join(self, job: Job, attempt: str, images: list[ray.ObjectRef], files: Files) -> None:
-        """Takes up a job; an earlier attempt at its trial is over.
+    async def join(self, spec: TrialSpec, attempt: str, images: list[ray.ObjectRef], files: Files) -> None:
+        """Takes up a trial; an earlier attempt at its trial is over.
 
         Args:
-            job: what to train.
+            spec: what to train.
             attempt: unique.
-            images: of one, a reference to the job's `ImageData` in the object store; in a list, lest Ray fetch it.
-            files: where the states and the checkpoint go that the job names.
+            images: of one, a reference to the trial's `ImageData` in the object store; in a list, lest Ray fetch it.
+            files: where the states and the checkpoint go that the trial names.
         """
-        self._remove(job.trial)
-        self._seats[job.trial] = _Seat(job, attempt, images[0], files)
+        self._remove(spec.trial)
+        self._seats[spec.trial] = _Seat(spec, attempt, images[0], files)
         if self._training is None:
             self._training = asyncio.get_running_loop().create_task(self._train())
         self._wake.set()
 
-    async def next_row(self, trial: str, attempt: str) -> dict[str, Any] | None:
+    async def next_row(self, trial: str, attempt: str) -> TrialRow | None:
         """The next row of an attempt, whose last row is recorded by now.
 
         Returns:
@@ -113,7 +114,7 @@ class Trainer:
         if isinstance(row, Exception):
             await self.leave(trial, attempt)
             raise row
-        seat.handed = row["epoch"]
+        seat.handed = row.epoch
         return row
 
     async def leave(self, trial: str, attempt: str) -> None:
@@ -123,7 +124,7 @@ class Trainer:
 
     async def trials(self) -> dict[str, int]:
         """The trials that have joined, with the epochs that each has been trained so far."""
-        return {trial: seat.trainee.epoch if seat.trainee else 0 for trial, seat in self._seats.items()}
+        return {trial: seat.packed.epoch if seat.packed else 0 for trial, seat in self._seats.items()}
 
     def _remove(self, trial: str) -> None:
         seat = self._seats.pop(trial, None)
@@ -136,10 +137,10 @@ class Trainer:
         """Takes the members of trials off the device of which nothing has been heard for long."""
         for trial, seat in list(self._seats.items()):
             unheard = not seat.waiting and time.monotonic() - seat.heard_at > self._lease_s
-            if unheard and seat.trainee is not None:
-                job = dataclasses.replace(seat.job, recorded=max(seat.job.recorded, seat.taken))
+            if unheard and seat.packed is not None:
+                spec = dataclasses.replace(seat.spec, recorded=max(seat.spec.recorded, seat.taken))
                 self._left.append(seat)
-                self._seats[trial] = dataclasses.replace(seat, job=job, trainee=None, at_rest=True)
+                self._seats[trial] = dataclasses.replace(seat, spec=spec, packed=None, at_rest=True)
 
     async def _train(self) -> None:
         """Trains as long as the actor lives."""
@@ -161,22 +162,22 @@ class Trainer:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self._lease_s / 4)
 
-    def _step(self, left: list[_Seat], ready: dict[_Seat, int]) -> list[tuple[_Seat, dict[str, Any] | Exception]]:
+    def _step(self, left: list[_Seat], ready: dict[_Seat, int]) -> list[tuple[_Seat, TrialRow | Exception]]:
         """In the training thread: who has left goes, who is new comes, and one pack is trained for an epoch."""
         packs = self._packs or self._open()
         for seat in left:
-            if seat.trainee is not None:
-                packs.leave(seat.trainee)
-        made: list[tuple[_Seat, dict[str, Any] | Exception]] = []
+            if seat.packed is not None:
+                packs.leave(seat.packed)
+        made: list[tuple[_Seat, TrialRow | Exception]] = []
         for seat, taken in ready.items():
             try:
-                if seat.trainee is None:
-                    seat.trainee = packs.join(seat.job, self._loaded(seat.images), seat.files)
-                seat.trainee.taken(taken)
+                if seat.packed is None:
+                    seat.packed = packs.join(seat.spec, self._loaded(seat.images), seat.files)
+                seat.packed.taken(taken)
             except Exception as error:
                 made.append((seat, error))
-        seats = {seat.trainee: seat for seat in ready if seat.trainee is not None}
-        return made + [(seats[trainee], row) for trainee, row in packs.train_epoch(seats.__contains__)]
+        seats = {seat.packed: seat for seat in ready if seat.packed is not None}
+        return made + [(seats[packed], row) for packed, row in packs.train_epoch(seats.__contains__)]
 
     def _open(self) -> Packs:
         from aesweep.training.engine.precision import configure_torch

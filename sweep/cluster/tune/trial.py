@@ -1,4 +1,4 @@
-"""One Ray Tune trial: a job is trained in this worker process or by a trainer; each epoch's row goes to the driver.
+"""One Ray Tune trial: a trial is trained in this worker process or by a trainer; each epoch's row goes to the driver.
 
 Imports no torch until it trains here, so that the driver, and workers that wait for a trainer, stay small.
 """
@@ -16,7 +16,9 @@ import ray
 from ray import tune
 from ray.exceptions import ActorUnavailableError
 
-from aesweep.search.trial_spec import Job
+from aesweep.cluster.tune.scheduler import ROW
+from aesweep.search.trial_row import TrialRow
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import Files
 
 # How long a trial waits for a lost trainer to be started again, on another node perhaps.
@@ -27,38 +29,38 @@ def train_trial(config: dict[str, Any], images: dict[str, Any], files: Files) ->
     """What Ray Tune runs where each trial trains in its own process.
 
     Args:
-        config: `job`, a `aesweep.search.trial_spec.Job`.
+        config: `spec`, a `aesweep.search.trial_spec.TrialSpec`.
         images: data set name to a reference of its `aesweep.data.ImageData` in the object store.
         files: where the trial leaves its states and its checkpoint.
     """
     from aesweep.training.single_trial import fit
 
-    job = config["job"]
-    for row in fit(job, _images(images[job.dataset]), files):
-        tune.report(row)
+    spec = config["spec"]
+    for row in fit(spec, _images(images[spec.dataset]), files):
+        tune.report({ROW: row})
 
 
 def follow_trainer(config: dict[str, Any], images: dict[str, Any], files: Files, trainers: list[Any]) -> None:
     """What Ray Tune runs where trainers train.
 
     Args:
-        config: `job`, and `trainer`, the number of the one to go to.
+        config: `spec`, and `trainer`, the number of the one to go to.
         images: as above.
         files: as above.
         trainers: handles of all `aesweep.cluster.tune.trainer.Trainer`.
     """
-    job = config["job"]
+    spec = config["spec"]
     # ASHA's stop comes as SystemExit out of the report; closing the rows tells the trainer at once.
-    with contextlib.closing(trained_rows(job, images[job.dataset], files, trainers[config["trainer"]])) as rows:
+    with contextlib.closing(trained_rows(spec, images[spec.dataset], files, trainers[config["trainer"]])) as rows:
         for row in rows:
-            tune.report(row)
+            tune.report({ROW: row})
 
 
-def trained_rows(job: Job, images: ray.ObjectRef, files: Files, trainer: Any) -> Iterator[dict[str, Any]]:
-    """The rows of a job that a trainer trains.
+def trained_rows(spec: TrialSpec, images: ray.ObjectRef, files: Files, trainer: Any) -> Iterator[TrialRow]:
+    """The rows of a trial that a trainer trains.
 
     Args:
-        job: what to train.
+        spec: what to train.
         images: a reference to its data set.
         files: where the training leaves its states and its checkpoint.
         trainer: an actor's handle.
@@ -68,17 +70,17 @@ def trained_rows(job: Job, images: ray.ObjectRef, files: Files, trainer: Any) ->
         ray.exceptions.RayError: the training broke, or the trainer is lost for good.
     """
     attempt = secrets.token_hex(8)
-    _join(trainer, job, attempt, [images], files)
+    _join(trainer, spec, attempt, [images], files)
     try:
         epoch, diverged = 0, False
-        while epoch < job.epochs and not diverged:
-            row = ray.get(trainer.next_row.remote(job.trial, attempt))
+        while epoch < spec.epochs and not diverged:
+            row = ray.get(trainer.next_row.remote(spec.trial, attempt))
             if row is None:
                 raise RuntimeError("the trainer's process has died, and another one does not know of this attempt")
             yield row
-            epoch, diverged = row["epoch"], row["diverged"]
+            epoch, diverged = row.epoch, row.diverged
     finally:
-        trainer.leave.remote(job.trial, attempt)
+        trainer.leave.remote(spec.trial, attempt)
 
 
 def _join(trainer: Any, *arguments: Any) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from aesweep.data.image_data import ImageData
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.events import Baseline
 from aesweep.storage.run_state import RETRAINING, RunState
 from aesweep.study.configuration import Configuration
@@ -32,14 +32,16 @@ class Background:
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown(cancel_futures=self._stop_requested())
 
-    def validation_baselines(self, stage: str, jobs: list[Job], images: dict[str, ImageData]) -> Future[list[Baseline]]:
+    def validation_baselines(
+        self, stage: str, specs: list[TrialSpec], images: dict[str, ImageData]
+    ) -> Future[list[Baseline]]:
         """What the cells of a stage are compared with."""
 
         def found() -> Iterable[dict[str, Any]]:
             from aesweep.run.evaluation.baselines import validation_baselines
 
             for dataset, mine in images.items():
-                here = [job for job in jobs if job.dataset == dataset]
+                here = [spec for spec in specs if spec.dataset == dataset]
                 if here:
                     yield from validation_baselines(here, mine, stage)
 

@@ -14,24 +14,24 @@ import numpy as np
 from aesweep.data.datasets import ImageData
 from aesweep.models.baselines import LinearMmseDenoiser, MeanImage, Pca
 from aesweep.models.metrics import mse, psnr_db, ssim
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.study.configuration import Configuration
 from aesweep.training.trial_images import evaluation_input, prepare, to_float
 
 
-def validation_baselines(jobs: list[Job], images: ImageData, stage: str) -> Iterator[dict[str, Any]]:
+def validation_baselines(specs: list[TrialSpec], images: ImageData, stage: str) -> Iterator[dict[str, Any]]:
     """Baseline events' fields for a stage on one data set.
 
     Args:
-        jobs: the stage's jobs on this data set.
+        specs: the stage's trials on this data set.
         images: the data set.
         stage: the stage's name.
 
     Yields:
         The fields of a `baseline` event.
     """
-    prepared = prepare(images, jobs[0])
-    configurations, seed = [job.configuration for job in jobs], jobs[0].split_seed
+    prepared = prepare(images, specs[0])
+    configurations, seed = [spec.configuration for spec in specs], specs[0].split_seed
     training, judged = to_float(prepared.training), prepared.validation
     for found in _baselines(training, judged, configurations, seed, "validation", None):
         yield {"dataset": images.name, "split": "validation", "stage": stage, **found}

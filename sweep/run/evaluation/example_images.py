@@ -53,8 +53,8 @@ def take_pictures(
             linear = LinearMmseDenoiser.fit(training)
             rows: dict[str, list[np.ndarray]] = {"noisy": [], "linear_mmse": [], "denoised": []}
             for retraining in (_longest(done, winner) for winner in shown):
-                variance = retraining.job.configuration.noise_variance
-                noisy = evaluation_input(every, variance, retraining.job.split_seed, "test")[: len(original)]
+                variance = retraining.spec.configuration.noise_variance
+                noisy = evaluation_input(every, variance, retraining.spec.split_seed, "test")[: len(original)]
                 rows["noisy"].append(noisy)
                 rows["linear_mmse"].append(linear.denoise(noisy, variance))
                 rows["denoised"].append(_outputs(folder, retraining, noisy))
@@ -86,20 +86,20 @@ def take_pictures(
 
 def _longest(done: list[Retraining], winner: Winner) -> Retraining:
     """The first seed of a winner's longest retraining, whatever it was made for: what the report's numbers are of."""
-    mine = [retraining for retraining in done if retraining.job.configuration == winner.configuration]
-    return max(mine, key=lambda retraining: retraining.job.epochs)
+    mine = [retraining for retraining in done if retraining.spec.configuration == winner.configuration]
+    return max(mine, key=lambda retraining: retraining.spec.epochs)
 
 
 def _whose(done: list[Retraining], shown: list[Winner]) -> dict[str, Any]:
     """What names each winner that is shown: its cell, and for how many epochs it was retrained."""
     return {
         "cells": [winner.cell for winner in shown],
-        "epochs": [_longest(done, winner).job.epochs for winner in shown],
+        "epochs": [_longest(done, winner).spec.epochs for winner in shown],
     }
 
 
 def _outputs(folder: RunFolder, retraining: Retraining, inputs: np.ndarray) -> np.ndarray:
-    model, _ = read_checkpoint(folder.checkpoints / checkpoint_name(retraining.job.trial))
+    model, _ = read_checkpoint(folder.checkpoints / checkpoint_name(retraining.spec.trial))
     with torch.inference_mode():
         return model(torch.from_numpy(inputs.astype(np.float32))).numpy()
 

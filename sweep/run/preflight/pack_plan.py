@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 
-from aesweep.search.trial_spec import Job, pack_key
+from aesweep.search.trial_spec import TrialSpec, pack_key
 from aesweep.study.schema import Resources
 
 
@@ -34,11 +34,11 @@ class PackPlan:
     memory_bytes: int
 
 
-def plan_packs(jobs: list[Job], resources: Resources, sizes: dict[str, tuple[int, int]]) -> list[PackPlan]:
+def plan_packs(specs: list[TrialSpec], resources: Resources, sizes: dict[str, tuple[int, int]]) -> list[PackPlan]:
     """The kinds of trials of a stage, as a search of it would pack them.
 
     Args:
-        jobs: the stage's.
+        specs: the stage's.
         resources: the study's.
         sizes: data set name to (number of training images, validation images included; pixels of an image).
     """
@@ -48,23 +48,23 @@ def plan_packs(jobs: list[Job], resources: Resources, sizes: dict[str, tuple[int
     from aesweep.training.trial_images import count_images
 
     on_gpu = resources.gpus_per_trainer > 0 if resources.trainers else resources.gpus_per_trial > 0
-    share = -(-len(jobs) // resources.trainers) if resources.trainers else 1
+    share = -(-len(specs) // resources.trainers) if resources.trainers else 1
     plans = []
-    for key, num_trials in Counter(map(pack_key, jobs)).items():
-        job = next(job for job in jobs if pack_key(job) == key)
-        num_training, num_pixels = sizes[job.dataset]
-        num_trained, num_judging = count_images(job, num_training)
+    for key, num_trials in Counter(map(pack_key, specs)).items():
+        spec = next(spec for spec in specs if pack_key(spec) == key)
+        num_training, num_pixels = sizes[spec.dataset]
+        num_trained, num_judging = count_images(spec, num_training)
         trials = min(num_trials, share, resources.trials_per_trainer) if resources.trainers else 1
-        members = trials * len(job.seeds)
+        members = trials * len(spec.seeds)
         per_step = members if on_gpu else 1
-        architecture = architecture_of(job.configuration, num_pixels)
+        architecture = architecture_of(spec.configuration, num_pixels)
         at_once = pairs_at_once("cuda" if on_gpu else "cpu")
-        memory = pack_memory(architecture, num_trained, job.configuration.batch_size, num_judging, at_once)
+        memory = pack_memory(architecture, num_trained, spec.configuration.batch_size, num_judging, at_once)
         plans.append(
             PackPlan(
-                job.dataset,
-                (num_pixels, *job.configuration.hidden_layers, job.configuration.latent_dim),
-                job.configuration.batch_size,
+                spec.dataset,
+                (num_pixels, *spec.configuration.hidden_layers, spec.configuration.latent_dim),
+                spec.configuration.batch_size,
                 num_trials,
                 trials,
                 members,

@@ -12,8 +12,8 @@ import numpy as np
 from tabulate import tabulate
 
 from aesweep.run.preflight.pack_plan import PackPlan, plan_packs
-from aesweep.search.stages import stage_jobs
-from aesweep.search.trial_spec import Job
+from aesweep.search.stages import stage_trials
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.study.configuration import Configuration
 from aesweep.study.schema import Stage, Study
 from aesweep.training.trial_images import count_images
@@ -76,21 +76,21 @@ def plan_study(
         bases = {
             dataset.name: slowest[stage.from_, dataset.name] if stage.from_ else None for dataset in study.datasets
         }
-        jobs = stage_jobs(study, name, bases)
+        specs = stage_trials(study, name, bases)
         for dataset, (_, num_pixels) in sizes.items():
-            here = {job.configuration for job in jobs if job.dataset == dataset}
+            here = {spec.configuration for spec in specs if spec.dataset == dataset}
             cost = {configuration: timer.seconds_per_image(configuration, num_pixels) for configuration in here}
             slowest[name, dataset] = max(cost, key=cost.get)
-        full, expected, seconds = _stage_cost(stage, jobs, sizes, timer)
-        num_cells = len({(job.dataset, job.cell) for job in jobs})
+        full, expected, seconds = _stage_cost(stage, specs, sizes, timer)
+        num_cells = len({(spec.dataset, spec.cell) for spec in specs})
         models: dict[tuple, int] = {}
-        for job in jobs:
-            num_bytes = model_bytes(job.configuration, sizes[job.dataset][1])
-            models[job.rivals] = max(num_bytes, models.get(job.rivals, 0))
+        for spec in specs:
+            num_bytes = model_bytes(spec.configuration, sizes[spec.dataset][1])
+            models[spec.rivals] = max(num_bytes, models.get(spec.rivals, 0))
         plans.append(
             StagePlan(
                 stage=name,
-                num_trials=len(jobs),
+                num_trials=len(specs),
                 num_cells=num_cells,
                 rungs=stage.rungs(),
                 epochs_without_stopping=full,
@@ -98,7 +98,7 @@ def plan_study(
                 seconds=round(seconds / num_workers, 1),
                 state_bytes=num_workers * stage.seeds * _STATE_MODELS * max(models.values()),
                 checkpoint_bytes=sum(models.values()),
-                packs=plan_packs(jobs, study.resources, sizes),
+                packs=plan_packs(specs, study.resources, sizes),
                 assumed_from=stage.from_,
             )
         )
@@ -107,7 +107,7 @@ def plan_study(
         per_winner = stage.retraining.seeds or study.retraining.seeds
         epochs = stage.retraining.epochs or study.retraining.epochs
         for dataset, (num_images, num_pixels) in sizes.items():
-            cells = {job.cell for job in jobs if job.dataset == dataset} if stage.retraining.of == "cells" else {()}
+            cells = {spec.cell for spec in specs if spec.dataset == dataset} if stage.retraining.of == "cells" else {()}
             retrainings += per_winner * len(cells)
             checkpoint_bytes += per_winner * len(cells) * model_bytes(slowest[name, dataset], num_pixels)
             retraining_epochs += per_winner * len(cells) * epochs
@@ -130,17 +130,17 @@ def model_bytes(configuration: Configuration, num_pixels: int) -> int:
 
 
 def _stage_cost(
-    stage: Stage, jobs: list[Job], sizes: dict[str, tuple[int, int]], timer: _StepTimer
+    stage: Stage, specs: list[TrialSpec], sizes: dict[str, tuple[int, int]], timer: _StepTimer
 ) -> tuple[int, int, float]:
-    cells: dict[Any, list[Job]] = {}
-    for job in jobs:
-        cells.setdefault((job.dataset, job.cell), []).append(job)
+    cells: dict[Any, list[TrialSpec]] = {}
+    for spec in specs:
+        cells.setdefault((spec.dataset, spec.cell), []).append(spec)
     full, expected, seconds = 0, 0, 0.0
     for (dataset, _), members in cells.items():
         num_training, num_pixels = sizes[dataset]
         num_trained, _ = count_images(members[0], num_training)
         epochs = expected_epochs(len(members), stage)
-        step = statistics.mean(timer.seconds_per_image(job.configuration, num_pixels) for job in members)
+        step = statistics.mean(timer.seconds_per_image(spec.configuration, num_pixels) for spec in members)
         full += len(members) * stage.epochs
         expected += epochs
         seconds += epochs * num_trained * step * stage.seeds

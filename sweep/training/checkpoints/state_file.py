@@ -1,7 +1,7 @@
-"""What a killed training goes on from: the states of a job's members after an epoch, as a file.
+"""What a killed training goes on from: the states of a trial's members after an epoch, as a file.
 
 The file is safetensors, written whole and verified when read: by a hash of its content, and by what it says it is the
-state of. The newest two of a job are kept, so that one damaged file costs epochs and not the training.
+state of. The newest two of a trial are kept, so that one damaged file costs epochs and not the training.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import safetensors.torch
 from safetensors import SafetensorError
 
-from aesweep.search.trial_spec import Job
+from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import Files, FolderFiles
 from aesweep.storage.run_folder import state_name, states_among
 from aesweep.training.checkpoints.model_file import content_digest
@@ -30,7 +30,7 @@ TENSORS = ("parameters", "moment1", "moment2")
 
 @dataclasses.dataclass(frozen=True)
 class Continuation:
-    """Where a job goes on.
+    """Where a trial goes on.
 
     Attributes:
         epoch: epochs done; 0 where it starts afresh.
@@ -44,54 +44,54 @@ class Continuation:
 
 
 def write_members(
-    job: Job, images_sha256: str, epoch: int, states: dict[int, MemberState], files: Files = FOLDER
+    spec: TrialSpec, images_sha256: str, epoch: int, states: dict[int, MemberState], files: Files = FOLDER
 ) -> None:
-    """Writes the states of all members of a job, and lets go of all files but this and the one before it.
+    """Writes the states of all members of a trial, and lets go of all files but this and the one before it.
 
     Args:
-        job: whose they are; `job.states` names the folder.
+        spec: whose they are; `spec.states` names the folder.
         images_sha256: hash of the data set.
         epoch: after which they were taken.
         states: by seed.
         files: where they go.
     """
     tensors = {f"{seed}.{name}": getattr(state, name) for seed, state in states.items() for name in TENSORS}
-    description = _description(job, images_sha256, epoch)
+    description = _description(spec, images_sha256, epoch)
     description["steps"] = {str(seed): state.step for seed, state in states.items()}
     description["sha256"] = content_digest(description, tensors)
     content = safetensors.torch.save(tensors, metadata={FORMAT: json.dumps(description, sort_keys=True)})
-    files.write(f"{job.states}/{state_name(job.trial, epoch)}", content)
+    files.write(f"{spec.states}/{state_name(spec.trial, epoch)}", content)
     # A file of a later epoch was passed over when this training went on.
-    found = states_among(files.names(job.states), job.trial)
+    found = states_among(files.names(spec.states), spec.trial)
     kept = [state for state in found if state[0] <= epoch][:NUM_KEPT]
     for state in found:
         if state not in kept:
-            files.remove(f"{job.states}/{state[1]}")
+            files.remove(f"{spec.states}/{state[1]}")
 
 
-def is_due(job: Job, epoch: int, seconds: float) -> bool:
+def is_due(spec: TrialSpec, epoch: int, seconds: float) -> bool:
     """Whether a state is to be kept after an epoch that is not the last, so long after the one before."""
-    if not job.states or epoch >= job.epochs:
+    if not spec.states or epoch >= spec.epochs:
         return False
-    return epoch in job.rungs or seconds >= job.state_interval_s or leaving_note().exists()
+    return epoch in spec.rungs or seconds >= spec.state_interval_s or leaving_note().exists()
 
 
-def newest_members(job: Job, images_sha256: str, files: Files = FOLDER) -> Continuation:
-    """The newest whole states of a job that are no newer than its recorded rows, whatever else lies there."""
+def newest_members(spec: TrialSpec, images_sha256: str, files: Files = FOLDER) -> Continuation:
+    """The newest whole states of a trial that are no newer than its recorded rows, whatever else lies there."""
     rejected = []
-    for epoch, name in states_among(files.names(job.states), job.trial) if job.states else ():
-        if epoch > job.recorded:
+    for epoch, name in states_among(files.names(spec.states), spec.trial) if spec.states else ():
+        if epoch > spec.recorded:
             continue
         try:
-            content = files.read(f"{job.states}/{name}")
-            return Continuation(epoch, _parse(content, job, images_sha256, epoch), rejected)
+            content = files.read(f"{spec.states}/{name}")
+            return Continuation(epoch, _parse(content, spec, images_sha256, epoch), rejected)
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             rejected.append(f"{name} was passed over: {reason}")
     return Continuation(0, {}, rejected)
 
 
-def _parse(content: bytes, job: Job, images_sha256: str, epoch: int) -> dict[int, MemberState]:
+def _parse(content: bytes, spec: TrialSpec, images_sha256: str, epoch: int) -> dict[int, MemberState]:
     tensors = safetensors.torch.load(content)
     # The library gives no metadata from bytes; after it has read the file, the header is known to be whole.
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
@@ -101,27 +101,27 @@ def _parse(content: bytes, job: Job, images_sha256: str, epoch: int) -> dict[int
     if description.pop("sha256", None) != content_digest(description, tensors):
         raise ValueError("its content is not what was written")
     steps = description.pop("steps")
-    if description != (expected := _description(job, images_sha256, epoch)):
+    if description != (expected := _description(spec, images_sha256, epoch)):
         differing = sorted(name for name in {*description, *expected} if description.get(name) != expected.get(name))
         raise ValueError(f"it is the state of another training ({', '.join(differing)} differ)")
     return {
         seed: MemberState(*(tensors[f"{seed}.{name}"] for name in TENSORS), step=steps[str(seed)], epoch=epoch)
-        for seed in job.seeds
+        for seed in spec.seeds
     }
 
 
-def _description(job: Job, images_sha256: str, epoch: int) -> dict[str, Any]:
+def _description(spec: TrialSpec, images_sha256: str, epoch: int) -> dict[str, Any]:
     """What must agree for a training to go on from the file: everything that its numbers depend on."""
-    fields = dataclasses.asdict(job)
+    fields = dataclasses.asdict(spec)
     for name in ("cell", "checkpoint", "states", "state_interval_s", "rungs", "recorded", "configuration", "seeds"):
         del fields[name]
-    configuration = json.dumps(job.configuration.as_dict(), sort_keys=True)
+    configuration = json.dumps(spec.configuration.as_dict(), sort_keys=True)
     return {
         "format": FORMAT,
         "version": VERSION,
         **fields,
         "configuration": hashlib.sha256(configuration.encode()).hexdigest(),
-        "seeds": list(job.seeds),
+        "seeds": list(spec.seeds),
         "images_sha256": images_sha256,
         "epoch": epoch,
     }

@@ -1,0 +1,84 @@
+"""What is added as docs/ARCHITECTURE.md says needs a module of its own and a line in a list, and nothing else."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from aesweep.report.page import write_report
+from aesweep.report.sections import registry
+from aesweep.report.sections.section import DatasetView, Section
+from aesweep.report.text.markdown import table
+from aesweep.run.callbacks.callback import Callback
+from aesweep.run.driver import Run
+from aesweep.run.settings import RunSettings
+from aesweep.storage.event import Event
+from aesweep.storage.events import Row
+from aesweep.storage.journal import Journal, read_journal
+from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
+from tests.report.synthetic import Synthetic
+from tests.search.test_replay import images, interruption, study, toy  # noqa: F401 - fixtures
+
+
+def num_parameters_section(view: DatasetView) -> Section:
+    """A section with one table: how many hidden layers the winner of each stage has."""
+    rows = [[label, str(len(trial.configuration.hidden_layers))] for label, trial in view.configurations]
+    frame = pd.DataFrame(rows, columns=["winner", "num_hidden_layers"])
+    return Section(
+        "Depth", tables=[("", table(["Winner", "Hidden layers"], rows))], frames={f"{view.dataset}-depth": frame}
+    )
+
+
+def test_section_of_ones_own_needs_a_line_in_the_registry(tmp_path, monkeypatch):
+    folder = RunFolder.create(tmp_path, "run")
+    with Journal(folder.journal) as journal:
+        for event in Synthetic().build().events:
+            journal.append(event["kind"], **{name: value for name, value in event.items() if name != "kind"})
+    monkeypatch.setattr("aesweep.report.page.save", lambda *_: None)
+    before = write_report(folder).read_text()
+    monkeypatch.setattr(registry, "DATASET_SECTIONS", registry.DATASET_SECTIONS)
+    registry.DATASET_SECTIONS.append(num_parameters_section)
+    try:
+        after = write_report(folder).read_text()
+    finally:
+        registry.DATASET_SECTIONS.remove(num_parameters_section)
+    parts = after.split("### Depth\n")
+    assert len(parts) == 3 and all("| Winner" in part for part in parts[1:])
+    # The rest of the page is as it was.
+    assert parts[0] + "".join(part[part.index("\n#") + 1 :] for part in parts[1:]) == before
+    assert list(pd.read_csv(folder.tables / "mnist-depth.csv")) == ["winner", "num_hidden_layers"]
+
+
+class RowsToCsv(Callback):
+    """An exporter: each row of the journal as a line of a CSV file."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def follow(self, event: Event) -> None:
+        if isinstance(event, Row):
+            with open(self._path, "a", newline="") as file:
+                csv.writer(file).writerow([event.trial, event.epoch, event.training_mse])
+
+
+def test_exporter_of_ones_own_hears_of_every_row_in_its_order(study, images, tmp_path):  # noqa: F811
+    folder = RunFolder.create(tmp_path, "run")
+    exporter = RowsToCsv(tmp_path / "rows.csv")
+    Run(study, folder, images, RunState(), RunSettings(1), interruption, callbacks=[exporter]).execute(["aesweep"])
+    rows = [event for event in read_journal(folder.journal) if event["kind"] == "row"]
+    with open(tmp_path / "rows.csv", newline="") as file:
+        assert list(csv.reader(file)) == [[row["trial"], str(row["epoch"]), str(row["training_mse"])] for row in rows]
+    assert len(rows) > 20
+
+
+def test_what_an_exporter_raises_ends_the_run_with_everything_recorded(study, images, tmp_path):  # noqa: F811
+    folder = RunFolder.create(tmp_path, "run")
+    exporter = RowsToCsv(tmp_path / "no such folder" / "rows.csv")
+    run = Run(study, folder, images, RunState(), RunSettings(1), interruption, callbacks=[exporter])
+    with pytest.raises(FileNotFoundError):
+        run.execute(["aesweep"])
+    assert read_journal(folder.journal)[-1]["kind"] == "row"
