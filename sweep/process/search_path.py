@@ -18,7 +18,7 @@ VARIABLE = "PYTHONPATH"
 def own_modules_first() -> None:
     """Puts the folders of PYTHONPATH, and the working folder, at the end of this process's search path.
 
-    The folder that this package was imported from stays where it is: a cluster's trial is told of its code in this way.
+    The folder that this package was imported from stays where it is: a cluster's job is told of its code in this way.
     """
     try:
         os.getcwd()
