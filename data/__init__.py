@@ -1,4 +1,4 @@
-"""Images in, arrays out: data sets and how they are split. Knows nothing of models or sweeps, imports no torch."""
+"""Loads data sets of images as arrays, and splits them. Depends neither on models nor on sweeps, nor on torch."""
 
 from aesweep.data.datasets import load_dataset
 from aesweep.data.image_data import DataError, ImageData

@@ -1,7 +1,7 @@
-"""Data sets by name: digits, MNIST, Fashion-MNIST, or a folder of images; whole and checked, or a DataError.
+"""Loads and checks data sets by name: digits, MNIST, Fashion-MNIST, or a folder of images.
 
-Nothing is downloaded unless it is asked for. torchvision is imported for downloads alone, and nothing here imports
-torch, so that a study can be checked anywhere.
+Nothing is downloaded unless the caller asks for it. torchvision is imported for downloads alone, and nothing else here
+imports torch, so that a study can be checked on any machine.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def load_dataset(
     Args:
         name: "digits", "mnist" or "fashion_mnist"; with `path`, any name for that folder of images.
         path: a folder of images, see `aesweep.data.image_folder`.
-        data_dir: where MNIST and Fashion-MNIST lie, as torchvision lays them out; see `data_folder`.
-        download: lets torchvision fetch MNIST or Fashion-MNIST into `data_dir` if it is not there.
+        data_dir: folder with MNIST and Fashion-MNIST in torchvision's layout; see `data_folder`.
+        download: whether torchvision may fetch MNIST or Fashion-MNIST into `data_dir` if it is not there.
 
     Raises:
         DataError: the data set is unknown, missing or damaged.
@@ -58,7 +58,7 @@ def load_dataset(
 
 
 def data_folder(data_dir: Path | str | None = None) -> Path:
-    """The folder with MNIST and Fashion-MNIST: the one given, else AESWEEP_DATA_DIR, else the user's cache."""
+    """Returns the folder with MNIST and Fashion-MNIST: `data_dir`, else AESWEEP_DATA_DIR, else the user's cache."""
     if data_dir is None:
         data_dir = os.environ.get(DATA_DIR_VARIABLE) or None
     if data_dir is None:
@@ -68,7 +68,7 @@ def data_folder(data_dir: Path | str | None = None) -> Path:
 
 
 def is_there(name: str, data_dir: Path | str | None = None) -> bool:
-    """Whether MNIST or Fashion-MNIST has all its files in a folder, see `data_folder`, whatever is in them."""
+    """Returns whether all files of MNIST or Fashion-MNIST exist in `data_folder`, without reading them."""
     raw = data_folder(data_dir) / IDX_FOLDERS[name] / "raw"
     return all(_present(raw / file) for file in IDX_FILES)
 
@@ -95,8 +95,8 @@ def _present(path: Path) -> bool:
 def _download(name: str, folder: Path) -> None:
     """Fetches a data set into `folder` with torchvision, which verifies the archives' checksums.
 
-    The files are moved into place one by one when they are complete, so that an interrupted download leaves none cut
-    off; files that are there already stay.
+    The files are moved into place one by one when they are complete, so that an interrupted download leaves no
+    truncated file; existing files are kept.
     """
     import torchvision
 
@@ -104,7 +104,7 @@ def _download(name: str, folder: Path) -> None:
     raw = folder / IDX_FOLDERS[name] / "raw"
     try:
         raw.mkdir(parents=True, exist_ok=True)
-        # torchvision prints to stdout, which belongs to our caller's data.
+        # torchvision prints to stdout, which is reserved for the caller's output.
         with tempfile.TemporaryDirectory(dir=folder) as temporary, contextlib.redirect_stdout(sys.stderr):
             dataset(temporary, download=True)
             for file in sorted((Path(temporary) / IDX_FOLDERS[name] / "raw").iterdir()):

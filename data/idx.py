@@ -28,17 +28,18 @@ _SUPPLY = (
 
 
 def read_idx_images(path: Path, expected_shape: tuple[int, int, int]) -> np.ndarray:
-    """Reads one file of images; where only `<path>.gz` exists, that one.
+    """Reads one file of images, or `<path>.gz` where only that exists.
 
     Args:
         path: the raw file.
-        expected_shape: number of images, rows, columns; a file that holds anything else is refused.
+        expected_shape: number of images, rows, columns; a file with another shape is refused.
 
     Returns:
         uint8, of `expected_shape`.
 
     Raises:
-        DataError: the file is missing, unreadable, no IDX file, or not exactly as long as its header says.
+        DataError: the file is missing, unreadable, not an IDX file, of another shape, or not exactly as long as its
+            header says.
     """
     path = _existing(path)
     try:
@@ -59,7 +60,7 @@ def read_idx_images(path: Path, expected_shape: tuple[int, int, int]) -> np.ndar
 def _existing(path: Path) -> Path:
     zipped = path.with_name(path.name + ".gz")
     for candidate in (path, zipped):
-        # Not Path.exists: a dangling link or a folder that may not be searched shall be named as what it is.
+        # Path.exists would report a dangling link as missing, instead of letting the read name the actual fault.
         if os.path.lexists(candidate):
             return candidate
     raise DataError(path, "not found", _SUPPLY)

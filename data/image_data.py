@@ -1,4 +1,4 @@
-"""What a data set is once it is in memory, and the one error that keeps it from getting there.
+"""The data set in memory, and the error of data that cannot be loaded.
 
 N images, C channels, H rows, W columns.
 """
@@ -31,7 +31,7 @@ class DataError(Exception):
 
 
 def _on_one_line(text: str) -> str:
-    # File names may hold line breaks or bytes that are no UTF-8, which a terminal would choke on.
+    # File names may hold line breaks, or bytes that are not UTF-8 and that a terminal cannot show.
     return text if text.isprintable() else ascii(text)
 
 
@@ -43,7 +43,7 @@ class ImageData:
         name: "digits", "mnist", "fashion_mnist", or the study's name of an image folder.
         training: uint8 [N, C, H, W], 0 is black, in the original order.
         test: uint8 [N, C, H, W], of the same C, H, W.
-        sha256: hash over shape and bytes of training, then test; equal data have equal hashes on every machine.
+        sha256: hash of shape and bytes of training, then test; equal data have equal hashes on every machine.
     """
 
     name: str
@@ -53,7 +53,7 @@ class ImageData:
 
     @classmethod
     def of(cls, name: str, training: np.ndarray, test: np.ndarray) -> ImageData:
-        """The data set of two uint8 arrays [N, C, H, W], with its hash."""
+        """Returns the data set of two uint8 arrays [N, C, H, W], with its hash."""
         for images in (training, test):
             assert images.dtype == np.uint8 and images.ndim == 4
         assert training.shape[1:] == test.shape[1:]

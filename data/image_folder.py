@@ -1,9 +1,9 @@
 """Reads a folder of PNG and JPEG images: `train/` and `test/`, all of one size, grey or RGB.
 
-Image files are strangers' input: format, size and number of channels are checked from the header before anything is
-decoded, and whatever the decoder then stumbles over ends as a DataError that names the file. Pixels are taken as they
-are stored: no colour management, no EXIF rotation. That EXIF says to turn images is told: they have been taken so since
-the first runs, whose hashes they are known by.
+Image files are untrusted input: format, size and number of channels are checked from the header before anything is
+decoded, and any failure of the decoder becomes a DataError that names the file. Pixels are used as they are stored,
+without colour management and without EXIF rotation, since applying it would change the hashes by which earlier runs
+identify their images. A warning names the first image whose EXIF data ask for rotation, and counts them.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _log = logging.getLogger(__name__)
 def read_image_folder(folder: Path, name: str = "NAME") -> tuple[np.ndarray, np.ndarray]:
     """Reads `folder/train/*` and `folder/test/*`, each in the order of the file names.
 
-    Hidden files (their names start with a dot) are passed over; everything else has to be an image.
+    Hidden files (their names start with a dot) are ignored; every other file must be an image.
 
     Args:
-        folder: where it lies.
-        name: the data set's, for messages.
+        folder: the folder of the data set.
+        name: the data set's name, for messages.
 
     Returns:
         Training and test images, uint8 [N, C, H, W] with C = 1 (grey) or 3 (RGB).
 
     Raises:
-        DataError: a folder or file is missing, unreadable, leads out of `folder`, is no image, is damaged, too large,
+        DataError: a folder or file is missing, unreadable, a link out of `folder`, not an image, damaged, too large,
             or of another size than the rest.
     """
     paths = {part: _image_paths(folder, part, name) for part in ("train", "test")}
@@ -61,16 +61,16 @@ def _image_paths(folder: Path, part: str, name: str) -> list[Path]:
         root = folder.resolve(strict=True)
         paths = sorted(path for path in (folder / part).iterdir() if not path.name.startswith("."))
         for path in (folder / part, *paths):
-            # A link that leads out of the folder would make the data depend on files that nobody meant to share.
+            # A link out of the folder would make the data depend on files that were not meant to be shared.
             if not path.resolve(strict=True).is_relative_to(root):
                 raise DataError(path, f"is a link that leads out of {folder}", "copy the file into the folder")
     except FileNotFoundError as error:
         problem = "not found (a data set of images is a folder with train/ and test/)"
-        place = (error.filename or folder / part) if folder.exists() else folder  # not the first part of its path
+        place = (error.filename or folder / part) if folder.exists() else folder  # not its first missing parent
         raise DataError(place, problem, remedy) from error
     except NotADirectoryError as error:
         raise DataError(folder / part, "is a file, expected a folder of images", remedy) from error
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+    except (OSError, RuntimeError) as error:  # RuntimeError: circular links, before Python 3.13
         reason = getattr(error, "strerror", None) or error
         raise DataError(folder / part, f"cannot be read ({reason})", "make the folder readable") from error
     for path in paths:
@@ -102,10 +102,10 @@ def _read_all(paths: list[Path], shape: _Shape, first: Path) -> np.ndarray:
 
 
 def _is_turned(image: Image.Image) -> bool:
-    """Whether EXIF says that the picture is to be turned or mirrored before it is shown."""
+    """Returns whether EXIF says that the picture is to be rotated or mirrored before it is shown."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
-    except Exception:  # damaged EXIF says nothing; the pixels are good
+    except Exception:  # damaged EXIF data are ignored, since they do not affect the pixels
         return False
 
 
@@ -123,7 +123,7 @@ def _tell_turned(paths: list[Path]) -> None:
 def _opened(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large images from the header alone; the limit below is ours and stricter.
+            # Pillow warns of large images by the header alone; MAX_IMAGE_PIXELS is checked later and is stricter.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return Image.open(path, formats=("PNG", "JPEG"))
     except PermissionError as error:
@@ -162,10 +162,17 @@ def _shown(shape: _Shape) -> str:
 
 
 def read_image(path: Path, shape: _Shape) -> np.ndarray:
-    """Reads one image file of a known shape, uint8 [C, H, W].
+    """Reads one image file of a known shape.
+
+    Args:
+        path: a PNG or JPEG file.
+        shape: the expected C, H, W.
+
+    Returns:
+        uint8 [C, H, W].
 
     Raises:
-        DataError: it is unreadable, damaged, too large, or of another shape.
+        DataError: the file is missing, unreadable, damaged, too large, or of another shape.
     """
     if path.is_dir():
         raise DataError(path, "is a folder, expected an image file", "name the files in it")

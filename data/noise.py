@@ -1,4 +1,4 @@
-"""The noise that denoisers are judged under: the same for every model, every baseline and every run of a seed."""
+"""The noise under which denoisers are evaluated: the same for every model, every baseline and every run of a seed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 
 def fixed_noise(shape: tuple[int, ...], variance: float, seed: int, split: str) -> np.ndarray:
-    """Gaussian noise for the images of a split.
+    """Returns Gaussian noise for the images of a split.
 
     Args:
-        shape: of the images; image i gets the same noise however many follow it.
-        variance: of each pixel's noise, pixels in [0, 1].
-        seed: the study's.
-        split: "training", "validation" or "test"; each has noise of its own.
+        shape: shape of the images; image i gets the same noise however many images follow it.
+        variance: variance of each pixel's noise, for pixels in [0, 1].
+        seed: the study's seed.
+        split: "training", "validation" or "test"; each has different noise.
 
     Returns:
         float32 array of that shape. Noise of another variance is the same pattern, scaled.

@@ -1,4 +1,4 @@
-"""Which training images are trained on, and which validate: deterministic, disjoint, nested.
+"""Splits training images into those for training and those for validation: deterministic, disjoint, nested.
 
 Orders are drawn by sorting the raw output of PCG64, whose stream NumPy guarantees from version to version (it does not
 guarantee that of `Generator.permutation`), so that a seed means the same images everywhere.
@@ -18,14 +18,14 @@ _SPLIT, _SUBSET = 1, 2
 
 @dataclass(frozen=True)
 class Split:
-    """Indices into `ImageData.training`: int64, ascending, disjoint, together all of them."""
+    """Indices into `ImageData.training`: int64, ascending, disjoint, together all images."""
 
     training: np.ndarray
     validation: np.ndarray
 
 
 def num_validation_images(num_images: int, fraction: float) -> int:
-    """How many of the training images a fraction cuts off for validation: at least one."""
+    """Returns how many of the training images a fraction cuts off for validation; at least one."""
     return max(1, round(fraction * num_images))
 
 

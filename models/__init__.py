@@ -1,1 +1,1 @@
-"""What is trained, and what it is compared with: autoencoders, baselines, metrics."""
+"""Autoencoders, the baselines that they are compared with, and the metrics of both."""

@@ -1,7 +1,7 @@
 """Autoencoders of linear layers: their shape, where their parameters lie in one flat vector, and their forward pass.
 
-Training is not done here; `as_module` gives the same model as a plain `torch.nn.Sequential`. Letters: K models in a
-stack, B batch, D pixels of an image, Z latent dimension, P length of a flat parameter vector.
+This module does not train; `as_module` returns the same model as a plain `torch.nn.Sequential`. Letters: K models in a
+stack, N images, D pixels of an image, Z latent dimension, P length of a flat parameter vector.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-# Every matrix and bias starts on a cache line: matrix products are faster there, and give the same bits wherever the
-# vector itself lies.
+# In elements: every matrix and bias starts on a cache line, so that matrix products are faster, and give the same bits
+# wherever the vector itself lies.
 ALIGNMENT = 16
 
 MODULES: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh}
@@ -71,7 +71,7 @@ class Architecture:
         return len(self.hidden_layers)
 
     def activation_after(self, layer: int) -> str:
-        """What follows a layer: the activation, "linear" after the code, the output after the last."""
+        """Returns what follows a layer: the activation, "linear" after the code, the output after the last layer."""
         if layer == self.code_layer:
             return "linear"
         return self.output if layer == self.num_layers - 1 else self.activation
@@ -88,12 +88,13 @@ class Layout:
     """Where each parameter lies in a flat vector: all weights, then all biases, each on a cache line.
 
     With the weights in one piece, penalties and decay that spare the biases are single operations on a slice. The gaps
-    between are zero and stay zero: nothing ever writes them, and Adam does not move a parameter with no gradient.
+    between parameters are zero and stay zero: nothing ever writes them, and Adam does not move a parameter without a
+    gradient.
 
     Attributes:
         num_elements: P, gaps included.
         num_weights: length of the part that holds the weights.
-        num_parameters: what a model has to learn, gaps excluded.
+        num_parameters: number of parameters that a model learns, gaps excluded.
     """
 
     def __init__(self, architecture: Architecture):
@@ -106,7 +107,7 @@ class Layout:
         self.num_elements = ends[-1]
 
     def views(self, flat: Tensor) -> list[Layer]:
-        """The layers inside a flat vector [P], or inside a stack of them [K, P]."""
+        """Returns the layers as views into a flat vector [P], or into a stack of them [K, P]."""
         prefix = flat.shape[:-1]
         layers = []
         for index, (rows, columns) in enumerate(self.shapes):
@@ -117,12 +118,15 @@ class Layout:
 
 
 def encode(architecture: Architecture, layers: list[Layer], inputs: Tensor) -> Tensor:
-    """Images [N, D] to codes [N, Z]; with the layers of a stack, images [N, D] or [K, N, D] to codes [K, N, Z]."""
+    """Encodes images [N, D] to codes [N, Z], without dropout.
+
+    With the layers of a stack, it encodes images [N, D] or [K, N, D] to codes [K, N, Z].
+    """
     return _forward(architecture, layers, inputs, range(architecture.code_layer + 1))
 
 
 def reconstruct(architecture: Architecture, layers: list[Layer], inputs: Tensor) -> Tensor:
-    """Images [N, D] through the code and back to images [N, D]; no dropout. Stacks as in `encode`."""
+    """Reconstructs images [N, D] through the code, without dropout; stacks as in `encode`."""
     return _forward(architecture, layers, inputs, range(architecture.num_layers))
 
 
@@ -139,11 +143,11 @@ def _forward(architecture: Architecture, layers: list[Layer], inputs: Tensor, wh
 
 
 def as_module(architecture: Architecture, flat: Tensor | None = None) -> nn.Sequential:
-    """The model as a plain Sequential of Linear, activation, ..., Linear and perhaps Sigmoid.
+    """Returns the model as a plain Sequential of Linear, activation, ..., Linear and perhaps Sigmoid.
 
     Args:
-        architecture: its shape.
-        flat: its parameters [P], copied; None leaves PyTorch's own initial ones.
+        architecture: the model's shape.
+        flat: the model's parameters [P], which are copied; None keeps PyTorch's own initial ones.
     """
     modules: list[nn.Module] = []
     for index, (rows, columns) in enumerate(itertools.pairwise(architecture.widths)):
@@ -163,7 +167,7 @@ def as_module(architecture: Architecture, flat: Tensor | None = None) -> nn.Sequ
 
 
 def as_flat(architecture: Architecture, module: nn.Sequential) -> Tensor:
-    """The inverse of `as_module`: a flat vector [P] of the module's type, on its device."""
+    """Inverts `as_module`: returns a flat vector [P] of the module's dtype, on its device."""
     linears = [part for part in module if isinstance(part, nn.Linear)]
     layout = Layout(architecture)
     flat = linears[0].weight.new_zeros(layout.num_elements).detach()

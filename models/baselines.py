@@ -1,6 +1,7 @@
-"""What a learned autoencoder has to beat: mean image, PCA; for a denoiser, the noisy input and the best linear one.
+"""Baselines of autoencoders: the mean image and PCA; for denoisers, the noisy input and the best linear denoiser.
 
-Images are floats [N, D] in [0, 1]; N images, D pixels, Z latent. All is computed and returned in float64.
+Images are floats [N, D] in [0, 1]: N images, D pixels, Z latent dimension. Everything is computed and returned in
+float64.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from sklearn.decomposition import PCA
 
 @dataclass(frozen=True)
 class MeanImage:
-    """Predicts the training images' mean, whatever is shown: the error is the data's total variance per pixel."""
+    """Predicts the training images' mean for every input; its error is the data's total variance per pixel."""
 
     mean: np.ndarray  # [D]
 
@@ -22,7 +23,7 @@ class MeanImage:
         return cls(np.mean(images, axis=0, dtype=np.float64))
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
-        """The mean, once for each image: [N, D], read-only."""
+        """Returns the mean, once for each image: [N, D], read-only."""
         return np.broadcast_to(self.mean, np.shape(images))
 
 
@@ -39,23 +40,29 @@ class Pca:
 
     @classmethod
     def fit(cls, images: np.ndarray, max_latent_dim: int) -> Pca:
-        """Fits with scikit-learn. There are never more components than pixels: from Z = D on, PCA is the identity."""
+        """Fits with scikit-learn, to floats [N, D].
+
+        There are never more components than pixels or images: from Z = D on, PCA is the identity.
+
+        Raises:
+            ValueError: `max_latent_dim` is less than 1.
+        """
         if max_latent_dim < 1:
             raise ValueError(f"expected a latent dimension of at least 1, got {max_latent_dim}")
         images = np.asarray(images, dtype=np.float64)
         # With fewer images than pixels, a covariance of all pixels would take far more memory than the images do.
         solver = "covariance_eigh" if len(images) >= images.shape[1] else "full"
-        # Images that are all the same have no variance to explain; each component's share of it, which it divides for,
-        # is not asked for here.
+        # Images that are all the same have no variance, by which scikit-learn divides for each component's share of it;
+        # those shares are not used here.
         with np.errstate(divide="ignore", invalid="ignore"):
             pca = PCA(n_components=min(max_latent_dim, *images.shape), svd_solver=solver).fit(images)
         return cls(pca.mean_, pca.components_, max_latent_dim)
 
     def reconstruct(self, images: np.ndarray, latent_dim: int) -> np.ndarray:
-        """The images [N, D] projected onto the first `latent_dim` components; not clamped to [0, 1].
+        """Projects images [N, D] onto the first `latent_dim` components, without clamping to [0, 1].
 
         Raises:
-            ValueError: `latent_dim` is not within 1 and `max_latent_dim`.
+            ValueError: `latent_dim` is not from 1 to `max_latent_dim`.
         """
         if not 1 <= latent_dim <= self.max_latent_dim:
             raise ValueError(f"expected a latent dimension of 1 to {self.max_latent_dim} (as fitted), got {latent_dim}")
@@ -65,35 +72,35 @@ class Pca:
 
 
 class LinearMmseDenoiser:
-    """The linear (Wiener) denoiser of least mean squared error for white Gaussian noise.
+    """The linear (Wiener) denoiser with the least mean squared error for white Gaussian noise.
 
     With mean m and covariance S of the clean images and noise variance v, a noisy image y becomes
     m + S (S + v I)^-1 (y - m). S is decomposed once, so that every further variance costs two matrix products.
 
     Args:
-        mean: [D].
-        variances: [R], of the clean images along each direction; none lies along any other.
-        directions: [D, R], orthonormal columns.
+        mean: mean of the clean images, [D].
+        variances: variances of the clean images along each direction, [R]; they have none along other directions.
+        directions: orthonormal columns, [D, R].
     """
 
     def __init__(self, mean: np.ndarray, variances: np.ndarray, directions: np.ndarray):
         self.mean = np.asarray(mean, dtype=np.float64)
-        self._variances = np.maximum(variances, 0.0)  # rounding leaves constant pixels a little below zero
+        self._variances = np.maximum(variances, 0.0)  # rounding can leave those of constant pixels just below zero
         self._directions = directions
 
     @classmethod
     def of_moments(cls, mean: np.ndarray, covariance: np.ndarray) -> LinearMmseDenoiser:
-        """From a mean [D] and a symmetric covariance [D, D]."""
+        """Returns the denoiser for a mean [D] and a symmetric covariance [D, D] of clean images."""
         return cls(mean, *np.linalg.eigh(np.asarray(covariance, dtype=np.float64)))
 
     @classmethod
     def fit(cls, images: np.ndarray) -> LinearMmseDenoiser:
-        """From the mean and the covariance (divided by N) of clean images [N, D]."""
+        """Returns the denoiser for the mean and the covariance (divided by N) of clean images [N, D]."""
         images = np.asarray(images, dtype=np.float64)
         mean = images.mean(axis=0)
         centred = images - mean
         if len(images) < images.shape[1]:
-            # As for PCA: the images' own directions, without a covariance of all pixels.
+            # As for PCA, a covariance of all pixels would take far more memory than the images do.
             _, singular_values, directions = np.linalg.svd(centred, full_matrices=False)
             return cls(mean, singular_values**2 / len(images), directions.T)
         return cls.of_moments(mean, centred.T @ centred / len(images))
@@ -103,8 +110,11 @@ class LinearMmseDenoiser:
 
         Args:
             noisy: clean images plus noise, not clamped.
-            noise_variance: of that noise, more than 0.
-            clamp: brings the result to [0, 1], where clean images are; never increases the error.
+            noise_variance: variance of that noise, above 0.
+            clamp: whether to clip the result to [0, 1], the range of clean images, which never increases the error.
+
+        Raises:
+            ValueError: `noise_variance` is not above 0.
         """
         if not noise_variance > 0:
             raise ValueError(f"expected a noise variance above 0, got {noise_variance}")

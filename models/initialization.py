@@ -1,7 +1,7 @@
-"""Where training starts: the parameters of a model before its first step.
+"""Draws the initial parameters of a model.
 
-What a small autoencoder reaches in a few epochs depends on this more than on anything else that is searched here:
-docs/LOG.md has the measurements.
+The error that a small autoencoder reaches in a few epochs depends on them more than on anything else that a study
+searches; docs/LOG.md has the measurements.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from aesweep.models.autoencoder import FUNCTIONS, Architecture, Layout
 
-# The output starts at the mean image; a pixel that is black (or white) everywhere would ask for an infinite bias.
+# The output starts at the mean image; a pixel that is black (or white) in all images would need an infinite bias.
 MIN_MEAN = 0.01
 
 
@@ -29,12 +29,12 @@ def initial_parameters(
 
     "orthogonal" draws weights as random orthogonal matrices (Saxe, McClelland and Ganguli 2014), scaled so that a
     signal of unit variance keeps it: by the gain of the activation before the layer (as He et al. 2015 derive it for
-    ReLU), and by sqrt(outputs / inputs) where the layer widens. Biases are zero but for the last layer's, with which
-    the first output is the mean image.
+    ReLU), and by sqrt(outputs / inputs) where the layer widens. Biases are zero except those of the last layer, which
+    make the first output the mean image.
 
     Args:
         architecture: the model's shape.
-        generator: on the CPU.
+        generator: source of the draws, on the CPU.
         initialization: "uniform" or "orthogonal".
         mean_image: mean of the training images, float [D], pixels in [0, 1]; "orthogonal" needs it.
 
@@ -63,9 +63,9 @@ def initial_parameters(
 
 
 def activation_gain(activation: str) -> float:
-    """1 / sqrt(E[f(x)^2]) for x normal: what a layer's weights are scaled by to make up for the activation before it.
+    """Returns the factor by which a layer's weights compensate for the activation f before it.
 
-    The integral is a sum over a fine grid; sqrt(2) for ReLU.
+    It is 1 / sqrt(E[f(x)^2]) for standard normal x, which is sqrt(2) for ReLU. The integral is a sum over a fine grid.
     """
     function = FUNCTIONS[activation]
     if function is None:

@@ -1,4 +1,4 @@
-"""How far outputs are from their targets: MSE, PSNR, SSIM.
+"""Metrics of outputs against their targets: MSE, PSNR, SSIM.
 
 Images are floats in [0, 1], [N, D] or [N, C, H, W], and everything is computed in float64. A NaN or an infinity among
 the outputs makes the metric of its image NaN or infinite, and with it the mean: a broken model is never averaged away.
@@ -12,12 +12,16 @@ MIN_MSE = 1e-12  # 120 dB, far below what 8-bit images can tell apart
 
 
 def mse(outputs: np.ndarray, targets: np.ndarray) -> float:
-    """Mean squared error per pixel: the mean over images and pixels of (output - target)^2."""
+    """Returns the mean squared error per pixel: the mean over images and pixels of (output - target)^2."""
     return float(per_image_mse(outputs, targets).mean())
 
 
 def per_image_mse(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Mean squared error per pixel of each image, float64 [N]."""
+    """Returns the mean squared error per pixel of each image, float64 [N].
+
+    Raises:
+        ValueError: the shapes differ, or there are no images.
+    """
     if np.shape(outputs) != np.shape(targets) or np.size(targets) == 0:
         raise ValueError(
             f"expected outputs and targets of one shape, not empty; got {np.shape(outputs)} and {np.shape(targets)}"
@@ -27,21 +31,23 @@ def per_image_mse(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def psnr_db(outputs: np.ndarray, targets: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB: the mean over images of 10 log10(1 / MSE_i), the peak being 1.
+    """Returns the peak signal-to-noise ratio in dB: the mean over images of 10 log10(1 / MSE_i), the peak being 1.
 
-    MSE_i counts as `MIN_MSE` where it is less: an image that is met exactly, as an all-black one may be, would
+    MSE_i counts as `MIN_MSE` where it is less: an image that is reproduced exactly, as an all-black one may be, would
     otherwise make the mean infinite and decide every comparison alone.
     """
     return mean_psnr_db(per_image_mse(outputs, targets))
 
 
 def mean_psnr_db(mse_of_images: np.ndarray) -> float:
-    """`psnr_db` from what `per_image_mse` gives, [N]."""
+    """Returns the `psnr_db` of images from their `per_image_mse`, [N]."""
     return float(np.mean(-10.0 * np.log10(np.maximum(mse_of_images, MIN_MSE))))
 
 
 def ssim(outputs: np.ndarray, targets: np.ndarray, shape: tuple[int, int, int]) -> float:
-    """Structural similarity (Wang et al. 2004), mean over windows, channels and images; scikit-image's, unweighted.
+    """Returns the structural similarity (Wang et al. 2004), as scikit-image computes it with a uniform window.
+
+    The result is the mean over windows, channels and images.
 
     The window is square, `ssim_window` pixels wide; where no window fits (a side of one or two pixels), the result
     is NaN.
@@ -50,8 +56,11 @@ def ssim(outputs: np.ndarray, targets: np.ndarray, shape: tuple[int, int, int]) 
         outputs: N images.
         targets: N images.
         shape: C, H, W of an image.
+
+    Raises:
+        ValueError: the numbers of outputs and targets differ, or there are none.
     """
-    from skimage.metrics import structural_similarity  # takes a second, and few of those who import this need it
+    from skimage.metrics import structural_similarity  # takes a second, and few importers of this module need it
 
     window = ssim_window(shape)
     if window is None:
@@ -70,10 +79,10 @@ def ssim(outputs: np.ndarray, targets: np.ndarray, shape: tuple[int, int, int]) 
 
 
 def ssim_window(shape: tuple[int, int, int]) -> int | None:
-    """The window's width in pixels: 7 where it fits twice into the shorter side, else the largest odd width that does.
+    """Returns the width of SSIM's window in pixels; None where not even 3 pixels fit into the shorter side.
 
-    Never less than 3, so it is 7 for MNIST and 3 for the 8 x 8 digits, on which 7 would leave four windows an image.
-    None where 3 do not fit.
+    The width is 7 where 7 pixels fit twice into the shorter side, else the largest odd width that does, but at least 3.
+    It is 7 for MNIST and 3 for the 8 x 8 digits, on which 7 would leave four windows per image.
     """
     side = min(shape[1:])
     if side < 3:

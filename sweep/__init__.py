@@ -1,17 +1,18 @@
-"""From a study file to a finished report: search, retraining, tables and figures.
+"""Turns a study file into a finished report: search, retraining, tables and figures.
 
-The folders sweep/, models/ and data/ are installed as one package, `aesweep`: three names as common as theirs would
-take the place of modules of the user's own, and be replaced by them.
+The folders sweep/, models/ and data/ are installed as one package, `aesweep`: three top-level packages with names as
+common as these would shadow the user's own modules, or be shadowed by them.
 """
 
 import os
 
-# What is installed from a checkout are links to its modules. One that was added since is found where the links lead.
+# An editable installation consists of links to the modules of a checkout. The folder that they lead to is searched too,
+# so that a module that was added after the installation is found.
 __path__.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 if __name__ == "sweep":
-    # Imported by the folder's name, from a checkout on the path: `sweep` and `aesweep` are then the same modules, also
-    # where nothing is installed.
+    # The package was imported by its folder's name, from a checkout on the path. `sweep` and `aesweep` are then made
+    # the same modules, even if nothing is installed.
     import importlib.machinery
     import importlib.util
     import sys
@@ -21,7 +22,7 @@ if __name__ == "sweep":
     _FOLDERS = {"aesweep": "sweep", "aesweep.models": "models", "aesweep.data": "data"}
 
     class _Checkout:
-        """Finds the package's three folders."""
+        """Finds the package's three folders in the checkout, and modules imported by the folder's name as aliases."""
 
         def find_spec(self, name, path=None, target=None):
             if name in _FOLDERS:
@@ -32,7 +33,7 @@ if __name__ == "sweep":
             return None
 
     class _Alias:
-        """Loads a module by the folder's name: the one that the package's name stands for."""
+        """Loads a module that is imported by the folder's name as an alias of the module of `aesweep`."""
 
         def __init__(self, own):
             self._own = own

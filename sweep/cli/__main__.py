@@ -1,4 +1,4 @@
-"""The installed command, and `python -m aesweep.cli`: settles what this process imports before it imports anything."""
+"""Entry point of the installed command and of `python -m aesweep.cli`: fixes the search path before it imports more."""
 
 from __future__ import annotations
 

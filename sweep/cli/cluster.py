@@ -1,4 +1,4 @@
-"""`aesweep submit`, `logs`, `stop` and `fetch`: a study on a cluster; and what its spot nodes run."""
+"""`aesweep submit`, `logs`, `stop` and `fetch`, for a study on a cluster, and the command that its spot nodes run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aesweep.process.wording import agree, plural
 from aesweep.storage.run_folder import NAME
 from aesweep.study.study_file import load_study
 
-RUNS = "$HOME/aesweep-runs"  # for the head's shell
+RUNS = "$HOME/aesweep-runs"  # expanded by the head's shell
 
 
 @click.command()
@@ -25,7 +25,7 @@ RUNS = "$HOME/aesweep-runs"  # for the head's shell
 @address_option
 @click.option("--name", help="The run's name. [default: the study's]")
 @click.option("--resume", "resumes", is_flag=True, help="Resume the run of that name, which is on the cluster.")
-@click.option("--data-dir", help="Folder with MNIST and Fashion-MNIST on the head.")  # a `~` is the head's to expand
+@click.option("--data-dir", help="Folder with MNIST and Fashion-MNIST on the head.")  # the head expands a `~`
 @click.option(
     "--images",
     multiple=True,
@@ -70,7 +70,7 @@ def submit(
     target = f"resume {RUNS}/{name}" if resumes else f"run {STUDY} --runs {RUNS} --name {name}"
     command = f"exec python -m aesweep.cli {target} {shlex.join(settings)}"
     with tempfile.TemporaryDirectory(prefix="aesweep-") as folder:
-        num_bytes = fill_parcel(Path(folder), None if resumes else study)  # the journal holds it
+        num_bytes = fill_parcel(Path(folder), None if resumes else study)  # a run's journal holds its study
         jobs = Jobs(address)
         job = jobs.submit(name, command, Path(folder))
     click.echo(f"{name} runs as job {job}; sent {num_bytes:,} bytes", err=True)

@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how the user's mistakes end. Data goes to stdout, messages to stderr.
+"""The group of all commands, and how the user's mistakes are reported. Data goes to stdout, messages to stderr.
 
 Exit codes: 0 done; 1 done, with something left without a result; 2 usage; 65 data or record; 73 run folder; 78 study;
 129, 130 and 143 ended by SIGHUP, SIGINT and SIGTERM.
@@ -39,11 +39,11 @@ class Commands(click.Group):
         except KeyboardInterrupt as error:
             context.exit(error.args[0] if error.args else 130)
         except BrokenPipeError:
-            context.exit(0)  # the reader of stdout has left, as `head` does; nothing is wrong
+            context.exit(0)  # the reader of stdout has closed it, as `head` does; nothing is wrong
         except OutputError:
             raise
         except OSError as error:
-            # A storage names itself in what it says.
+            # An error of a storage has no file name, since its message holds the URL.
             place = f"{error.filename}: " if error.filename else ""
             click.echo(f"error: {place}{error.strerror or error}", err=True)
             context.exit(EX_CANTCREAT)

@@ -1,4 +1,4 @@
-"""`aesweep data push` and `pull`: data sets to a storage, and from there to a node."""
+"""`aesweep data push` and `pull`: copy data sets to a storage, and from there to a node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`aesweep doctor`: what stands in the way of a run, before it starts."""
+"""`aesweep doctor`: finds what would stop a run, before it starts."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def doctor(
         if data_url:
             names = [dataset.name for dataset in study.datasets if dataset.name in IDX_FOLDERS]
             findings += examination.examine_data(names, data_url)
-        elif not is_sent:  # a cluster's images lie there
+        elif not is_sent:  # a cluster reads its own images
             findings += rehearsal.try_images(study, data_dir, download)
     faults = [finding for finding in findings if finding.is_fault]
     if as_json:

@@ -1,4 +1,4 @@
-"""`aesweep report` and `status`: what a run's folder tells, without running anything."""
+"""`aesweep report` and `status`: show what a run's folder holds, without running anything."""
 
 from __future__ import annotations
 

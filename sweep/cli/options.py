@@ -12,7 +12,7 @@ from aesweep.process.user_path import user_location, user_path
 class UserPath(click.ParamType):
     """A path as a user writes it, see `aesweep.process.user_path`; with `or_url`, also the URL of a storage.
 
-    Every option and argument that takes a path is of this type; a test walks the commands for it.
+    Every option and argument that takes a path is of this type; a test checks all commands for that.
     """
 
     name = "path"
@@ -28,7 +28,7 @@ class UserPath(click.ParamType):
 
 
 class NamedPath(click.ParamType):
-    """NAME=FOLDER, as a pair."""
+    """A value NAME=FOLDER, which is converted to a pair of the name and the folder's path."""
 
     name = "name=folder"
     takes_paths = True
@@ -111,7 +111,7 @@ execution_options = [
 
 
 def options(several: list[Any]) -> Any:
-    """A list of options as one decorator."""
+    """Returns a decorator that adds a list of options to a command."""
 
     def apply(command: Any) -> Any:
         for option in reversed(several):

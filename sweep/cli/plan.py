@@ -1,4 +1,4 @@
-"""`aesweep plan`: what a study would run."""
+"""`aesweep plan`: shows what a study would run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`aesweep reconstruct`: a winner at work on image files."""
+"""`aesweep reconstruct`: applies a winner's model to image files."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def run(
     if dry_run:
         show_plan(study, data_dir, download, settings["workers"], settings["as_json"])
         return
-    folder = RunFolder.new(runs_dir, name or study.name)  # refuses before the images are read
+    folder = RunFolder.new(runs_dir, name or study.name)  # raises before the images are read
     from aesweep.run.session import Session, check_storage
     from aesweep.storage.run_state import RunState
     from aesweep.study.inputs import load_images, read_reference
@@ -62,12 +62,12 @@ def run(
     if study.report.reference:
         read_reference(study.report.reference)
     loaded = load_images(study, data_dir, download)
-    # The images' places are the study's own by now.
+    # `place_images` has written the places of images into the study.
     given = options_to_record({**_given(), "images": None})
     check_storage(folder, settings["storage"])
     folder.make()
     with Session(folder, SessionSettings(**settings)) as session:
-        folder.check_free()  # again, now that it is held: another run may have come and gone
+        folder.check_free()  # again, under the lock: another run may have been made and ended
         with folder.discarded_if_blank():
             outcome = session.run(study, loaded, RunState(), given).execute(_command())
             if folder.is_blank():
@@ -162,7 +162,7 @@ def extend(
 
 
 def _loaded(session: Session, recorded: RecordedRun, download: bool) -> Run:
-    """A recorded run with its images."""
+    """Loads the images of a recorded run and returns its driver."""
     images = recorded.load_images(download)
     if recorded.left_out:
         click.echo(recorded.left_out, err=True)
@@ -170,7 +170,7 @@ def _loaded(session: Session, recorded: RecordedRun, download: bool) -> Run:
 
 
 def _given() -> dict[str, Any]:
-    """What the user gave of the command's options, on the command line or in the environment."""
+    """Returns those of the command's options that the user gave, on the command line or in the environment."""
     context = click.get_current_context()
     sources = click.core.ParameterSource
     return {
@@ -181,5 +181,5 @@ def _given() -> dict[str, Any]:
 
 
 def _command() -> list[str]:
-    """The command line, for the record."""
+    """Returns the command line, which is recorded."""
     return ["aesweep", *sys.argv[1:]]

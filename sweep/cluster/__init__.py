@@ -1,5 +1,5 @@
-"""Everything that knows Ray, and the only place that imports it.
+"""Everything that depends on Ray; no other package imports it.
 
-`runner.py` is what the rest of the project calls; `tune/` runs a stage as a Tune run, `remote/` reaches clusters
-elsewhere. What is recorded and who goes on is decided in `aesweep.search`.
+`runner.py` is the interface for the rest of the project; `tune/` runs stages in Ray Tune, `remote/` reaches clusters
+elsewhere. What is recorded, and which trials continue, is decided in `aesweep.search`.
 """

@@ -1,4 +1,4 @@
-"""Trials as a Ray Tune run, on this machine or on the cluster that this one is part of."""
+"""Training of trials with Ray Tune, on this machine or on the cluster that this machine is part of."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from aesweep.study.schema import Resources
 if TYPE_CHECKING:
     from aesweep.cluster.tune.session import TuneSession
 
-# Ray reads these when it is imported and when it starts; what the user has set for a cluster stands.
+# Ray reads these when it is imported and when it starts. For a cluster, values that the user has set are kept.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -43,7 +43,7 @@ _ENVIRONMENT = {
 }
 
 
-FOLLOWER_BYTES = 100_000_000  # what the process of a trial that a trainer trains takes
+FOLLOWER_BYTES = 100_000_000  # memory of the process of a trial that a trainer trains
 
 
 class Cluster:
@@ -51,11 +51,11 @@ class Cluster:
 
     Args:
         images: the data sets, by name.
-        files: of the run, as this process sees them.
-        num_workers: trials that train at once on this machine; ignored with an address.
-        address: of a running Ray cluster, or None to start one on this machine alone, closed to the network.
-        note: where the run notes which folder of this machine Ray has, see `ScratchFolder`.
-        interruption: of the run; asked twice, it ends Ray as well.
+        files: the run's files, as this process accesses them.
+        num_workers: how many trials train at once on this machine; ignored with an address.
+        address: address of a running Ray cluster; None to start Ray on this machine alone, closed to the network.
+        note: file in which the run notes the folder that Ray uses on this machine, see `ScratchFolder`.
+        interruption: the run's interruption; a second request ends Ray as well.
 
     Raises:
         AesweepError: Ray cannot be started or reached.
@@ -125,9 +125,9 @@ class Cluster:
                 from aesweep.cluster.tune.internals import end_local_node_by
 
                 end_local_node_by(lambda: kill_processes(processes))
-            with self._interruption.held_back():  # Ray leaves SIGTERM as if nobody had taken it
+            with self._interruption.held_back():  # Ray's shutdown removes our SIGTERM handler
                 ray.shutdown()
-            kill_processes(processes)  # Ray's agents notice a minute later that nobody needs them
+            kill_processes(processes)  # Ray's agents would exit only a minute later
             self._scratch.remove()
 
     def _end_at_once(self) -> None:
@@ -142,10 +142,17 @@ class Cluster:
         say: Callable[[str], None],
         stop_requested: Callable[[], bool],
     ) -> None:
-        """Waits for the GPUs of a cluster, then makes sure that there is room for what is asked.
+        """Waits for the GPUs of a cluster, then checks that the resources can be provided.
+
+        Args:
+            resources: what each trial, or each trainer, holds.
+            num_gpus: how many GPUs to wait for; None for no more than the resources need.
+            limit_s: longest time to wait, in seconds.
+            say: called with progress messages.
+            stop_requested: ends the waiting once it returns true.
 
         Raises:
-            AesweepError: there is not.
+            AesweepError: the resources cannot be provided.
         """
         from aesweep.cluster.remote.gpus import wait_for_gpus
 
@@ -162,16 +169,16 @@ class Cluster:
         resources: Resources,
         stop_requested: Callable[[], bool],
     ) -> None:
-        """Trains the trials in their order, as many at once as there is room for.
+        """Trains the trials in their order, as many at once as the resources allow.
 
         Args:
-            specs: what to train; the recorder has opened them.
-            recorder: records what they report, and says which of them go on.
+            specs: the trials to train, which the recorder has opened.
+            recorder: records what the trials report, and decides which of them continue.
             resources: what each trial, or each trainer, holds.
-            stop_requested: asked all the time; once true, trials are ended and recorded as interrupted.
+            stop_requested: polled throughout; once it returns true, trials are ended and recorded as interrupted.
         """
         specs = list(specs)
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are recorded and said by the recorder
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the recorder records and reports failures
         while specs and not stop_requested():
             placement = None
             if resources.trainers:
@@ -179,16 +186,16 @@ class Cluster:
             session = self._session_for(resources)
             session.train(specs, recorder, stop_requested, placement)
             if not self._is_local:
-                session.close()  # what nobody trains on may go
+                session.close()  # releases idle workers, so that the autoscaler may remove their nodes
             specs = recorder.left()
-            # Whatever else Tune should lose is a failure, so that it is tried again, but not for ever.
+            # A trial that Tune has lost without an error counts as failed, so that it is retried, but not without end.
             for spec in [] if session.scheduler.begins_anew or stop_requested() else specs:
                 recorder.fail(spec, Cause.CRASHED, "Ray Tune ended without a word on it")
             specs = [spec for spec in specs if spec.trial in recorder.unfinished]
         recorder.end_unfinished("the run was interrupted")
 
     def _session_for(self, resources: Resources) -> TuneSession:
-        """Tune; where it has not ended with the batch before, with that one's workers."""
+        """Returns the session of the previous batch, with its workers, where it is still alive, else a new one."""
         from aesweep.cluster.tune.session import TuneSession
 
         if self._session is None or not self._session.is_alive:
@@ -197,7 +204,7 @@ class Cluster:
         return self._session
 
     def _trainable(self, resources: Resources) -> Any:
-        """What Tune runs as a trial: the training itself, or the way to a trainer."""
+        """Returns the function that Tune runs for a trial: it trains itself, or follows the training by a trainer."""
         from ray import tune
 
         from aesweep.cluster.tune.trial import follow_trainer, train_trial
@@ -207,11 +214,11 @@ class Cluster:
             return tune.with_resources(training, {"CPU": 1, "GPU": resources.gpus_per_trial})
         trainers = self._started_trainers(resources)
         following = tune.with_parameters(follow_trainer, images=self._images, files=self._files, trainers=trainers)
-        # It waits more than it works, and holds no core; Ray wants to be told of something that it holds.
+        # Such a trial mostly waits, so it holds no core. It holds memory because Ray requires that it hold something.
         return tune.with_resources(following, {"CPU": 0, "memory": FOLLOWER_BYTES})
 
     def _started_trainers(self, resources: Resources) -> list[Any]:
-        """The trainers, which stay from stage to stage with the images on their devices."""
+        """Returns the trainers, which live from stage to stage and keep the images on their devices."""
         import ray
 
         from aesweep.cluster.tune.trainer import Trainer
@@ -222,7 +229,7 @@ class Cluster:
         return self._trainers
 
     def _check_room(self, resources: Resources) -> None:
-        """Raises AesweepError where there is no room for what is asked: Ray would wait for it without an end."""
+        """Raises AesweepError where the resources cannot be provided, for which Ray would wait without end."""
         import ray
 
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -233,7 +240,7 @@ class Cluster:
                 f"resources.{name}: {asked:g} asked for, but no node has more than {most:g}; "
                 "set it to 0 to train on CPUs"
             )
-        # A cluster may grow, this machine will not.
+        # The sum over nodes is checked on this machine alone, because a cluster may grow.
         for kind, each in (("CPU", 1), ("GPU", resources.gpus_per_trainer)) if self._is_local else ():
             here = sum(node.get(kind, 0) for node in nodes)
             if resources.trainers * each > here:
@@ -250,15 +257,15 @@ def _reachable(files: Files) -> Files:
 
 
 def _quoted_interpreter() -> dict[str, Any]:
-    """Arguments that let Ray start workers by an interpreter whose path a shell would split.
+    """Returns arguments of `ray.init` for an interpreter whose path a shell would split, else none.
 
-    Ray (2.60) starts a worker by a shell and puts the path of the interpreter into its command as it is.
+    Ray (2.60) starts a worker through a shell, and puts the interpreter's path into the command unquoted.
     """
     quoted = shlex.quote(sys.executable)
     return {} if quoted == sys.executable else {"runtime_env": {"py_executable": quoted}}
 
 
 def _object_store_bytes(images: dict[str, ImageData]) -> int:
-    """Room for the images and Ray's own needs; the default takes a third of the machine's memory."""
+    """Returns the object store's size for the images and Ray's own needs; Ray's default is a third of the memory."""
     num_bytes = sum(data.training.nbytes + data.test.nbytes for data in images.values())
     return max(200_000_000, int(1.5 * num_bytes))

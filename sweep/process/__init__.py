@@ -1,5 +1,5 @@
-"""This process and its user, and nothing of autoencoders: what every other part stands on.
+"""The process and its user; every other package may build on this one.
 
-Errors with their exit codes and how messages are worded, paths as users write them, what is taken from the environment,
-the search path, the standard streams, and signals. Imports nothing of the project.
+It holds errors with their exit codes, the wording of messages, paths as users write them, the environment, the search
+path, the standard streams, and signals. It has nothing to do with autoencoders and imports nothing of the project.
 """

@@ -1,8 +1,8 @@
-"""What a run takes from the user's environment: what is named here is left out, so that it changes no result.
+"""Removes variables from the user's environment, so that they cannot change the results of a run.
 
-Left as they are: where files are (HOME, TMPDIR, AESWEEP_*, AWS_*), proxies (`aesweep.cluster.remote.address` says where
-they are passed by), which GPUs are to be used (CUDA_VISIBLE_DEVICES), and which cores (the process's affinity). The
-search path and the standard streams have modules of their own.
+These stay as they are: the places of files (HOME, TMPDIR, AESWEEP_*, AWS_*), proxies (`aesweep.cluster.remote.address`
+says where they are bypassed), the choice of GPUs (CUDA_VISIBLE_DEVICES), and that of cores (the process's affinity).
+Other modules of this package handle the search path and the standard streams.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import secrets
 import sys
 import warnings
 
-# How many threads libraries use, and which instructions and which of several ways to a result, which change its last
-# digits; what PyTorch logs.
+# Prefixes of variables that set how many threads libraries use, and which instructions and algorithms, which change the
+# last digits of results; and what PyTorch logs.
 _OF_LIBRARIES = (
     "OMP_",
     "GOMP_",
@@ -32,8 +32,8 @@ _OF_LIBRARIES = (
     "CUDNN_",
     "TORCH_",
 )
-# Likewise; and what Python does beside running a program: warnings as errors end a library's import, libraries rely on
-# their own docstrings, and Ray's processes would all log.
+# Single variables with the same effects, and those that change Python's own behaviour: with warnings as errors a
+# library's import fails, libraries rely on their own docstrings, and all of Ray's processes would log.
 _ALONE = (
     "ATEN_CPU_CAPABILITY",
     "NPY_DISABLE_CPU_FEATURES",
@@ -51,21 +51,24 @@ _ALONE = (
     "PYTHONWARNINGS",
 )
 _OF_RAY = ("RAY_", "TUNE_", "GRPC_")
-OPEN_FILES = 65_536  # the most that are asked for; Ray's processes hold hundreds each
+OPEN_FILES = 65_536  # upper bound of the limit that is requested; each of Ray's processes holds hundreds
 
 
 def start_without_optimization() -> None:
-    """Begins the process anew where PYTHONOPTIMIZE took the docstrings away: Ray takes its own apart.
+    """Restarts the process without PYTHONOPTIMIZE if that removed the docstrings, since Ray parses its own.
 
-    The interpreter has read the variable by then, and nothing but another beginning changes its mind. Called before
-    anything else: this process keeps its number, its streams and its arguments.
+    The interpreter read the variable when it started, so that only a restart changes its effect. This function must be
+    called before anything else. The process keeps its number, its streams and its arguments.
     """
     if sys.flags.optimize > 1 and os.environ.pop("PYTHONOPTIMIZE", None):
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
 def leave_out_libraries() -> None:
-    """Called before a library is imported that would read its settings."""
+    """Removes the variables of libraries and of Python, ignores warnings, and raises the limit of open files.
+
+    It must be called before a library is imported that would read its settings.
+    """
     _remove(_OF_LIBRARIES, _ALONE)
     warnings.resetwarnings()
     warnings.simplefilter("ignore")
@@ -73,15 +76,16 @@ def leave_out_libraries() -> None:
 
 
 def prepare_local_ray(settings: dict[str, str]) -> None:
-    """Gives a Ray that this process starts our settings alone, and a token that nobody else has.
+    """Prepares the environment of a local Ray: aesweep's settings alone, and a secret token.
 
-    Ray would otherwise read a token from the user's home, or write one there that others can read.
+    Without the token in the environment, Ray would read one from the user's home, or write one there that others can
+    read.
 
     Args:
-        settings: environment variables.
+        settings: environment variables for Ray.
     """
     if "ray" in sys.modules:
-        # It has read by now how its processes know each other, and reads it no second time.
+        # Ray has read by now how its processes authenticate each other, and does not read it a second time.
         known = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}
     else:
         known = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -96,7 +100,7 @@ def _remove(beginnings: tuple[str, ...], names: tuple[str, ...]) -> None:
 
 
 def _allow_open_files() -> None:
-    """As many as the system lets this user have: a shell's own limit is often lower."""
+    """Raises the limit of open files up to the system's limit for this user, since a shell's own is often lower."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -1,7 +1,7 @@
-"""The user's mistakes, as one small tree; each knows the exit code of the command that it ends.
+"""The exceptions for errors that the user can correct; each holds the exit code of the command that it ends.
 
-The codes are those of BSD's sysexits.h where it has one. `aesweep.data.DataError` stands outside the tree, since `data`
-knows nothing of sweeps; the command line gives it the code of `EX_DATAERR` as well.
+The codes are those of BSD's sysexits.h where it has one. `aesweep.data.DataError` is not derived from `AesweepError`,
+since `data` does not depend on sweeps; the command line gives it the code `EX_DATAERR` as well.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ EX_CONFIG = 78
 
 
 class AesweepError(Exception):
-    """Something that the user can mend; its text says what was expected, what came, where, and the remedy."""
+    """An error that the user can correct; its text says what was expected, what came, where, and the remedy."""
 
     exit_code = 1
 
 
 class StudyError(AesweepError):
-    """A study file that cannot be run. `faults` holds all of them, a line each."""
+    """A study that cannot be run.
+
+    Attributes:
+        source: the file or option at fault.
+        faults: all faults, a line each.
+    """
 
     exit_code = EX_CONFIG
 
@@ -29,13 +34,13 @@ class StudyError(AesweepError):
 
 
 class RunFolderError(AesweepError):
-    """A run folder that exists already, is held by another process, or is not one."""
+    """A run folder that exists already, is held by another process, or is not a run's."""
 
     exit_code = EX_CANTCREAT
 
 
 class JournalError(AesweepError):
-    """A journal that is missing, damaged inside, or not one."""
+    """A journal that is missing or damaged, or a file that is not a journal."""
 
     exit_code = EX_DATAERR
 
@@ -47,6 +52,6 @@ class RecordingError(AesweepError):
 
 
 class ReportError(AesweepError):
-    """A report that cannot be drawn or written. The run that it is about is not touched by it."""
+    """A report that cannot be drawn or written; the error does not affect its run."""
 
     exit_code = EX_CANTCREAT

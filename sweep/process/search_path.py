@@ -1,8 +1,8 @@
-"""What this process and Ray's workers import: the modules of our own environment, before any of the user's files.
+"""Orders the search path so that this process and Ray's workers import installed modules before the user's files.
 
-A user's folder may hold a models.py, a statistics.py or a torch/ of its own, and be on Python's search path: as the
-working folder, or by PYTHONPATH. Such folders are searched last, so that what lies in them alone is still found.
-Imports nothing that could be replaced itself.
+A user's folder may hold its own models.py, statistics.py or torch/, and may be on Python's search path as the working
+folder or by PYTHONPATH. Such folders are searched last, so that modules that lie only there are still found. This
+module imports nothing that such a file could replace.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ VARIABLE = "PYTHONPATH"
 
 
 def own_modules_first() -> None:
-    """Puts the folders of PYTHONPATH, and the working folder, at the end of this process's search path.
+    """Moves the folders of PYTHONPATH, and the working folder, to the end of this process's search path.
 
-    The folder that this package was imported from stays where it is: a cluster's job is told of its code in this way.
+    The folder from which this package was imported keeps its place, since a cluster's job gets its code in this way.
     """
     try:
         os.getcwd()
     except OSError:
-        os.chdir("/")  # what has no working folder any more has nothing in it either
+        os.chdir("/")  # the working folder was removed, so that nothing can be imported from it
     own = os.path.dirname(_package_folder())
     users = [entry for entry in sys.path if _is_users(entry) and os.path.abspath(entry or ".") != own]
     sys.path[:] = [entry for entry in sys.path if entry not in users] + users
@@ -31,12 +31,12 @@ def own_modules_first() -> None:
 
 @contextlib.contextmanager
 def hidden_from_workers(folder: str) -> Iterator[None]:
-    """While Ray starts: a working folder without modules, and no PYTHONPATH, unless the workers need it.
+    """Changes to a working folder without modules while Ray starts, and hides PYTHONPATH unless the workers need it.
 
-    Ray puts the driver's working folder first on its workers' search path, and hands its environment on to them.
+    Ray puts the driver's working folder first on its workers' search path, and passes its environment on to them.
 
     Args:
-        folder: of ours; the working folder inside the block.
+        folder: a folder without the user's modules; the working folder inside the block.
     """
     before, given = os.getcwd(), os.environ.get(VARIABLE)
     os.chdir(folder)
@@ -51,7 +51,7 @@ def hidden_from_workers(folder: str) -> Iterator[None]:
 
 
 def _needed_by_workers() -> bool:
-    """Whether what a worker imports is found on PYTHONPATH alone, as on clusters that provide torch in this way."""
+    """Returns whether workers import a package from PYTHONPATH, by which some clusters provide torch."""
     from importlib.util import find_spec
 
     users = {os.path.abspath(entry or ".") for entry in _users_entries()}
@@ -64,7 +64,7 @@ def _needed_by_workers() -> bool:
 
 
 def _is_users(entry: str) -> bool:
-    """Whether an entry of the search path is the working folder, or was put there by PYTHONPATH."""
+    """Returns whether an entry of the search path is the working folder, or comes from PYTHONPATH."""
     folder = os.path.abspath(entry or ".")
     return folder == os.getcwd() or folder in {os.path.abspath(given or ".") for given in _users_entries()}
 

@@ -1,7 +1,7 @@
-"""SIGINT, SIGTERM and SIGHUP: the end of the process, or, while a run is recorded, a question that its work asks.
+"""Handles SIGINT, SIGTERM and SIGHUP: they end the process or, while a run is recorded, set a flag that its work polls.
 
-So that nothing is recorded by halves, work that is recorded ends at a place of its own choosing. Who asks twice does
-not want to wait: the process then ends as by a kill, but leaves neither processes nor folders outside the run.
+Work that is recorded chooses the place at which it ends, so that nothing is recorded in part. After a second request
+the process ends at once, as by a kill, but leaves neither processes nor folders outside the run.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # One request may come as two signals: a terminal sends them to a whole process group, whose members pass them on.
 SAME_REQUEST_S = 0.2
-UNWINDING_S = 3.0  # for what is under way to clear up behind itself, such as a temporary folder
+UNWINDING_S = 3.0  # time for the interrupted code to clean up, such as to remove a temporary folder
 
 
 class Interruption:
-    """Takes the signals while its block runs.
+    """Handles the signals while its block runs.
 
-    Until `defer` is called, a signal ends the process with 128 plus its number, at once and without a word. A SIGHUP
+    Until `defer` is called, a signal ends the process with 128 plus its number, at once and without a message. A SIGHUP
     that the process was started to ignore, as by `nohup`, stays ignored.
 
     Attributes:
-        signal_number: the signal that came; None for none.
-        last_words: what is said where a second request ends the process.
+        signal_number: the first signal that came; None where none has.
+        last_words: message on stderr when a second request ends the process.
     """
 
     def __init__(self) -> None:
@@ -55,15 +55,16 @@ class Interruption:
         self._earlier = {}
 
     def defer(self) -> None:
-        """From now on a signal is the answer to `requested`, and nothing else, until it comes a second time."""
+        """Defers the end: from now on a first signal only sets `requested`, and a second one ends the process."""
         self._is_deferred = True
 
     def requested(self) -> bool:
+        """Returns whether a signal has come."""
         return self.signal_number is not None
 
     @contextlib.contextmanager
     def last_step(self, step: Callable[[], object]) -> Iterator[None]:
-        """What is done before a second request ends the process, while the block runs; the newest step comes first."""
+        """Runs `step` if a second request ends the process while the block runs; the newest step runs first."""
         self._last_steps.append(step)
         try:
             yield
@@ -72,11 +73,11 @@ class Interruption:
 
     @contextlib.contextmanager
     def held_back(self) -> Iterator[None]:
-        """Signals wait until the block has ended: for a library that takes them for itself, and ends the process.
+        """Blocks the signals until the block has ended, since a library in it would handle them and end the process.
 
-        Threads and processes that begin in the block never take a signal, nor do the processes that those begin.
-        Whoever ends a job, as a terminal, systemd or Slurm do, signals all its processes at once: the work could not
-        come to a good end if what it stands on went first. This process ends them.
+        Threads and processes that start in the block never receive a signal, nor do their child processes. A terminal,
+        systemd or Slurm ends a job by a signal to all its processes at once, and the work could not end properly if the
+        processes that it depends on ended first. This process ends them instead.
         """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, set(self._earlier))
         _Children.stand_apart = True
@@ -97,7 +98,7 @@ class Interruption:
             self.signal_number, self._came_at = number, now
         if not self._is_deferred:
             if is_first:
-                # Code that is being left may pass over the exit, or take its time.
+                # The interrupted code may swallow the exit, or take long to clean up.
                 end = threading.Timer(UNWINDING_S, os._exit, (128 + number,))
                 end.daemon = True
                 end.start()
@@ -106,7 +107,7 @@ class Interruption:
             self._end()
 
     def _end(self) -> None:
-        """Ends the process here, whatever it is doing."""
+        """Runs the last steps and ends the process at once, without unwinding."""
         for step in reversed(self._last_steps):
             with contextlib.suppress(Exception):
                 step()
@@ -116,9 +117,9 @@ class Interruption:
 
 
 class _Children:
-    """What processes do that this one starts, before they become another program."""
+    """The setup of the processes that this one forks, before they execute another program."""
 
-    stand_apart = False  # in sessions of their own, which no terminal signals
+    stand_apart = False  # whether they start separate sessions, which a terminal does not signal
 
     @classmethod
     def begin(cls) -> None:

@@ -1,8 +1,8 @@
-"""Standard streams: what a command tells goes to stdout, and nothing else does, whatever a library prints.
+"""Reserves stdout for a command's own output, whatever a library prints.
 
-What is told is said by click's `echo`. Everything else that would go to stdout goes to stderr: the `print` of a
-library, also while the interpreter ends, C libraries, and processes that are started. A stream that is closed or full
-costs no run: what is said on stderr is lost then, and only what is told is missed.
+A command's output is what click's `echo` writes. Everything else that would go to stdout goes to stderr: the `print` of
+a library, also while the interpreter exits, and the output of C libraries and of child processes. A closed or full
+stream does not end a run: text for stderr is then lost without an error, and only a failed write to stdout is reported.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class OutputError(OSError):
-    """Stdout cannot be written, but for a reader that has left, which is a BrokenPipeError."""
+    """Stdout cannot be written. A reader that has closed its end is not this error but a BrokenPipeError."""
 
 
 def take_streams() -> None:
-    """Gives this process its streams. Called before anything is opened or printed."""
+    """Sets up this process's streams. It must be called before anything is opened or printed."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the number: what is opened later shall not be taken for a stream
+            os.open(os.devnull, os.O_RDWR)  # occupies the number, so that no file opened later is used as a stream
     codecs.register_error(_as_told.__name__, _as_told)
     encodings = [getattr(stream, "encoding", None) or "utf-8" for stream in (sys.stdout, sys.stderr)]
     told = _text(_Told(os.dup(1), "w"), encodings[0], errors=_as_told.__name__)
@@ -37,17 +37,21 @@ def take_streams() -> None:
 
     import click.utils
 
-    # Click has no other way to be told where `echo`, --help and --version write than sys.stdout, as libraries do.
+    # `echo`, --help and --version can be redirected publicly only by sys.stdout, to which libraries write as well.
     click.utils._default_text_stdout = lambda: told
 
 
 def _text(raw: io.RawIOBase, encoding: str, errors: str) -> io.TextIOWrapper:
-    # Nothing is kept back: what could not be written must not be tried again while the interpreter ends.
+    # Unbuffered, so that a failed write is not tried again while the interpreter exits.
     return io.TextIOWrapper(raw, encoding, errors, write_through=True)  # type: ignore[arg-type]
 
 
 def _as_told(error: UnicodeError) -> tuple[str | bytes, int]:
-    """The bytes of a path that is no text, as they are; a character that a terminal's encoding lacks, by its number."""
+    """Encodes what the stream's encoding cannot.
+
+    The undecodable bytes of a path are written unchanged, and a character that the encoding lacks as an escape of its
+    number.
+    """
     try:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeError:
@@ -69,7 +73,7 @@ class _Told(io.FileIO):
 
 class _Said(io.FileIO):
     def write(self, data: Any) -> int:
-        # Ray colours what its processes have to say, whoever reads it.
+        # Ray colours the output of its processes even if it does not go to a terminal.
         rest = memoryview(data if self.isatty() else _COLOURS.sub(b"", data))
         try:
             while rest:

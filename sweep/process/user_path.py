@@ -1,8 +1,8 @@
-"""A path as the user wrote it, in a file, an option or an environment variable, as the file system wants it.
+"""Converts a path that the user wrote in a file, an option or an environment variable to one of the file system.
 
-A leading `~` or `~name` is the home folder of this user or of that one, as in a shell, which does the same only where
-it sees the `~`: not in `--data-dir=~/datasets`, and not in a file. Nothing else is replaced: a `$` is part of the name,
-so that a study that somebody else wrote reads nothing from the environment. A folder that is called `~` is `./~`.
+A leading `~` or `~name` is the home folder of this user or of the named one. A shell expands it only in some places:
+not in `--data-dir=~/datasets`, and not in a file. Nothing else is replaced: a `$` is part of the name, so that a study
+that another person wrote reads nothing from the environment. A folder that is called `~` is `./~`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 
 
 def user_path(text: str | os.PathLike[str]) -> Path:
-    """The path that a text stands for.
+    """Returns the path that a text stands for.
 
     Raises:
-        ValueError: the text is no path, or begins with the home folder of a user who is not known.
+        ValueError: the text is not a path, or begins with the home folder of an unknown user.
     """
     written = os.fspath(text)
     if not written or "\0" in written:
@@ -31,5 +31,5 @@ def user_path(text: str | os.PathLike[str]) -> Path:
 
 
 def user_location(text: str) -> str:
-    """The same for what may be a URL as well, such as s3://bucket/runs: that is taken as it stands."""
+    """Returns the path that a text stands for; a URL, such as s3://bucket/runs, is returned unchanged."""
     return text if "://" in text else str(user_path(text))

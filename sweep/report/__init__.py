@@ -1,4 +1,4 @@
-"""From a run's folder to pages: rows from the journal, frames from rows, tables, sentences and figures from frames.
+"""Turns a run's folder into pages: the journal into rows, rows into frames, frames into tables, sentences and figures.
 
-Reads what `aesweep.storage` holds and nothing else of a run; trains nothing and starts nothing.
+It reads a run only through `aesweep.storage`; it trains nothing and starts nothing.
 """

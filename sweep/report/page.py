@@ -1,6 +1,6 @@
 """The report of a run: tables as CSV, figures as PNG and SVG, and one page that holds them together.
 
-Made from the run folder alone: the journal and the pictures. The same journal gives the same bytes.
+It is made from the run folder alone: the journal and the pictures. The same journal gives the same bytes.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from aesweep.storage.run_state import RunState
 def write_report(folder: RunFolder | Path) -> Path:
     """Writes tables/*.csv, figures/*.png and *.svg, then report.md; returns the report's path.
 
-    Removes at the end what an earlier report left in these two folders under these endings.
+    At the end it removes files with these endings that an earlier report left in these two folders.
 
     Args:
-        folder: the run. It may be unfinished: what is missing is said in the report.
+        folder: the run. It may be unfinished; the report then says what is missing.
 
     Raises:
         JournalError: the journal is missing or damaged.
@@ -69,8 +69,8 @@ class Report:
     """The page and everything that it shows.
 
     Args:
-        run: the rows.
-        folder: where the pictures lie.
+        run: the rows of the run.
+        folder: the run's folder, which holds the pictures.
 
     Attributes:
         frames: name of a CSV file to its frame.
@@ -106,13 +106,13 @@ class Report:
                 self._csv[None, dataset] = self._add_frame(file_name(dataset, "winners"), frame)
 
     def _add_frame(self, name: str, frame: pd.DataFrame) -> str:
-        """Gives a CSV file its name, whatever stages and data sets are called."""
+        """Adds a CSV file and returns its name, which is unique whatever stages and data sets are called."""
         file = untaken(name, self.frames)
         self.frames[file] = frame
         return file
 
     def render(self) -> str:
-        """The page's markdown. Draws the figures on the way."""
+        """Returns the page's markdown, and draws the figures on the way."""
         environment = jinja2.Environment(  # noqa: S701 - markdown, made inert by `markdown.inert` and `markdown.code`
             loader=jinja2.FileSystemLoader(Path(__file__).parent),
             undefined=jinja2.StrictUndefined,
@@ -171,7 +171,7 @@ class Report:
         }
 
     def _kept(self, sections: Iterable[Section | None]) -> list[Section]:
-        """The sections that there are, their figures and CSV files under names of their own."""
+        """Returns the sections that are not None, with unique names for their figures and CSV files."""
         return [self._named(section) for section in sections if section is not None]
 
     def _named(self, section: Section) -> Section:
@@ -186,7 +186,7 @@ class Report:
 
 
 def _remove_others(folder: RunFolder, part: Path, names: set[str], endings: tuple[str, ...]) -> None:
-    """Deletes the files right in a part of the run that are not among the names, of the given endings alone."""
+    """Deletes files with the given endings directly in a part of the run, except those that are named."""
     if not part.resolve().is_relative_to(folder.root.resolve()):
         return
     for path in sorted(part.glob("*")):
@@ -196,7 +196,7 @@ def _remove_others(folder: RunFolder, part: Path, names: set[str], endings: tupl
 
 def _csv(frame: pd.DataFrame) -> str:
     buffer = io.StringIO()
-    # Counts stay whole numbers beside a missing one.
+    # After `convert_dtypes`, counts stay whole numbers in a column that lacks some.
     frame.convert_dtypes().to_csv(buffer, index=False, lineterminator="\n")
     return buffer.getvalue()
 

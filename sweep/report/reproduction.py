@@ -1,4 +1,4 @@
-"""What a reader types to make a run again: as it was typed, or, where that was on a cluster, what leads there."""
+"""The commands that make a run again: those that were typed, or, after a run on a cluster, those for one machine."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from aesweep.report.rows.types import Run
 
-# Of a command that asked for more of a run, what decides its result wherever it is given.
+# The options of a command that asked for more of a run that decide its result, wherever the command is given.
 _DECISIVE = ("--epochs", "--seeds", "--samples", "--stage")
 
 
 def reproduction(run: Run) -> tuple[list[Sequence[str]], str]:
-    """Commands that make the run again, and a sentence on where they are to be given; empty where that is plain.
+    """Returns the commands that make the run again, and a note on where to give them, which is empty if none is needed.
 
-    A run on a cluster was started with paths of the cluster's head, which lead nowhere elsewhere; the study that lies
-    in the run's folder holds every setting, those given with --set too.
+    A run on a cluster was started with paths of the cluster's head, which do not exist elsewhere; the study in the
+    run's folder holds every setting, including those given with --set.
     """
     first = run.commands[0] if run.commands else ()
     if not any(word.partition("=")[0] == "--address" for word in first):

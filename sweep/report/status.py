@@ -1,4 +1,4 @@
-"""How a run stands, from its journal alone: for people as a table, for scripts as plain values."""
+"""The status of a run, from its journal alone: as a table for people, as plain values for scripts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from aesweep.storage.run_state import RETRAINING, RunState, StageState
 
 
 def run_status(state: RunState) -> dict[str, Any]:
-    """Plain values: the run's state, and for each stage, also those to come, its trials by state and its winners.
+    """Returns the run's status as plain values, with the trials by state and the winners of each stage, begun or not.
 
-    A trial's state is the status that it ended with; without an end, "unfinished" where it has rows (it is being
-    trained, or its run was killed) and "waiting" where it has none.
+    A trial's state is the status that it ended with. Without an end, it is "unfinished" if the trial has rows (it is
+    being trained, or its run was killed) and "waiting" if it has none.
     """
     planned = state.start.study.get("stages", {}) if state.start else {}
     is_retrained = any(stage.get("retraining", {}).get("of") != "none" for stage in planned.values())
@@ -60,7 +60,7 @@ def _stage_status(state: RunState, name: str) -> dict[str, Any]:
 
 
 def status_text(values: dict[str, Any]) -> str:
-    """What `run_status` found, for people."""
+    """Formats the values that `run_status` returns for people."""
     rows = [
         (
             stage["stage"],

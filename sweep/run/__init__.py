@@ -1,5 +1,5 @@
-"""A run from its first line to its report: the driver, the session around it, its outcome.
+"""Carries out a run from its first event to its report: the driver, the session around it, and the outcome.
 
-`preflight/` is what is found out before anything trains, `evaluation/` what learned models are compared with,
-`callbacks/` what follows a run's events. Each calls the parts below; none of them calls back.
+`preflight/` checks a study and a machine before anything trains, `evaluation/` computes what learned models are
+compared with, and `callbacks/` follows a run's events. Each calls the layers below it; none of those calls back.
 """

@@ -1,9 +1,10 @@
-"""What a command that worked on a run was given, as the next one needs to know it.
+"""The options that a command on a run was given, recorded in the form in which the next command needs them.
 
-The journal holds it beside the command line, which says neither where relative paths began nor what came from the
-environment. Where images lie is taken from there again, since their hashes tell whether they are the run's. An address
-and a storage are not: whoever made the journal would say where this machine connects, and what is written there. They
-are told, so that the user gives them again or leaves them out knowingly.
+The journal holds them beside the command line, which tells neither what relative paths were relative to nor what came
+from the environment. The next command takes the places of images from the journal, since their hashes tell whether they
+are the run's. It does not take an address or a storage from there: the author of a journal could otherwise decide where
+this machine connects to, and what is written there. These are shown to the user, who gives them again or leaves them
+out knowingly.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Option of `aesweep resume` by the name under which it is recorded; without a value where it is a flag.
+# The option of `aesweep resume` for each recorded name. A flag has no value.
 _OPTIONS = {
     "data_dir": "--data-dir",
     "images": "--images",
@@ -32,10 +33,10 @@ _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 
 
 def options_to_record(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a command's options, by parameter, those that the next command needs: paths absolute, without passwords.
+    """Returns those of a command's options that the next command needs, with absolute paths and without passwords.
 
     Args:
-        given: those that the user gave, on the command line or in the environment.
+        given: the options that the user gave on the command line or in the environment, by parameter name.
     """
     found = {name: given[name] for name in _OPTIONS if given.get(name)}
     if "data_dir" in found:
@@ -50,11 +51,11 @@ def options_to_record(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_remembered(options: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """A command's options, and where the images lay for the command before it as far as it says nothing of that.
+    """Returns a command's options, with the recorded places of those images for which it gives no place itself.
 
     Args:
-        options: as `options_to_record` has it.
-        recorded: the same of the earlier command.
+        options: the command's options, as `options_to_record` returns them.
+        recorded: the options of the earlier command, in the same form.
     """
     remembered = {name: recorded[name] for name in _REMEMBERED if name in recorded}
     if "images" in remembered:
@@ -64,11 +65,11 @@ def with_remembered(options: Mapping[str, Any], recorded: Mapping[str, Any]) -> 
 
 
 def resume_command(run: Path, options: Mapping[str, Any]) -> str:
-    """The command that goes on with a run as it was begun, for a shell.
+    """Returns the shell command that resumes a run with the options it was begun with.
 
     Args:
-        run: its folder, as the user calls it.
-        options: as `options_to_record` has it.
+        run: the run's folder, as the user writes it.
+        options: the options, as `options_to_record` returns them.
     """
     words = ["aesweep", "resume", str(run)]
     for name, option in _OPTIONS.items():
@@ -83,7 +84,7 @@ def resume_command(run: Path, options: Mapping[str, Any]) -> str:
 
 
 def left_out(options: Mapping[str, Any], recorded: Mapping[str, Any]) -> str | None:
-    """What to tell the user of a storage that the earlier command kept the run in, and this one does not."""
+    """Returns a message if the earlier command kept the run in a storage and this one does not, else None."""
     storage = recorded.get("storage")
     if storage is None or "storage" in options:
         return None

@@ -1,7 +1,7 @@
-"""A run from its first line to its report: stage after stage, then the retraining of the winners, then the report.
+"""Drives a run: stage after stage, then the retraining of the winners. The caller writes the report.
 
-The journal leads: what a later step needs to know of an earlier one is taken from the events, as a reader would. What
-each step does is told in `steps.py`.
+The journal is the source of all state: what a later step needs to know of an earlier one is taken from the events, as
+any reader of the journal would take it. The steps themselves are in `steps.py`.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class Run:
     """One execution of a study.
 
     Args:
-        study: what to run.
-        folder: the run's, held against other writers.
-        images: the study's data sets.
-        state: what the journal holds; a new one where the run is new.
-        settings: how it is carried out.
-        interruption: asked whether to stop.
-        callbacks: follow what is recorded.
-        say: tells the user a line.
-        replica: where the run is kept as well; None for its folder alone.
+        study: the study to run.
+        folder: the run's folder, locked against other writers.
+        images: the study's data sets, by name.
+        state: what the journal holds; an empty state for a new run.
+        settings: how the run is carried out.
+        interruption: tells whether a signal has asked the run to stop.
+        callbacks: receive every event that is recorded.
+        say: shows the user a line.
+        replica: copy of the run in a storage; None if the run is kept in its folder alone.
     """
 
     def __init__(
@@ -74,21 +74,22 @@ class Run:
         self._state = state
 
     def execute(self, command: list[str]) -> Outcome:
-        """Runs every stage, retrains the winners and records everything; the report is the caller's to write.
+        """Runs every stage, retrains the winners and records everything; the caller writes the report.
 
-        Nothing is recorded before all that is needed is there, so that what is refused leaves no run.
+        Nothing is recorded before everything that is needed is available, so that a run that is refused leaves no
+        record.
 
         Args:
-            command: the command line, for the record.
+            command: the command line, which is recorded.
         """
         with self._record:
             return self._session(lambda: self._record_start(command))
 
     def resume(self, command: list[str]) -> Outcome:
-        """Goes on with a run that was interrupted or killed; what is recorded is not repeated.
+        """Resumes a run that was interrupted or killed; what is recorded is not repeated.
 
         Args:
-            command: the command line, for the record.
+            command: the command line, which is recorded.
 
         Raises:
             JournalError: the record is that of other images, another study or another version.
@@ -101,10 +102,10 @@ class Run:
             return self._session(lambda: self._record_resumption(command))
 
     def extend(self, command: list[str], stages: dict[str, dict[str, int]]) -> Outcome:
-        """Adds to a finished run, see `aesweep.search.stages`.
+        """Adds samples or epochs to a finished run, see `aesweep.search.stages`.
 
         Args:
-            command: the command line, for the record.
+            command: the command line, which is recorded.
             stages: for each stage that is extended, the number of `samples` or of `epochs` that it has from now on.
 
         Raises:
@@ -120,12 +121,12 @@ class Run:
             return self._session(lambda: self._record.add(Extended(**self._command(command), stages=stages)))
 
     def execute_retraining(self, command: list[str], epochs: int | None = None, seeds: int | None = None) -> Outcome:
-        """Trains the winners of a finished search that the journal does not hold yet, also those that failed.
+        """Retrains the winners of a finished search whose retraining the journal does not hold yet, or holds as failed.
 
         Args:
-            command: the command line, for the record.
-            epochs: instead of the study's; None for the study's.
-            seeds: as `epochs`.
+            command: the command line, which is recorded.
+            epochs: number of epochs of each retraining; None for the study's.
+            seeds: number of seeds of each winner; None for the study's.
 
         Raises:
             JournalError: a stage of the search has not ended, or the record is that of other images.
@@ -149,7 +150,7 @@ class Run:
         check_images(self._state, describe_images(self._study, self._images), self._folder.journal)
 
     def _session(self, begin: Callable[[], Any], retry: bool = False) -> Outcome:
-        """Everything that the journal does not hold yet, after what `begin` records."""
+        """Calls `begin`, which records the start of the session, then does what the journal does not hold yet."""
         started, settings, stop_requested = time.monotonic(), self._settings, self._interruption.requested
         self._interruption.defer()
         with Cluster(
@@ -186,7 +187,7 @@ class Run:
         return outcome
 
     def _command(self, command: list[str], study: Study | None = None) -> dict[str, Any]:
-        """What is recorded of the command at work; with the study, where its images lie as well."""
+        """Returns the fields that are recorded of the command; given the study, these include its images' places."""
         options = self._settings.options
         places = relative_places(study, options, self._folder.root)
         fields = {"command": command, "options": options, "places": places}

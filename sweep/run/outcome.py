@@ -1,4 +1,4 @@
-"""How a run ended, from its journal's events."""
+"""How a run ended, derived from the events of its journal."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Outcome:
 
     Attributes:
         status: how its last session ended.
-        signal_number: which interrupted it; None where none did.
-        missing: cells and retrainings that were left without a result, which makes a run failed.
-        failed_trials: trials of the search that failed in spite of all attempts. Where others of their cell did not,
-            there is a winner, chosen from fewer.
+        signal_number: number of the signal that interrupted it; None if none did.
+        missing: cells and retrainings that were left without a result; any of them makes the run a failed one.
+        failed_trials: trials of the search that failed in spite of all attempts. If other trials of their cell
+            succeeded, the cell still has a winner, chosen from fewer trials.
     """
 
     status: RunStatus
@@ -27,7 +27,7 @@ class Outcome:
 
 
 def outcome_of(state: RunState, signal_number: int | None) -> Outcome:
-    """The outcome of a run that did all it could, or that a signal interrupted."""
+    """Returns the outcome of a run that did all it could, or that a signal interrupted."""
     if signal_number is not None:
         return Outcome(RunStatus.INTERRUPTED, signal_number, [])
     empty = [

@@ -1,4 +1,4 @@
-"""A run's record under the hand of the one process that writes it: each event reaches all who have to know of it."""
+"""The record of a run in the one process that writes it: each event goes to the journal, the state and callbacks."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from aesweep.storage.run_state import RunState
 
 
 class Record:
-    """The journal, opened; in a `with` block, closed at its end.
+    """The journal of a run, with what follows its events. Its `with` block opens the journal and closes it.
 
     Args:
-        folder: the run's, held against other writers.
-        state: what the journal holds; a new one where the run is new.
-        callbacks: follow the events.
-        replica: where the run is kept as well; None for its folder alone.
+        folder: the run's folder, locked against other writers.
+        state: what the journal holds; an empty state for a new run.
+        callbacks: receive every event.
+        replica: copy of the run in a storage; None if the run is kept in its folder alone.
 
     Attributes:
         state: what the journal holds by now.
-        files: of the run, for its trials.
+        files: the run's files, for its trials to read and write.
     """
 
     def __init__(
@@ -56,21 +56,21 @@ class Record:
         self._journal.__exit__(kind, error, trace)
 
     def add(self, event: Event) -> None:
-        """Records an event."""
+        """Appends an event to the journal, applies it to the state and passes it to the callbacks."""
         if self._replica and isinstance(event, (RunStarted, Pictures)):
-            self._replica.send_files()  # before the record speaks of them
-        # As a reader will see it: with its number, and None for what is not finite.
+            self._replica.send_files()  # the replica holds files before an event names them
+        # The event is read back, so that callbacks see what a reader sees: its number, and None for non-finite values.
         recorded = parse_event(self._journal.append(event.kind, **event.fields()))
         self.state.apply(recorded)
         for callback in self._callbacks:
             callback.follow(recorded)
 
     def add_missing(self, expected: Iterable[Event], known: Iterable[Event]) -> None:
-        """Records those of the events that are not among the known ones."""
+        """Records those of the expected events that are not among the known ones."""
         for event in missing(expected, list(known), self._folder.journal):
             self.add(event)
 
     def take_up(self, events: Sequence[Event]) -> None:
-        """Tells the callbacks what earlier sessions recorded of what is taken up now."""
+        """Passes to the callbacks what earlier sessions recorded of the step that is taken up now."""
         for callback in self._callbacks:
             callback.take_up(events)

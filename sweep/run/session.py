@@ -1,4 +1,4 @@
-"""A command's work on a run: alone in its folder, under progress and signals, with a report at its end."""
+"""One command's work on a run: it locks the folder, handles signals, shows progress and ends with the report."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """One command's work on a run: holds the run, takes the signals, shows progress, and says how it ended.
+    """One command's work on a run: locks the run, handles signals, shows progress, and says how the run ended.
 
-    In a `with` block:
+    It is used in a `with` block:
 
         with Session(folder, settings) as session:
             session.conclude(session.run(study, images, state, options).execute(command))
         sys.exit(session.exit_code)
 
     Args:
-        folder: the run.
-        settings: the command's.
+        folder: the run's folder.
+        settings: the command's options.
     """
 
     def __init__(self, folder: RunFolder, settings: SessionSettings):
@@ -74,12 +74,12 @@ class Session:
         self._ends.__exit__(*error)
 
     def run(self, study: Study, images: dict[str, ImageData], state: RunState, options: Mapping[str, Any]) -> Run:
-        """The run, as far as its journal says.
+        """Returns the driver of the run, which continues from what the journal holds.
 
         Args:
             study, images, state: see `Run`.
-            options: what the command was given, for the record and for the advice on how to go on, see
-                `aesweep.run.command_options`.
+            options: the options that the command was given, which are recorded and used in the advice on how to resume,
+                see `aesweep.run.command_options`.
         """
         from aesweep.run.driver import Run
 
@@ -116,14 +116,14 @@ class Session:
         self._has_report = report is not None
         if self._replica is not None:
             self._replica.send_files()
-        # A reader that has left changes nothing of how the run ended.
+        # The exit code tells how the run ended, even if the reader of the output has closed it.
         with contextlib.suppress(BrokenPipeError):
             self._say(outcome, report)
 
     @property
     def exit_code(self) -> int:
-        """What the command ends with, once its block has."""
-        # A signal that came after the run's last event found the run ended.
+        """The exit code of the command, known once the `with` block has ended."""
+        # A signal that came after the run's last event is not in the outcome.
         number = self._outcome.signal_number or self._interruption.signal_number
         if number is not None:
             return 128 + number
@@ -137,7 +137,7 @@ class Session:
         self._progress.abandon()
 
     def _report(self) -> Path | None:
-        """The report's path; None where it cannot be written, which is told and takes nothing from the run."""
+        """Writes the report and returns its path; None, with a message, if that fails; the run is not affected."""
         try:
             return write_report(self._folder)
         except AesweepError as error:
@@ -171,28 +171,28 @@ class Session:
 
 
 class RecordedRun:
-    """A run as its journal has it, for a command that goes on with it.
+    """A run as recorded in its journal, for a command that continues it.
 
     Args:
-        folder: the run, held against other writers.
-        given: what the user gave of the command's options, as `options_to_record` has it.
+        folder: the run's folder, locked against other writers.
+        given: those of the command's options that the user gave, as `options_to_record` returns them.
         storage: URL of a folder of runs; None for none.
 
     Attributes:
-        study, state: what was recorded.
-        options: those given, and where the images lay for the command before.
-        left_out: what to tell the user of a storage that is not given again; None for nothing.
+        study, state: the recorded study, and the state that the journal holds.
+        options: the options given, with the places of images that the earlier command recorded.
+        left_out: message about a storage that is not given again; None for no message.
 
     Raises:
         JournalError: nothing is recorded, or the journal is damaged.
-        RunFolderError: nothing is recorded here, but in the storage.
-        StudyError: images are given for a data set that is no folder of images.
+        RunFolderError: nothing is recorded in the folder, but the storage holds the run.
+        StudyError: images are given for a data set that is not a folder of images.
     """
 
     def __init__(self, folder: RunFolder, given: Mapping[str, Any], storage: str | None):
         self.state = RunState(read_events(folder.journal))
         if self.state.start is None and storage is not None:
-            replica_of(folder, storage)  # says how to bring the run from there, where it is there
+            replica_of(folder, storage)  # if the run is there, raises with advice on how to fetch it
         self.study = recorded_study(self.state, folder.journal)
         recorded = self.state.options
         self.options = with_remembered(given, recorded)
@@ -201,12 +201,12 @@ class RecordedRun:
         self._places = ImagePlaces(self.study, hashes, self.state.places, folder.root, given, recorded)
 
     def load_images(self, download: bool) -> dict[str, ImageData]:
-        """The data sets; raises DataError where there are none."""
+        """Returns the data sets by name; raises DataError if their images are not found."""
         return self._places.load(download)
 
 
 def check_storage(folder: RunFolder, storage: str | None) -> None:
-    """Raises what would keep a new run out of its storage, before there is a run."""
+    """Checks that a new run can be kept in its storage, before the run is made; raises the error if it cannot."""
     if storage is not None:
         from aesweep.storage.object_store import try_storage
 
@@ -215,7 +215,7 @@ def check_storage(folder: RunFolder, storage: str | None) -> None:
 
 
 def replica_of(folder: RunFolder, storage: str) -> Replica:
-    """A run's place in a storage of runs."""
+    """Returns the replica of a run in a storage of runs."""
     from aesweep.storage.object_store import Storage
     from aesweep.storage.replica import Replica
 
@@ -223,11 +223,11 @@ def replica_of(folder: RunFolder, storage: str) -> Replica:
 
 
 def write_report(folder: RunFolder) -> Path:
-    """The report's page, with its tables and figures.
+    """Writes the report's page with its tables and figures, and returns the page's path.
 
     Raises:
-        JournalError, RunFolderError: the run is not one, or damaged.
-        ReportError: it cannot be drawn, or not be written.
+        JournalError, RunFolderError: the folder holds no run, or a damaged one.
+        ReportError: the report cannot be drawn or written.
     """
     try:
         from aesweep.report.page import write_report
@@ -235,7 +235,7 @@ def write_report(folder: RunFolder) -> Path:
         return write_report(folder)
     except AesweepError:
         raise
-    # Whatever a library that draws may raise: the run is worth more than the report's traceback.
+    # A drawing library may raise any exception, and none of them may end the command of a run that is recorded.
     except Exception as error:
         is_file = isinstance(error, OSError) and error.strerror
         reason = f"{error.filename or folder.root}: {error.strerror}" if is_file else f"{type(error).__name__}: {error}"

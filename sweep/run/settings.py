@@ -11,15 +11,16 @@ class SessionSettings:
     """The options that every command that trains has in common.
 
     Attributes:
-        workers: trials at once on this machine; None for its cores.
-        address: of a running Ray cluster; None for this machine alone.
-        gpus: to wait for, up to `gpu_wait_s`, before training on a cluster; None for what one trial needs.
-        gpu_wait_s: how long to wait for them before going on with those that are up.
-        storage: URL of a folder of runs, where this one is kept as well; None for its folder alone.
-        save_every_s: how much of a trial's training a kill may cost, about.
-        as_json: say in JSON how the run ended.
-        quiet: no progress on stderr.
-        allow_failures: exit with 0 though trials failed, where their cells have winners all the same.
+        workers: number of trials that train at once on this machine; None for its number of cores.
+        address: address of a running Ray cluster; None for this machine alone.
+        gpus: number of GPUs to wait for, up to `gpu_wait_s`, before training on a cluster; None for what one trial
+            needs.
+        gpu_wait_s: seconds to wait for GPUs before training on those that are up.
+        storage: URL of a folder of runs in which a copy of the run is kept; None for its folder alone.
+        save_every_s: seconds between two saved states of a trial: about how much of its training a kill may cost.
+        as_json: print in JSON how the run ended.
+        quiet: show no progress on stderr.
+        allow_failures: exit with 0 though trials failed, as long as their cells have winners.
     """
 
     workers: int | None = None
@@ -35,13 +36,13 @@ class SessionSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
-    """What the driver of a run goes by.
+    """The settings of the driver of a run.
 
     Attributes:
-        num_workers: trials that train at once on this machine; ignored with an address.
+        num_workers: number of trials that train at once on this machine; ignored with an address.
         address, num_gpus, gpu_wait_s: see `SessionSettings`.
-        state_interval_s: time between two states of a trial from which a killed training goes on.
-        options: of the command, for the record, see `aesweep.run.command_options`.
+        state_interval_s: seconds between two saved states of a trial, from which a killed training resumes.
+        options: the command's options, which are recorded, see `aesweep.run.command_options`.
     """
 
     num_workers: int

@@ -1,6 +1,6 @@
-"""The two steps of a run: the search of a stage, and the retraining of the winners with what is compared with them.
+"""The two steps of a run: the search of a stage, and the retraining of the winners with their baselines and pictures.
 
-Each is taken up wherever the journal says that it stands.
+Each step continues from the point that the journal records.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from aesweep.study.schema import Study
 
 
 class Steps:
-    """What is trained and recorded, from what the journal holds.
+    """Trains and records what the journal does not hold yet.
 
     Args:
-        study, folder, images: of the run.
-        record: its journal, open.
+        study, folder, images: the run's study, folder and data sets.
+        record: the run's record, opened.
         cluster: where trials train.
-        stop_requested: asked all the time; once true, a step ends early and is taken up again by a later session.
-        state_interval_s: time between two states from which a killed training goes on.
+        stop_requested: polled continually; once it returns true, a step ends early, and a later session resumes it.
+        state_interval_s: seconds between two saved states of a trial, from which a killed training resumes.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Steps:
         factor = self._study.stages[name].asha.reduction_factor
         ashas = {spec.rivals: Asha(segment.stage.rungs(), factor, mode) for segment in parts for spec in segment.specs}
         replay(ashas, specs, earlier, self._folder.journal)
-        # Winners are recorded once the baselines are.
+        # Winners are recorded after the baselines, so recorded winners show that the baselines are recorded too.
         is_compared = name in earlier.stages and bool(earlier.stages[name].cell_winners)
         with Background(self._stop_requested) as background:
             baselines = background.validation_baselines(name, [] if is_compared else specs, self._images)
@@ -86,7 +86,7 @@ class Steps:
         """Trains the winners on the full data, and records the test set's baselines and pictures.
 
         Args:
-            retry: train those again that have failed.
+            retry: train failed retrainings again.
         """
         started = time.monotonic()
         earlier = RunState(self._state.events)
@@ -131,7 +131,7 @@ class Steps:
             self._record_end(RETRAINING, started, earlier)
 
     def _take_up(self, trials: set[str], stage: str | None) -> None:
-        """Tells who follows the run what earlier sessions recorded of a stage, or of the retraining."""
+        """Passes to the callbacks what earlier sessions recorded of these trials, and of the stage if there is one."""
         known = self._state.events
         self._record.take_up(
             [e for e in known if (stage and getattr(e, "stage", "") == stage) or getattr(e, "trial", "") in trials]
@@ -144,7 +144,7 @@ class Steps:
     def _record_test(
         self, dataset: str, images: ImageData, done: list[Retraining], baselines: list[Event], known: list[Event]
     ) -> None:
-        """Records baselines and pictures of the test set, but for those that are known."""
+        """Records baselines and pictures of the test set, except those that are recorded already."""
         from aesweep.run.evaluation.example_images import take_pictures
 
         mine = [event for event in known if isinstance(event, Pictures) and event.dataset == dataset]
@@ -174,7 +174,7 @@ class Steps:
 
 
 def _has_ended(trial: TrialState | None, but_failed: bool = False) -> bool:
-    """Whether a trial came to its end in an earlier session; a failure is no end where it is to be tried again."""
+    """Returns whether a trial ended in an earlier session; with `but_failed`, a failed trial counts as not ended."""
     if trial is None or trial.status is None:
         return False
     return not (but_failed and trial.status is TrialStatus.FAILED)

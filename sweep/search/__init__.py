@@ -1,5 +1,5 @@
-"""Which trials a study has, how they compete, what is recorded of them, and who wins: from events to plain values.
+"""Decides which trials a study has, how they compete, what is recorded of them, and which of them win.
 
-Knows neither Ray nor torch: how a trial is trained, and where, is the business of `aesweep.training` and
-`aesweep.cluster`.
+The package takes events and returns plain values, and it imports neither Ray nor torch: `aesweep.training` trains the
+trials, and `aesweep.cluster` decides where.
 """

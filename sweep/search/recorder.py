@@ -1,7 +1,7 @@
-"""What the driver records when an epoch of a trial is trained, and whether the trial goes on.
+"""Records what follows when an epoch of a trial has been trained, and decides whether the trial goes on.
 
-The row first, then ASHA's decision on it, then how the trial ended. Knows nothing of Ray, so that a run that was killed
-between two of these lines is brought to the same end by the same rule.
+The row is recorded first, then ASHA's decision on it, then how the trial ended. The module does not depend on Ray. If
+a run is killed between two of these events, the resumed run records the missing ones by the same rule.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aesweep.storage.event import Action, Cause, Event, TrialStatus
 from aesweep.storage.events import Continued, Decision, Failure, MemoryShort, Retrained, Row, TrialEnded
 from aesweep.storage.run_state import TrialState
 
-# What the journal's row has of a worker's as it is.
+# The fields that a journal's row copies from a worker's `TrialRow` without a change.
 ROW_FIELDS = tuple(
     field.name for field in dataclasses.fields(Row) if field.name not in ("seq", "time", "trial", "checkpoint")
 )
@@ -28,13 +28,13 @@ JUDGED_FIELDS = ("loss", "training_mse")
 class Recorder:
     """Records what the trials of one stage, or of the retraining, report.
 
-    An epoch that the journal holds already is not recorded again: trained again, it gives the same row.
+    An epoch that the journal holds already is not recorded again, since training it again gives the same row.
 
     Args:
         record: appends an event to the journal.
         metric: the row's field by which trials are compared.
-        ashas: `TrialSpec.rivals` to their `Asha`; empty where nothing is stopped early (retraining).
-        trials: how far each is.
+        ashas: maps `TrialSpec.rivals` to their `Asha`; empty where nothing is stopped early (retraining).
+        trials: maps the name of each recorded trial to its state.
 
     Attributes:
         unfinished: the trials that were opened and have not ended.
@@ -51,7 +51,7 @@ class Recorder:
         self._metric = metric
         self._ashas = ashas
         self._trials = trials
-        self._before: dict[str, TrialState] = {}  # as they stood when they were opened
+        self._before: dict[str, TrialState] = {}  # copies of the trials' states, taken when they were opened
         self._seconds: dict[str, float] = {}
         self._lost_seconds: dict[str, float] = {}
         self._epochs: dict[str, int] = {}
@@ -59,10 +59,10 @@ class Recorder:
         self.unfinished: dict[str, TrialSpec] = {}
 
     def open(self, spec: TrialSpec) -> bool:
-        """Takes up a trial, and records what a kill left out after its last row.
+        """Opens a trial, and records the events after its last row that a killed session did not record.
 
         Returns:
-            Whether anything is left to train.
+            Whether any epoch of the trial is left to train.
         """
         known = self._trials.get(spec.trial) or TrialState()
         before = self._before[spec.trial] = dataclasses.replace(known, rows=list(known.rows))
@@ -89,11 +89,11 @@ class Recorder:
         return spec.trial in self.unfinished
 
     def take(self, spec: TrialSpec, row: TrialRow, seconds: float) -> bool:
-        """Records an epoch and what follows from it.
+        """Records a trained epoch and the events that follow from it.
 
         Args:
-            spec: the trial's.
-            row: of the epoch.
+            spec: the trial.
+            row: what the worker reported of the epoch.
             seconds: how long the trial has held its worker in this session.
 
         Returns:
@@ -129,7 +129,7 @@ class Recorder:
         """Records that an attempt at a trial ended without a result.
 
         Returns:
-            The trial for another attempt, which goes on from its newest state; None where the trial has ended.
+            The trial for another attempt, which continues from its newest state; None if the trial has ended.
         """
         if spec.trial not in self.unfinished:
             return None
@@ -144,7 +144,7 @@ class Recorder:
         return None
 
     def left(self) -> list[TrialSpec]:
-        """The trials that have not ended, as another attempt goes on with them, in the order of their opening."""
+        """Returns the trials that have not ended, prepared for another attempt, in the order of their opening."""
         return [self._again(spec) for spec in self.unfinished.values()]
 
     def _again(self, spec: TrialSpec) -> TrialSpec:
@@ -152,7 +152,7 @@ class Recorder:
         return dataclasses.replace(spec, recorded=self._epochs.get(spec.trial, self._before_session(spec).epochs))
 
     def end_unfinished(self, reason: str) -> None:
-        """Records the trials that had no end when the run was interrupted."""
+        """Records as interrupted the unfinished trials that this session has attempted."""
         for spec in list(self.unfinished.values()):
             if spec.trial in self._seconds or spec.trial in self._lost_seconds:
                 self._end(spec, TrialStatus.INTERRUPTED, reason)

@@ -1,6 +1,7 @@
-"""How far a run is, and whether its record is one that this version can go on with.
+"""Derives from a journal how far a run is, and checks that this version can continue the run.
 
-Pure: what the journal says in, plain values out, so that what a run is resumed from can be checked line by line.
+All functions are pure: they take events and return plain values, so that the state from which a run is resumed can be
+checked line by line.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from aesweep.storage.run_state import RETRAINING, RunState
 from aesweep.study.schema import Study, study_hash
 from aesweep.study.study_file import check_study
 
-# Which fields tell one event of a kind from another.
+# For each kind of event, the fields that distinguish one event of the kind from another.
 _IDENTITY: dict[type[Event], tuple[str, ...]] = {
     StageStarted: ("stage",),
     StageExtended: ("stage", "extension"),
@@ -48,13 +49,13 @@ _IDENTITY: dict[type[Event], tuple[str, ...]] = {
 
 
 def replay(ashas: dict[Any, Asha], specs: list[TrialSpec], state: RunState, source: Path) -> None:
-    """Fills a stage's rungs with what they had seen when the run ended.
+    """Fills a stage's rungs with the values that they held when the run ended.
 
     Args:
-        ashas: by `TrialSpec.rivals`, empty; filled in place.
-        specs: all of the stage.
-        state: of the run.
-        source: its path, for messages.
+        ashas: maps `TrialSpec.rivals` to empty `Asha`s, which are filled in place.
+        specs: all trials of the stage.
+        state: the run's state.
+        source: the journal's path, for messages.
 
     Raises:
         JournalError: a recorded decision is not the one that follows from the values before it.
@@ -73,16 +74,16 @@ def replay(ashas: dict[Any, Asha], specs: list[TrialSpec], state: RunState, sour
 
 
 def missing(expected: Iterable[Event], known: Iterable[Event], source: Path) -> Iterator[Event]:
-    """Those of the events that a run should record that the journal does not hold.
+    """Yields the expected events that the journal does not hold.
 
     Args:
-        expected: what should be recorded.
-        known: what is recorded.
+        expected: the events that the run should record.
+        known: the events that are recorded.
         source: the journal's path, for messages.
 
     Raises:
-        JournalError: the journal holds the event with other fields, so that it is the record of another study or
-            version, and what would follow does not belong to it.
+        JournalError: the journal holds an expected event with other fields. It is then the record of another study or
+            version, and the events that would follow do not belong to it.
     """
     recorded = {_identity(event): event for event in known if type(event) in _IDENTITY}
     for event in expected:
@@ -103,14 +104,22 @@ def _identity(event: Event) -> tuple[str, ...]:
 
 
 def recorded_study(state: RunState, source: Path) -> Study:
-    """The study that the run was started with. Raises JournalError where there is none, or not the one it was."""
+    """Returns the study that the run was started with, checked anew.
+
+    Args:
+        state: the run's state.
+        source: the journal's path, for messages.
+
+    Raises:
+        JournalError: no start is recorded, or the recorded study does not have the recorded hash.
+    """
     if state.start is None:
         raise JournalError(
             f"{source}: nothing was recorded yet: `aesweep run` of the study under the same name takes it over"
         )
     study = state.start.study
     digest = study_hash(study)
-    # The first journals hold a hash of the whole paths.
+    # The first versions hashed the study with whole paths, and their journals hold that hash.
     of_whole_paths = hashlib.sha256(json.dumps(study, sort_keys=True).encode()).hexdigest()
     if state.start.study_hash not in (digest, of_whole_paths):
         raise JournalError(f"{source}: the study's hash is {digest}, expected {state.start.study_hash}")
@@ -118,15 +127,15 @@ def recorded_study(state: RunState, source: Path) -> Study:
 
 
 def check_images(state: RunState, found: dict[str, dict[str, Any]], source: Path) -> None:
-    """Makes sure that the images are those that the run was started with.
+    """Checks that the images are those that the run was started with.
 
     Args:
-        state: of the run, which has started.
+        state: the state of a run that has started.
         found: for each data set, what `run_started` would record of it now.
         source: the journal's path, for messages.
 
     Raises:
-        JournalError: they are not.
+        JournalError: the images of a data set are not those that were recorded.
     """
     for name, expected in state.start.datasets.items():
         for field, value in expected.items():
@@ -139,18 +148,19 @@ def check_images(state: RunState, found: dict[str, dict[str, Any]], source: Path
 
 
 def after_retraining(state: RunState, lost: Container[tuple[str, str, str]] = ()) -> list[Event]:
-    """What was recorded since the last winner was retrained: the test set's baselines and pictures, if any.
+    """Returns the events since the last winner was retrained: the test set's baselines and pictures, if any.
 
     Args:
-        state: of the run. A checkpoint that was made again is the same to the bit, and counts for nothing here.
-        lost: pictures that are gone, as `Pictures.key` has them; they are left out.
+        state: the run's state. A retraining that was repeated because its checkpoint was lost does not count as the
+            last one, since its result is the same to the bit.
+        lost: `Pictures.key` of the pictures whose files are lost; their events are left out.
     """
     since = state.events[state.result_at + 1 :]
     return [event for event in since if not isinstance(event, Pictures) or event.key not in lost]
 
 
 def unrecorded_seconds(state: RunState) -> float:
-    """How long the run went on since its last start, where no `run_ended` says so; by the times of its events."""
+    """Returns how long the last session lasted if no `run_ended` records it, by the times of its events; else 0."""
     session: list[Event] = []
     for event in state.events:
         if isinstance(event, (RunStarted, Resumed)):
@@ -162,11 +172,11 @@ def unrecorded_seconds(state: RunState) -> float:
 
 
 def stage_seconds(state: RunState, stage: str) -> float:
-    """How long earlier sessions were at work on a stage that has not ended, without the time between.
+    """Returns how many seconds earlier sessions worked on a stage that has not ended, without the time between them.
 
     Args:
-        state: of the run, up to where the session under way takes up the stage.
-        stage: its name; `RETRAINING` for the retraining.
+        state: the run's state when the current session begins to work on the stage.
+        stage: the stage's name; `RETRAINING` for the retraining.
     """
     sessions: list[list[Event]] = [[]]
     for event in state.events:
@@ -174,15 +184,15 @@ def stage_seconds(state: RunState, stage: str) -> float:
             sessions = [[]]
         elif isinstance(event, (RunEnded, Resumed)):
             sessions.append([])
-        # A session that goes on with the stage is at work on it from its first event.
+        # A session that continues the stage works on it from the session's first event.
         if any(sessions) or _opens(event, stage):
             sessions[-1].append(event)
-    # The last is the session under way, which has a clock of its own.
+    # The last one is the current session, whose time the caller measures itself.
     return sum(_span(session) for session in sessions[:-1])
 
 
 def _opens(event: Event, stage: str) -> bool:
-    """Whether an event begins a stage, or an extension of it, or the retraining."""
+    """Returns whether an event begins a stage, an extension of it, or the retraining."""
     if stage == RETRAINING:
         return isinstance(event, RetrainingCreated)
     return isinstance(event, StageStarted) and event.stage == stage

@@ -1,6 +1,6 @@
-"""Which winners are retrained, and how: on training and validation images together, with several seeds.
+"""Decides which winners are retrained, and how: on training and validation images together, with several seeds.
 
-A configuration that wins in several stages or cells is trained once per seed and serves them all.
+A configuration that wins in several stages or cells is trained once per seed, and the result serves all of them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,22 @@ from aesweep.study.schema import Study
 
 @dataclasses.dataclass(frozen=True)
 class Retraining:
-    """A trial, and the winners that it serves."""
+    """One retraining.
+
+    Attributes:
+        spec: the trial that is trained.
+        serves: the winners whose result it is.
+    """
 
     spec: TrialSpec
     serves: list[Winner]
 
     def created(self, num_images: int) -> RetrainingCreated:
-        """Its event; it trains on so many images."""
+        """Returns the event that records the retraining.
+
+        Args:
+            num_images: number of images that it trains on.
+        """
         return RetrainingCreated(
             trial=self.spec.trial,
             dataset=self.spec.dataset,
@@ -35,7 +44,7 @@ class Retraining:
 
 
 def chosen_winners(study: Study, state: RunState, stage_name: str) -> list[Winner]:
-    """The winners of a stage that its `retraining.of` names, on every data set."""
+    """Returns the winners of a stage that its `retraining.of` selects, on every data set."""
     stage = study.stages[stage_name]
     cells = cell_winners(state, stage_name)
     if stage.retraining.of == "none":
@@ -47,11 +56,11 @@ def chosen_winners(study: Study, state: RunState, stage_name: str) -> list[Winne
 
 
 def retrainings(study: Study, state: RunState) -> list[Retraining]:
-    """The retrainings that a run owes: those of its stages in their order, then those asked for with other settings.
+    """Returns all retrainings of a run: those of its stages in their order, then those requested with other settings.
 
     Args:
         study: the run's study.
-        state: of the run, at least up to the end of the last stage.
+        state: the run's state, at least up to the end of the last stage.
 
     Returns:
         One retraining for each distinct (data set, configuration, number of epochs, seed).

@@ -1,6 +1,6 @@
-"""Why a trial's attempt ended without a result, and whether another attempt can help.
+"""Decides why an attempt at a trial ended without a result, and whether another attempt can help.
 
-Pure: texts and numbers in, plain values out. Divergence is no failure: it is what a configuration does, every time.
+All functions are pure. Divergence is not a failure, since a configuration that diverges does so in every attempt.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from aesweep.storage.event import Cause
 MAX_IN_A_ROW = 3  # attempts that fail without a new epoch between them
 
 
-# What Ray and torch write of an error. Ray's words on a crash mention memory too, as something to think of.
+# What Ray and torch write about an error. Ray's message about any crash names lack of memory as a possible cause, so
+# no pattern may match the word alone.
 _SIGNS = (
     (Cause.OUT_OF_MEMORY, r"NODE_OUT_OF_MEMORY|running low on memory|OutOfMemoryError|^MemoryError\b|bad_alloc"),
     (Cause.LOST_NODE, r"node has died|node has crashed|NodeDied|node was (?:terminated|drained)|raylet died"),
@@ -22,7 +23,7 @@ _SIGNS = (
 
 
 def cause_of(text: str) -> Cause:
-    """The cause that an error's text tells of; one without a text is that of a worker that could not say a word."""
+    """Returns the cause of an error by its text. An empty text counts as a crash: the worker died without a message."""
     if not text.strip():
         return Cause.CRASHED
     found = (cause for cause, sign in _SIGNS if re.search(sign, text, re.MULTILINE))
@@ -30,10 +31,10 @@ def cause_of(text: str) -> Cause:
 
 
 def can_help(cause: Cause, num_in_a_row: int) -> bool:
-    """Whether another attempt is worth it.
+    """Returns whether another attempt can help.
 
     Args:
-        cause: of the attempt that failed.
-        num_in_a_row: attempts, this one included, that failed since the trial's last epoch was recorded.
+        cause: the cause of the attempt that failed.
+        num_in_a_row: number of attempts, this one included, that failed since the trial's last epoch was recorded.
     """
     return cause is not Cause.ERROR and num_in_a_row < MAX_IN_A_ROW

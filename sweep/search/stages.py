@@ -1,12 +1,13 @@
-"""What is added to a finished run: more samples in each cell, or a longer budget for what was trained to its end.
+"""Derives the trials of a stage from the study and from the extensions of the finished run.
 
-An extension is an event of the journal. A stage's trials follow from the study, its extensions, and what the journal
-held when each was asked for, so that a run that is killed in the midst of one goes on with it.
+An extension gives each cell more samples, or gives a longer budget to the trials that were trained to their end. It is
+an event of the journal. A stage's trials follow from the study, its extensions, and what the journal held when each
+extension was requested, so that a run that is killed during an extension can continue it.
 
-More samples go on with the stage's draws, and compete on the rungs that the earlier ones have filled. A schedule of
-learning rates spans the whole budget, so a trial that has ended cannot be trained on: under a longer budget the trials
-that were trained to their end are trained anew, as trials of their own, and compete among themselves. A later stage
-keeps what it started from.
+More samples continue the stage's draws, and compete on the rungs that the earlier trials have filled. A schedule of
+learning rates spans the whole budget, so a trial that has ended cannot be trained further: under a longer budget the
+trials that were trained to their end are trained anew, as separate trials, and compete among themselves. A later stage
+keeps the configurations that it started from.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from aesweep.study.schema import Stage, Study
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """The trials that a stage's beginning, or one of its extensions, brought.
+    """The trials that a stage's beginning, or one of its extensions, added.
 
     Attributes:
-        stage: as it was from then on.
-        specs: what came with it.
+        stage: the stage's settings from then on.
+        specs: the trials that were added.
         extension: number of the journal's `extended` event; None for the stage's beginning.
     """
 
@@ -44,7 +45,7 @@ class Segment:
 
 
 def segments(study: Study, state: RunState, name: str) -> list[Segment]:
-    """A stage's trials, in the order in which they were asked for."""
+    """Returns a stage's trials: one segment for its beginning, then one for each extension in their order."""
     stage, bases = study.stages[name], stage_bases(study, state, name)
     found = [Segment(stage, stage_trials(study, name, bases), None)]
     for event in extensions(state, name):
@@ -61,7 +62,7 @@ def segments(study: Study, state: RunState, name: str) -> list[Segment]:
 
 
 def _longer(specs: list[TrialSpec], state: RunState, epochs: int) -> list[TrialSpec]:
-    """The trials that had been trained to their end, anew under a longer budget."""
+    """Returns a new trial under a longer budget for each trial that was trained to its end."""
     longer = [
         dataclasses.replace(spec, trial=f"{re.sub(r'-e[0-9]+$', '', spec.trial)}-e{epochs}", epochs=epochs)
         for spec in specs
@@ -73,18 +74,21 @@ def _longer(specs: list[TrialSpec], state: RunState, epochs: int) -> list[TrialS
 def asked_for(
     study: Study, state: RunState, names: Iterable[str], *, samples: int | None, epochs: int | None, source: str
 ) -> dict[str, dict[str, int]]:
-    """What an extension makes of stages: the `stages` of its event.
+    """Returns the `stages` field of the `extended` event that records a requested extension.
 
     Args:
-        study: the run's.
-        state: its state.
-        names: of the stages; all of them where there is none.
-        samples: how many more in each cell, or None.
-        epochs: the new budget, or None.
-        source: what to name in messages.
+        study: the run's study.
+        state: the run's state.
+        names: names of the stages to extend; all stages if empty.
+        samples: number of samples to add to each cell, or None.
+        epochs: the new budget in epochs, or None.
+        source: the place that messages name.
+
+    Returns:
+        For each stage, its new total of `samples` or its new `epochs`.
 
     Raises:
-        StudyError: a stage is unknown, or would have nothing new.
+        StudyError: a stage is unknown, or the extension would add nothing to it.
     """
     found, faults = {}, []
     for name in list(names) or list(study.stages):
@@ -105,21 +109,25 @@ def asked_for(
 
 
 def extensions(state: RunState, name: str) -> list[Extended]:
-    """What was asked for a stage after its beginning."""
+    """Returns the requested extensions of a stage, in their order."""
     return state.stages[name].extensions if name in state.stages else []
 
 
 def since_extended(state: RunState, name: str) -> list[Event]:
-    """What the journal holds since a stage was last extended; all of it where it never was."""
+    """Returns the events since a stage was last extended; all events if it never was."""
     asked = extensions(state, name)
     return state.events[asked[-1].seq :] if asked else state.events
 
 
 def stage_bases(study: Study, state: RunState, name: str) -> dict[str, Configuration | None]:
-    """What each data set's trials of a stage start from; a data set whose earlier stage has no winner is left out.
+    """Returns the configuration from which each data set's trials of a stage start.
 
-    Where the stage has started, that is what the earlier stage had found by then: an extension of the earlier one does
-    not put other trials into this one's cells.
+    If the stage has started, this is the winner that the earlier stage had by then: an extension of the earlier stage
+    does not put other trials into this stage's cells.
+
+    Returns:
+        Data set name to configuration; None for the defaults. A data set on which the earlier stage has no winner is
+        left out.
     """
     origin = study.stages[name].from_
     names = [dataset.name for dataset in study.datasets]
@@ -132,7 +140,7 @@ def stage_bases(study: Study, state: RunState, name: str) -> dict[str, Configura
 
 
 def opening_events(name: str, found: list[Segment]) -> Iterator[Event]:
-    """What a stage's beginning and its extensions record."""
+    """Yields the events that record a stage's beginning, its extensions, and the trials of each."""
     specs: list[TrialSpec] = []
     for segment in found:
         specs = specs + segment.specs
@@ -146,7 +154,7 @@ def opening_events(name: str, found: list[Segment]) -> Iterator[Event]:
 
 
 def stage_trials(study: Study, stage_name: str, bases: dict[str, Configuration | None]) -> list[TrialSpec]:
-    """The trials of a stage, in the order in which they should start: the first sample of every cell comes first.
+    """Returns the trials of a stage in the order in which they should start: the first sample of every cell first.
 
     Args:
         study: the whole study.
@@ -186,7 +194,13 @@ def stage_trials(study: Study, stage_name: str, bases: dict[str, Configuration |
 
 
 def opening_fields(stage_name: str, stage: Stage, specs: list[TrialSpec]) -> dict[str, Any]:
-    """What is recorded of a stage when it begins, or is extended; all its trials up to then."""
+    """Returns the fields that are recorded of a stage when it begins or is extended.
+
+    Args:
+        stage_name: the stage's name.
+        stage: the stage's settings from then on.
+        specs: all trials of the stage up to then, the new ones included.
+    """
     return {
         "stage": stage_name,
         "num_trials": len(specs),
@@ -202,7 +216,7 @@ def opening_fields(stage_name: str, stage: Stage, specs: list[TrialSpec]) -> dic
 
 
 def trial_created(stage_name: str, spec: TrialSpec) -> TrialCreated:
-    """What is recorded of a trial before it is trained."""
+    """Returns the event that records a trial before it is trained."""
     return TrialCreated(
         stage=stage_name,
         dataset=spec.dataset,

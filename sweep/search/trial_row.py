@@ -1,4 +1,4 @@
-"""What a trial tells of an epoch that it has trained: from the worker, through Ray, to the recorder."""
+"""The row that a trial reports for each epoch; it passes from the worker through Ray to the recorder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class ErrorsOnTest:
-    """Of a retrained model on the test set; `ssim` is None where the outputs are not finite."""
+    """The errors of a retrained model on the test set.
+
+    Attributes:
+        mse: mean squared error per pixel.
+        psnr_db: mean peak signal-to-noise ratio in dB.
+        ssim: mean structural similarity; None where the outputs are not finite.
+    """
 
     mse: float
     psnr_db: float
@@ -17,27 +23,29 @@ class ErrorsOnTest:
 
 @dataclasses.dataclass(frozen=True)
 class TrialRow:
-    """One epoch of a trial. With several seeds, numbers are means over them, and times sums.
+    """One epoch of a trial. With several seeds, metrics are means over the seeds, and times are sums.
 
     For a denoiser (noise variance above 0) every error is that of the denoised image against the clean one.
 
     Attributes:
         epoch: 1-based.
         loss: the objective, as trained.
-        learning_rate: at the epoch's end.
-        seconds: of training.
-        training_mse: on the training probe, after the epoch.
-        diverged: whether any of these is not finite.
-        held_seconds: of the device, with evaluation.
-        validation_mse, validation_psnr_db: None in a retraining.
+        learning_rate: the rate at the epoch's end.
+        seconds: time of training.
+        training_mse: error on the training probe, after the epoch.
+        diverged: whether a loss, a parameter or an error of the epoch is not finite.
+        held_seconds: time for which the epoch held the device, evaluation included.
+        validation_mse, validation_psnr_db: errors on the validation images; None in a retraining.
         per_seed: validation MSE of each seed; None in a retraining.
         checkpoint: `file`, `sha256` and `num_bytes` of the first seed's model, in the last row; None where it could not
             be written.
-        test: of a retraining, in its last row.
-        continued_from: in the first row of a trial that goes on, the epoch after which it does; 0 from the start.
-        rejected: why each newer state was passed over then.
-        members_per_step: where memory was short, how many go in lock-step from now on.
-        memory_reason: what the device said then.
+        test: errors on the test set, in the last row of a retraining.
+        continued_from: in the first row of a trial that continues, the epoch after which it continues (0 for the
+            start); else None.
+        rejected: why each newer state was not used to continue from.
+        members_per_step: after the device ran short of memory, number of members that train in lock-step from now on;
+            else None.
+        memory_reason: the device's message in that case.
     """
 
     epoch: int

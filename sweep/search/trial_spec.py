@@ -1,4 +1,4 @@
-"""What is handed to a worker: one configuration with everything that its training needs, in plain values."""
+"""The specification that a worker receives: one configuration with all that its training needs, in plain values."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from aesweep.study.configuration import SHARED, Configuration
 class TrialSpec:
     """One trial of a search, or one retraining of a winner.
 
-    Names of files are those of `aesweep.storage.artifacts`, relative to the run: workers may be on other machines.
+    Files are named as in `aesweep.storage.artifacts`, relative to the run, since workers may be on other machines.
 
     Attributes:
         trial: its id, unique in the run; the journal's rows carry it.
-        purpose: "search" trains on a subset of the training images and is judged on validation images; "retraining"
+        purpose: "search" trains on a subset of the training images and is evaluated on validation images; "retraining"
             trains on both together and opens the test set once, at its end.
-        dataset: name of the images.
+        dataset: name of the data set.
         configuration: what is trained.
-        seeds: one member of the trial's pack for each.
+        seeds: the seeds of the trial; its pack has one member for each.
         epochs: the full budget; schedules of the learning rate span it.
         split_seed: the study's seed, from which splits, subsets and evaluation noise follow.
         validation_fraction: share of the training images that is cut off for validation.
         training_images: size of the training subset; None for all.
         validation_images: size of the validation subset; None for all.
         precision: "fp32", "tf32" or "bf16" matrix products.
-        cell: axis name to value, where the trial stands in its stage's table.
-        checkpoint: name of the file for the trained model; None for none.
-        states: name of the folder for what a killed training goes on from; None to keep nothing.
-        state_interval_s: time between two of these states.
-        rungs: epochs after which one is kept in any case.
-        recorded: epochs that the journal holds of an earlier session.
+        cell: pairs of axis name and value, the trial's cell in its stage's table.
+        checkpoint: name of the file for the trained model; None to write none.
+        states: name of the folder for the states from which a killed training continues; None to keep none.
+        state_interval_s: time between two of these states, in seconds.
+        rungs: epochs after which a state is kept in any case.
+        recorded: number of epochs that the journal holds already.
     """
 
     trial: str
@@ -55,11 +55,11 @@ class TrialSpec:
 
     @property
     def rivals(self) -> tuple[Any, ...]:
-        """What a trial shares with those that ASHA compares it with: data set, cell and budget."""
+        """The key that a trial shares with those that ASHA compares it with: data set, cell and budget."""
         return self.dataset, self.cell, self.epochs
 
 
 def pack_key(spec: TrialSpec) -> tuple[Any, ...]:
-    """What trials have in common that may share a pack: images to train on, precision, shape and batch size."""
+    """Returns the key that trials of one pack have in common: training images, precision, shape and batch size."""
     images = (spec.dataset, spec.purpose, spec.split_seed, spec.validation_fraction, spec.training_images)
     return (*images, spec.precision, *(getattr(spec.configuration, name) for name in SHARED))

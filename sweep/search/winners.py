@@ -1,7 +1,7 @@
-"""Winners, from what the journal says alone: of each cell, and of a stage. The rule stands here and nowhere else.
+"""Derives the winner of each cell and of a stage from the journal alone. No other module holds this rule.
 
-Only fully trained trials can win (ASHA sees to it that every cell has one, unless all of its trials failed), and only
-by the validation metric of their last epoch; of equal ones the first that was created.
+Only fully trained trials can win (ASHA ensures that every cell has one, unless all of its trials failed), by the
+validation metric of their last epoch. Of equal trials the one that was created first wins.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Winner:
     """The best fully trained trial of a cell.
 
     Attributes:
-        stage, dataset: where it ran.
+        stage, dataset: names of the stage and the data set of the cell.
         cell: axis name to value.
         trial: its id.
         value: the stage's metric at its last epoch.
@@ -39,7 +39,7 @@ class Winner:
 
 
 def is_better(mode: str, value: float, other: float | None) -> bool:
-    """Whether a value of a metric is better than another; true where there is no other.
+    """Returns whether a value of a metric is better than another; true where there is no other.
 
     Args:
         mode: "min" where less is better, else "max".
@@ -52,7 +52,7 @@ def is_better(mode: str, value: float, other: float | None) -> bool:
 
 
 def best(mode: str, items: Iterable[tuple[Item, float | None]]) -> Item | None:
-    """The item with the best value, the first of equals; None where none has a value."""
+    """Returns the item with the best value, the first of equal ones; None where no item has a value."""
     leader: tuple[Item, float] | None = None
     for item, value in items:
         if value is not None and is_better(mode, value, leader[1] if leader else None):
@@ -61,15 +61,15 @@ def best(mode: str, items: Iterable[tuple[Item, float | None]]) -> Item | None:
 
 
 def value_of(trial: TrialState, metric: str) -> float | None:
-    """By what a trial competes for its cell; None where it was not trained to its end."""
+    """Returns the value with which a trial competes for its cell; None where it was not trained to its end."""
     return getattr(trial.row, metric) if trial.is_completed else None
 
 
 def cell_winners(state: RunState, stage: str) -> dict[tuple[str, CellKey], Winner | None]:
-    """The winner of each cell of a stage that has begun.
+    """Returns the winner of each cell of a stage that has begun.
 
     Returns:
-        (dataset, cell key) to winner, in the order in which the cells were created; None where no trial of the cell
+        (data set, cell key) to winner, in the order in which the cells were created; None where no trial of the cell
         was trained to the end.
     """
     opening = state.stages[stage].openings[0]
@@ -91,13 +91,13 @@ def cell_winners(state: RunState, stage: str) -> dict[tuple[str, CellKey], Winne
 
 
 def stage_winner(winners: dict[tuple[str, CellKey], Winner | None], dataset: str, mode: str) -> Winner | None:
-    """The best of a stage's cells on one data set; None where no cell has a winner."""
+    """Returns the best of a stage's cell winners on one data set; None where no cell has a winner."""
     mine = [winner for (name, _), winner in winners.items() if name == dataset and winner is not None]
     return best(mode, ((winner, winner.value) for winner in mine))
 
 
 def winner_events(state: RunState, stage: str, mode: str, datasets: Iterable[str]) -> Iterator[Event]:
-    """What a stage's end records of its winners."""
+    """Yields the events that record the winners at a stage's end."""
     winners = cell_winners(state, stage)
     for (dataset, cell), winner in winners.items():
         trial, value = (winner.trial, winner.value) if winner else (None, None)

@@ -1,5 +1,4 @@
-"""What a run leaves, and where it lies: its journal, its folder, its artifacts, and their copy in an object store.
+"""Stores what a run leaves: its journal, its folder, its artifacts, and their replica in an object store.
 
-What the journal's events mean for a search is the business of `aesweep.search`. Knows nothing of how anything is
-trained.
+`aesweep.search` interprets the journal's events for a search. This package does not depend on how models are trained.
 """

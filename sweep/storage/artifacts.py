@@ -1,7 +1,7 @@
-"""The files of a run as its trials see them: by name, wherever the trial runs and wherever the run lies.
+"""Access to a run's artifacts by name, wherever a trial runs and wherever the run is stored.
 
-A name is a path with slashes, relative to the run ("states/architecture-mnist-0003.4.safetensors"). Training knows this
-protocol alone; on a cluster the names lead to the driver's node, and from there to the run's storage.
+A name is a path with slashes, relative to the run ("states/architecture-mnist-0003.4.safetensors"). Training uses this
+protocol alone; on a cluster, files go to the driver's node, and from there to the run's storage.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from aesweep.storage.atomic_file import write_whole
 
 
 class Files(Protocol):
-    """Where trials leave what outlives them. All methods raise OSError where the files cannot be reached."""
+    """The files that outlive their trials. All methods raise OSError where the files cannot be reached."""
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file whole, or not at all."""
 
     def read(self, name: str) -> bytes:
-        """A file's content."""
+        """Returns a file's content."""
 
     def names(self, folder: str) -> list[str]:
-        """The names of the files in a folder, without it; none where there is no such folder."""
+        """Returns the names of the files in a folder, relative to it; an empty list if the folder does not exist."""
 
     def remove(self, name: str) -> None:
-        """Removes a file, if it is there."""
+        """Removes a file if it exists."""
 
 
 class FolderFiles:
     """Files in a folder of this machine.
 
     Args:
-        root: what names are relative to.
+        root: the folder to which names are relative.
     """
 
     def __init__(self, root: Path | str = "."):

@@ -1,4 +1,4 @@
-"""Files that a reader finds whole or not at all, even after a power cut."""
+"""Atomic and durable writes: a reader finds a file whole or not at all, even after a power cut."""
 
 from __future__ import annotations
 
@@ -35,7 +35,18 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def write_new_whole(path: Path, content: bytes) -> None:
-    """Writes a file whole, on the disk, unless there is one: by a hard link, which every POSIX disk makes at once."""
+    """Writes a file whole and durably, unless it exists already.
+
+    The file gets its name by a hard link, which every POSIX file system creates atomically, and only if the name is
+    free.
+
+    Args:
+        path: the file; its folder is created.
+        content: the file's content.
+
+    Raises:
+        FileExistsError: the file exists already.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent.parent, prefix=".segment.")
     try:

@@ -1,7 +1,8 @@
-"""MNIST's and Fashion-MNIST's files in a storage, for nodes that shall not fetch them from the internet.
+"""Mirrors the files of MNIST and Fashion-MNIST in a storage, for nodes that must not fetch them from the internet.
 
-They lie there as in a data folder, raw, beside a manifest of their hashes that is written last. What is brought from
-there takes its place only once its hash is right; which files there are, and where they go, the manifest has no say in.
+The storage holds the raw files as a data folder does, beside a manifest of their hashes that is written last. A file
+from the storage is put into place only after its hash was verified. The names and places of the files are fixed here
+and are never taken from the manifest.
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
 
     Args:
         name: "mnist" or "fashion_mnist".
-        storage: where to; what it has of the data set is written anew.
+        storage: the destination; files of the data set that it holds already are overwritten.
         data_dir: see `aesweep.data.datasets.data_folder`.
-        download: fetch the data set first where it is missing.
+        download: whether to fetch the data set first where it is missing.
 
     Returns:
         The names of the files that were written, the manifest's last.
 
     Raises:
-        DataError: the data set is missing here, or damaged.
+        DataError: the data set is missing on this machine, or damaged.
     """
-    load_dataset(name, data_dir=data_dir, download=download)  # whole, or nobody shall have it from us
+    # Verify the data set first, so that no damaged copy is published.
+    load_dataset(name, data_dir=data_dir, download=download)
     hashes = {}
     for file in IDX_FILES:
         content = _read_raw(_folder(name, data_dir) / file)
@@ -47,17 +49,17 @@ def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
 
 
 def pull_dataset(name: str, storage: Storage, data_dir: Path | str | None = None) -> list[Path]:
-    """Brings a data set from a storage into the data folder; a file that is there as it should be stays.
+    """Copies a data set from a storage into the data folder; files that have the right hash already are kept.
 
     Args:
         name, data_dir: as for `push_dataset`.
-        storage: where from.
+        storage: the source.
 
     Returns:
-        The files that were brought.
+        The files that were copied.
 
     Raises:
-        DataError: the storage does not have the data set, or not as it was pushed.
+        DataError: the storage does not hold the data set, or its files are not those that were pushed.
     """
     brought = []
     for file, sha256 in _read_manifest(name, storage).items():
@@ -74,7 +76,7 @@ def pull_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
 
 
 def check_pushed(name: str, storage: Storage) -> None:
-    """Whether a data set lies in a storage as it was pushed, by its manifest and the names there. Raises DataError."""
+    """Checks by its manifest and the names of its files that a storage holds a data set. Raises DataError if not."""
     there = storage.names(IDX_FOLDERS[name])
     for file in _read_manifest(name, storage):
         if f"raw/{file}" not in there:
@@ -82,7 +84,7 @@ def check_pushed(name: str, storage: Storage) -> None:
 
 
 def _read_manifest(name: str, storage: Storage) -> dict[str, str]:
-    """Each file of the data set with its SHA-256."""
+    """Returns the SHA-256 of each file of the data set, by the file's name."""
     try:
         values = json.loads(_read(name, storage, MANIFEST))
     except ValueError as error:

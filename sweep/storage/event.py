@@ -1,4 +1,4 @@
-"""What an event of the journal is, and the words that its fields use; `events.py` has a dataclass for each kind."""
+"""The base class of the journal's events, and the enumerations of their fields; `events.py` holds each kind's class."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ CellKey = tuple[tuple[str, Any], ...]
 
 
 class TrialStatus(enum.StrEnum):
-    """How a trial ended: trained to its end, stopped by ASHA, with a loss that was not finite, in spite of all attempts
-    without a result, or with its session."""
+    """How a trial ended.
+
+    COMPLETED: it was trained to its end. STOPPED: ASHA stopped it. DIVERGED: its loss was not finite. FAILED: all
+    attempts ended without a result. INTERRUPTED: its session ended before it did.
+    """
 
     COMPLETED = "completed"
     STOPPED = "stopped"
@@ -23,7 +26,10 @@ class TrialStatus(enum.StrEnum):
 
 
 class RunStatus(enum.StrEnum):
-    """How a session ended: with everything done, by a signal, or with cells or retrainings that have no result."""
+    """How a session ended.
+
+    COMPLETED: everything is done. INTERRUPTED: a signal ended it. FAILED: cells or retrainings have no result.
+    """
 
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"
@@ -31,7 +37,7 @@ class RunStatus(enum.StrEnum):
 
 
 class Action(enum.StrEnum):
-    """What ASHA decided."""
+    """ASHA's decision on a trial at a rung."""
 
     CONTINUE = "continue"
     STOP = "stop"
@@ -40,8 +46,8 @@ class Action(enum.StrEnum):
 class Cause(enum.StrEnum):
     """What ended an attempt at a trial.
 
-    An error of the training itself would come again, since a training is the same every time; everything else is the
-    machine's doing.
+    An ERROR of the training itself would occur again, since training is deterministic; all other causes lie in the
+    machine.
     """
 
     CRASHED = "crashed"
@@ -56,9 +62,9 @@ class Event:
     """One event.
 
     Attributes:
-        kind: its name in the journal.
-        optional: names of the fields that the journal does not hold where they are None.
-        seq: its number there; -1 before it is recorded.
+        kind: the name of the event's kind in the journal.
+        optional: names of the fields that are left out of the journal where they are None.
+        seq: the event's number in the journal; -1 before it is recorded.
         time: unix seconds; 0 before it is recorded.
     """
 
@@ -68,11 +74,11 @@ class Event:
     time: float = 0.0
 
     def fields(self) -> Fields:
-        """What the journal holds of it beside `seq`, `kind` and `time`, in its order."""
+        """Returns the fields that the journal holds beside `seq`, `kind` and `time`, in the journal's order."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)[2:]}
         return {name: value for name, value in values.items() if value is not None or name not in self.optional}
 
 
 def cell_key(cell: Mapping[str, Any]) -> CellKey:
-    """A cell as something that can be a dictionary's key: widths as tuples."""
+    """Returns a cell as a hashable key, with widths as tuples."""
     return tuple((axis, tuple(value) if isinstance(value, list) else value) for axis, value in cell.items())

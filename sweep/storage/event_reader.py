@@ -1,4 +1,4 @@
-"""From the journal's plain values to typed events; the way back is `Event.fields`."""
+"""Converts the journal's plain values to typed events; `Event.fields` is the inverse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENUMS: dict[str, tuple[str, type[enum.StrEnum]]] = {
 
 
 def parse_event(values: Mapping[str, Any] | Event) -> Event:
-    """An event from the journal's plain values; unknown fields are passed over."""
+    """Returns the typed event for the journal's plain values; unknown fields are ignored."""
     if isinstance(values, Event):
         return values
     cls = KINDS.get(values["kind"], events.Unknown)
@@ -35,10 +35,10 @@ def parse_event(values: Mapping[str, Any] | Event) -> Event:
 
 
 def read_events(path: Path) -> list[Event]:
-    """A journal's events in order; raises as `read_journal`."""
+    """Returns a journal's events in order; raises as `read_journal`."""
     return parse_events(read_journal(path))
 
 
 def parse_events(values: Iterable[Mapping[str, Any] | Event]) -> list[Event]:
-    """Several, as `parse_event`."""
+    """Returns the typed events for several events' plain values, as `parse_event` does for one."""
     return [parse_event(event) for event in values]

@@ -1,7 +1,7 @@
-"""The journal's events, a dataclass for each kind: what they hold stands here alone.
+"""The journal's events, a dataclass for each kind; no other module defines their fields.
 
-docs/JOURNAL.md says when each is recorded. Fields are plain values, as JSON holds them; a number that was not finite is
-None, and so is a field that the journal does not hold, as one that an older version did not write.
+docs/JOURNAL.md says when each is recorded. Fields are plain values, as JSON holds them. A number that was not finite is
+None, and so is a field that the journal does not hold, such as one that an older version did not write.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from aesweep.storage.event import Action, Cause, Event, Fields, RunStatus, Trial
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Commanded(Event):
-    """An event that a command brings with it.
+    """An event that a command records.
 
     Attributes:
-        command: as typed.
-        options: what the next command needs to know of its options, see `aesweep.run.command_options`.
-        places: folder of images to the way to it from the run's folder.
+        command: the command line, as typed.
+        options: the command's options that the next command needs, see `aesweep.run.command_options`.
+        places: maps each folder of images to its path relative to the run's folder.
     """
 
     optional = ("command", "options", "places")
@@ -98,7 +98,10 @@ class TrialCreated(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row(Event):
-    """An epoch of a trial; `per_seed` and the validation metrics are those of a search, `checkpoint` its last row's."""
+    """An epoch of a trial.
+
+    Only a search's rows have `per_seed` and validation metrics, and only the last of them has a `checkpoint`.
+    """
 
     kind = "row"
     optional = ("validation_mse", "validation_psnr_db", "per_seed", "checkpoint")
@@ -245,7 +248,7 @@ class ModelLost(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pictures(Event):
-    """Example images; `pca_latent_dim` is of older runs, `cells` and `epochs` of newer ones."""
+    """Example images. Only older runs have `pca_latent_dim`, and only newer runs have `cells` and `epochs`."""
 
     kind = "pictures"
     optional = ("pca_latent_dim", "cells", "epochs")
@@ -262,7 +265,7 @@ class Pictures(Event):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells them from others: of several with one key, the last one counts."""
+        """The data set, stage and purpose; of several events with the same key, the last one counts."""
         return self.dataset, self.stage, self.purpose
 
 

@@ -1,11 +1,11 @@
 """The run's record: an append-only file of JSON lines, each with its number and a checksum.
 
-Everything that matters is read back from here. The driver alone writes. A line holds `seq` (0, 1, 2, ...), `kind`,
-`time` (unix seconds) and the kind's own fields (docs/JOURNAL.md lists them); `crc` is the CRC-32 of the line without
-it. JSON knows no NaN, so a number that is not finite is null.
+Everything that matters about a run is read back from its journal, and the driver alone writes it. A line holds `seq`
+(0, 1, 2, ...), `kind`, `time` (unix seconds) and the kind's own fields (docs/JOURNAL.md lists them); `crc` is the
+CRC-32 of the line without it. JSON has no NaN, so a number that is not finite is null.
 
-A torn last line is what a kill in mid-write leaves: readers pass over it and a writer cuts it. Damage anywhere else is
-refused with the line's number.
+A torn last line is what a kill in mid-write leaves: readers ignore it, and a writer cuts it off. Damage anywhere else
+raises an error that names the line.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from typing import Any
 
 from aesweep.process.errors import JournalError, RecordingError
 
-# Rows come many a second; what they say can be trained again. They reach the disk together, at the latest after this.
+# Many rows arrive each second, and an epoch whose row is lost can be trained again. Events of these kinds are therefore
+# synced in batches, by the first append after this time.
 SYNC_INTERVAL_S = 0.5
 BATCHED_KINDS = frozenset({"row", "decision", "trial_created", "retraining_created", "baseline"})
 
 
 class Journal:
-    """The one writer of a journal.
+    """The only writer of a journal.
 
     Args:
-        path: the file, created where it is missing. An existing one is checked whole and continued; a torn last line
-            is cut.
-        after_sync: called whenever events have reached the disk, before that is relied upon.
+        path: the file, which is created if it is missing. An existing file is checked whole and continued; a torn last
+            line is cut off.
+        after_sync: called whenever events have reached the disk, before anything relies on them.
 
     Raises:
         JournalError: an existing file is damaged.
@@ -48,14 +49,15 @@ class Journal:
             events, num_bytes = _parse(path)
             self._seq = len(events)
             os.truncate(path, num_bytes)
-        # Without a buffer: what could not be written is not written later, behind the reader's back.
+        # Unbuffered, so that a line whose write failed is not written later, after the failure was reported.
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - held for the run
         self._synced_at = time.monotonic()
 
     def append(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Adds one event and returns it as a reader will see it.
+        """Appends one event and returns it as a reader will see it.
 
-        Kinds in `BATCHED_KINDS` are synced at most every `SYNC_INTERVAL_S`; every other kind before this returns.
+        Kinds in `BATCHED_KINDS` are synced at most every `SYNC_INTERVAL_S`; any other kind is synced before this
+        method returns.
 
         Raises:
             RecordingError: the disk is full or gone, or `after_sync` raised it; what was appended before is safe.
@@ -83,7 +85,7 @@ class Journal:
             while written < len(line):
                 written += self._file.write(line[written:])
         except OSError:
-            os.ftruncate(self._file.fileno(), end)  # a part of a line is worth nothing
+            os.ftruncate(self._file.fileno(), end)  # a partial line would be damage once another line follows it
             raise
 
     def sync(self) -> None:
@@ -105,13 +107,13 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and issubclass(kind, RecordingError):
-            self._file.close()  # a disk or a storage that is gone is not waited for a second time
+            self._file.close()  # another sync would wait a second time for a disk or a storage that is gone
         else:
             self.close()
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """All events in order; a torn last line is passed over.
+    """Returns all events in order; a torn last line is ignored.
 
     Raises:
         JournalError: the file is missing, or a line before the last is damaged or out of order.
@@ -125,7 +127,7 @@ def _line(event: dict[str, Any]) -> bytes:
 
 
 def _parse(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The events, and how many bytes they take."""
+    """Returns the events and the number of bytes of their lines, without a torn last line."""
     try:
         data = path.read_bytes()
     except OSError as error:

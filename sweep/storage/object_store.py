@@ -1,4 +1,4 @@
-"""Files under a URL beside the run's folder, so that they outlive the machine: S3, or whatever else fsspec reaches."""
+"""Keeps files under a URL, so that a run outlives its machine: on S3, or on another store that fsspec supports."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SEGMENTS = "journal"
 
 
 class Storage:
-    """Files under a URL, as the store has them now: others write there too, so no listing of it is remembered.
+    """The files under a URL. Listings are never cached, since other processes write there too.
 
     Args:
-        url: such as s3://bucket/runs/mnist, or a folder.
+        url: a URL such as s3://bucket/runs/mnist, or a folder.
 
     Raises:
-        RunFolderError: the URL is none that fsspec knows, or its store cannot write a file only where there is none.
-        OSError: nobody answers there.
+        RunFolderError: fsspec does not support the URL, or its store cannot write a file on condition that none exists.
+        OSError: the store does not answer.
     """
 
     def __init__(self, url: str):
@@ -54,7 +54,7 @@ class Storage:
             self._put(name, content)
 
     def write_new(self, name: str, content: bytes) -> bool:
-        """Writes a file unless there is one, whoever else tries at the same time; returns whether it did."""
+        """Writes a file unless it exists, atomically among concurrent writers, and returns whether it was written."""
         try:
             if self._is_local:
                 write_new_whole(Path(self._path(name)), content)
@@ -83,35 +83,36 @@ class Storage:
             return self._fs.cat_file(self._path(name))
 
     def names(self, folder: str = "") -> list[str]:
-        """The names of all files below a folder, relative to it."""
-        self._fs.invalidate_cache()  # of a store that remembers listings whatever it is told
+        """Returns the names of all files below a folder, relative to it."""
+        self._fs.invalidate_cache()  # some stores cache listings in spite of use_listings_cache=False
         path = self._path(folder).rstrip("/")
         with self._reaching(folder):
             found = self._fs.find(path)
-        return sorted(below[len(path) :].lstrip("/") for below in found if below != path)  # a file of that name is none
+        # A file whose name is the folder's own is not below it.
+        return sorted(below[len(path) :].lstrip("/") for below in found if below != path)
 
     def remove(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError), self._reaching(name):
             self._fs.rm_file(self._path(name))
 
     def clear(self) -> None:
-        """Removes all there is, and the folder where a store has any."""
+        """Removes all files, and the folder itself where the store has folders."""
         with self._reaching():
             self._fs.rm(self._root, recursive=True)
 
     @contextlib.contextmanager
     def _reaching(self, name: str = "") -> Iterator[None]:
-        """What a store's own library raises, as the OSError that a full or lost disk raises, with the file's URL."""
+        """Turns any exception of the store's library into an OSError, as a disk would raise, with the file's URL."""
         try:
             yield
         except Exception as error:
             if self._is_local and isinstance(error, OSError):
                 raise
-            # OSError makes of the number the class that goes with it.
+            # OSError's constructor returns the subclass that belongs to the number.
             numbers = {FileNotFoundError: errno.ENOENT, FileExistsError: errno.EEXIST, PermissionError: errno.EACCES}
             number = next((number for kind, number in numbers.items() if isinstance(error, kind)), errno.EIO)
             place = f"{self.url}/{name}" if name else self.url
-            # What the server's answer was goes with it.
+            # The cause is kept, since it holds the server's response.
             raise OSError(number, f"{place}: {first_line(error)}") from error.__cause__ or error
 
     def _path(self, name: str) -> str:
@@ -119,11 +120,14 @@ class Storage:
 
 
 def try_storage(url: str) -> None:
-    """Does with a storage of runs what a run would, and removes it again.
+    """Checks that a storage can keep runs: writes and reads a probe file there as a run would, and removes it again.
+
+    Args:
+        url: URL of the folder of runs.
 
     Raises:
-        RunFolderError: it cannot keep runs.
-        OSError: it cannot be reached, read or written.
+        RunFolderError: the storage cannot keep runs.
+        OSError: the storage cannot be reached, read or written.
     """
     storage = Storage(f"{url.rstrip('/')}/.doctor-{uuid.uuid4().hex}")
     name = f"{SEGMENTS}/0"

@@ -1,8 +1,9 @@
-"""A run's journal and files in an object store, never behind what the run itself relies on, and the way back.
+"""Replicates a run's journal and files to an object store, and restores a run from there.
 
-A store cannot append, so the journal goes there in segments, each named by the byte at which it starts, and written
-only if nobody has: whoever goes on with a run elsewhere takes the next name, and a driver that lost touch with the
-world finds it taken and stops. No lock has to be let go of by somebody who may be dead.
+The replica is never behind what the run itself relies on. A store cannot append, so the journal is written in segments,
+each named by the byte at which it starts, and only if no segment of that name exists. A driver that continues the run
+elsewhere takes the next name, and a driver that had lost its connection finds the name taken and stops. This excludes
+a second writer without a lock, which a dead driver could not release.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ class Replica:
     """A run's journal and files in a storage, never behind what the run itself relies on.
 
     Args:
-        folder: the run; its journal holds at least what the storage has.
-        storage: of this run alone.
+        folder: the run's folder; its journal must hold at least what the storage holds.
+        storage: the place of this run alone.
 
     Attributes:
-        files: the run's, for its trials: in the folder and in the storage at once.
+        files: the run's artifacts, for its trials; they are written to the folder and to the storage.
 
     Raises:
-        RunFolderError: the storage holds another run, or more of this one than the folder, or what is no run.
+        RunFolderError: the storage holds another run, more of this run than the folder, or files that are not a run's.
     """
 
     def __init__(self, folder: RunFolder, storage: Storage):
@@ -72,7 +73,7 @@ class Replica:
         if not content:
             return
         name = f"{SEGMENTS}/{self._num_bytes:015d}.jsonl"
-        # A request that was sent twice finds its own first copy.
+        # A client that retries a request may find the segment that its own first attempt wrote.
         if not self._storage.write_new(name, content) and self._storage.read(name) != content:
             raise RunFolderError(
                 f"{self._storage.url}: another process has gone on with this run ({name} is not ours); this one stops, "
@@ -81,7 +82,7 @@ class Replica:
         self._num_bytes += len(content)
 
     def send_files(self) -> None:
-        """Brings the storage's other files to what the folder holds, and removes what the folder no longer has."""
+        """Updates the storage's other files to those of the folder, and removes those that the folder does not have."""
         found = {path.relative_to(self._folder.root).as_posix(): path for path in self._folder.root.rglob("*")}
         kept = {
             name: path
@@ -100,11 +101,11 @@ class Replica:
 
 
 class MirroredFiles:
-    """Files in a folder, and at once in a storage too.
+    """Files that are written to a folder and to a storage, and are read from the folder.
 
     Args:
-        near: read and written first.
-        far: the same again.
+        near: the files that are read, and written first.
+        far: the storage, which gets every change after `near`.
     """
 
     def __init__(self, near: Files, far: Storage):
@@ -133,7 +134,7 @@ def _differing(storage: Storage, root: Path, is_more: bool) -> str:
 
 
 def _check_unused(storage: Storage) -> None:
-    """Raises RunFolderError where a place for a new run holds other files, which would be removed as the run's."""
+    """Raises RunFolderError where the place of a new run holds other files, which `Replica.send_files` would remove."""
     folders = (SEGMENTS, CHECKPOINTS, STATES, "pictures", "tables", "figures")
     files = ("study.yaml", "report.md")
     for name in storage.names():
@@ -145,7 +146,7 @@ def _check_unused(storage: Storage) -> None:
 
 
 def read_segments(storage: Storage) -> bytes:
-    """The journal as the storage has it.
+    """Returns the journal as the storage holds it; empty if it holds none.
 
     Raises:
         RunFolderError: a segment is missing.
@@ -161,10 +162,10 @@ def read_segments(storage: Storage) -> bytes:
 
 
 def bring_run(storage: Storage, root: Path) -> None:
-    """Brings a run from its storage into a folder; files that are here already, as the storage has them, stay.
+    """Copies a run from its storage into a folder; files there that the storage does not hold stay.
 
     Raises:
-        RunFolderError: there is no run, or the folder holds another.
+        RunFolderError: the storage holds no run, or the folder holds another run or more of this one.
     """
     journal = read_segments(storage)
     if not journal:

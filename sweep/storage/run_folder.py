@@ -1,7 +1,7 @@
-"""Where everything of a run lies, and how a whole file appears in it.
+"""The folder of a run: the paths of its files, its creation, and its lock against a second writer.
 
-A run is a folder. Its journal is the record; every other file can be made again from the journal, the checkpoints and
-the pictures.
+The journal is the record of a run; every other file can be made again from the journal, the checkpoints and the
+pictures.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RunFolder:
         self.study = self.root / "study.yaml"
         self.lock = self.root / ".lock"
         self.holder = self.root / ".lock.holder"
-        self.scratch = self.root / ".scratch"  # names a driver's folder outside the run, while there is one
+        self.scratch = self.root / ".scratch"  # a file that names a driver's folder outside the run while that exists
         self.checkpoints = self.root / CHECKPOINTS
         self.pictures = self.root / "pictures"
         self.states = self.root / STATES
@@ -49,10 +49,10 @@ class RunFolder:
 
     @classmethod
     def new(cls, runs: Path, name: str) -> RunFolder:
-        """The folder that a new run will have under `runs`; it is not created yet.
+        """Returns the folder that a new run will have under `runs`, without creating it.
 
         Raises:
-            RunFolderError: the name is none for a run, or a run or anything else has it.
+            RunFolderError: the name is not valid for a run, or a run or another file has it already.
         """
         if not NAME.fullmatch(name):
             raise RunFolderError(f"{name!r} cannot name a run: expected 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot")
@@ -62,16 +62,16 @@ class RunFolder:
 
     @classmethod
     def create(cls, runs: Path, name: str) -> RunFolder:
-        """`new`, and made."""
+        """Creates the folder of a new run, and returns it; raises as `new` and `make`."""
         folder = cls.new(runs, name)
         folder.make()
         return folder
 
     def make(self) -> None:
-        """Makes the folder of a new run; one in which nothing was recorded is taken over.
+        """Creates the folder of a new run, or takes over a folder in which nothing was recorded.
 
         Raises:
-            RunFolderError: there is another, or it cannot be made.
+            RunFolderError: the folder holds a run or other files, or it cannot be created.
         """
         try:
             self.root.mkdir(parents=True)
@@ -83,7 +83,7 @@ class RunFolder:
             part.mkdir(exist_ok=True)
 
     def check_free(self) -> None:
-        """Raises RunFolderError where the folder is there and holds a run, or anything else."""
+        """Raises RunFolderError if the folder exists and holds a run or other files."""
         if not os.path.lexists(self.root) or self.is_blank():
             return
         root = shlex.quote(str(self.root))
@@ -95,10 +95,10 @@ class RunFolder:
         )
 
     def is_blank(self) -> bool:
-        """Whether this is the folder of a run in which nothing was recorded, and holds nothing else.
+        """Returns whether this is the folder of a run in which nothing was recorded, and holds nothing else.
 
-        So a run leaves its folder that was refused or killed before its first event. A first line that was torn was
-        relied upon by nobody.
+        A run that was refused or killed before its first event leaves such a folder. A torn first line counts as
+        nothing, since the run had not relied on it yet.
         """
         if self.root.is_symlink() or not self.root.is_dir():
             return False
@@ -107,7 +107,7 @@ class RunFolder:
         if self.journal.is_file() and not self.journal.is_symlink():
             if self.journal.stat().st_size > _MAX_FIRST_LINE or b"\n" in self.journal.read_bytes():
                 return False
-            # Of the study there is a copy just before the first event, perhaps under the name that it is written to.
+            # The study is copied just before the first event; a kill may leave the copy under its temporary name.
             notes |= {self.journal.name, self.study.name}
             notes |= {path.name for path in self.root.glob(f".{self.study.name}.*")}
         for path in self.root.iterdir():
@@ -119,7 +119,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def discarded_if_blank(self) -> Iterator[None]:
-        """While a new run starts, held against other writers: no folder stays if it fails before its first event."""
+        """Removes the folder if the block fails before the run's first event; the caller holds the run's lock."""
         try:
             yield
         except BaseException:
@@ -130,12 +130,12 @@ class RunFolder:
 
     @classmethod
     def open(cls, root: Path | str) -> RunFolder:
-        """An existing run's folder. Raises RunFolderError where there is no journal, or a part leads elsewhere."""
+        """Returns an existing run's folder. Raises RunFolderError if it has no journal, or if a part is a link."""
         folder = cls(root)
         if not folder.journal.is_file():
             remedy = "; nothing was recorded in it, so `aesweep run` may take its name" if folder.is_blank() else ""
             raise RunFolderError(f"{folder.root} is not a run: expected {folder.journal.name} in it{remedy}")
-        # What is written or removed in a run must be the run's, also where its folder came from somebody else.
+        # Only files of the run may be written or removed, even if its folder came from another user.
         for part in vars(folder).values():
             if part != folder.root and part.is_symlink():
                 raise RunFolderError(
@@ -144,17 +144,20 @@ class RunFolder:
         return folder
 
     def resolve(self, relative: str) -> Path:
-        """The path of a file that the journal names. Raises RunFolderError where it would lie outside the run."""
+        """Returns the path of a file that the journal names. Raises RunFolderError if it lies outside the run."""
         path = (self.root / relative).resolve()
         if not path.is_relative_to(self.root.resolve()):
             raise RunFolderError(f"{relative!r} lies outside the run {self.root}")
         return path
 
     def lost(self, checkpoints: dict[str, dict[str, Any]]) -> dict[str, str]:
-        """Which of the recorded checkpoints are not there as they were written, and why.
+        """Returns which of the recorded files are missing or not as they were written.
 
         Args:
-            checkpoints: by any key, with `file` and `sha256`.
+            checkpoints: maps any key to a mapping with `file` and `sha256`.
+
+        Returns:
+            For each such file, its key and the reason.
         """
         found = {}
         for key, checkpoint in checkpoints.items():
@@ -168,7 +171,10 @@ class RunFolder:
         return found
 
     def discard_states(self, keep: Container[str] = ()) -> None:
-        """Removes what killed trainings go on from, but for the trials named; and the folder, once it is empty."""
+        """Removes the states from which killed trainings continue, except those of the trials in `keep`.
+
+        The folder of states is removed once it is empty.
+        """
         for path in self.states.glob("*") if self.states.is_dir() else ():
             match = _STATE.fullmatch(path.name)
             if match is None or match["trial"] not in keep:
@@ -178,13 +184,13 @@ class RunFolder:
 
     @contextlib.contextmanager
     def one_writer(self) -> Iterator[str | None]:
-        """Holds the run against a second writer.
+        """Holds the run's lock, which excludes a second writer.
 
         Yields:
-            The earlier holder where it went without letting go of the run, else None.
+            The name of the earlier holder if it ended without releasing the lock properly, else None.
 
         Raises:
-            RunFolderError: another process holds it; the message names it.
+            RunFolderError: another process holds the lock; the message names it.
         """
         holder = self.holder
         lock = filelock.FileLock(self.lock)
@@ -193,7 +199,7 @@ class RunFolder:
         except filelock.Timeout as error:
             name = holder.read_text() if holder.exists() else "another process"
             raise RunFolderError(f"{self.root} is being written by {name}: wait for it, or end it first") from error
-        # The system lets go of a lock whose process is dead, so a name that is left behind is that of a dead one.
+        # The system releases the lock of a dead process, so a name that is left behind is that of a dead holder.
         gone = holder.read_text() if holder.exists() else None
         try:
             holder.write_text(f"process {os.getpid()} on {os.uname().nodename}")
@@ -204,22 +210,22 @@ class RunFolder:
 
 
 def checkpoint_name(trial: str) -> str:
-    """The name of the file with a trial's trained model."""
+    """Returns the name of the file with a trial's trained model."""
     return f"{trial}.safetensors"
 
 
 def state_name(trial: str, epoch: int) -> str:
-    """The name of the file from which a trial goes on after an epoch."""
+    """Returns the name of the file with a trial's state after an epoch, from which the trial can continue."""
     return f"{trial}.{epoch}.safetensors"
 
 
 def states_among(names: Iterable[str], trial: str) -> list[tuple[int, str]]:
-    """Those of the names that are a trial's states, as (epoch, name), newest first."""
+    """Returns those of the names that are states of a trial, as (epoch, name), newest first."""
     matches = (_STATE.fullmatch(name) for name in names)
     return sorted(((int(m["epoch"]), m[0]) for m in matches if m and m["trial"] == trial), reverse=True)
 
 
 def state_files(folder: Path, trial: str) -> list[tuple[int, Path]]:
-    """The files in a folder from which a trial could go on, as (epoch, path), newest first."""
+    """Returns the files in a folder that are states of a trial, as (epoch, path), newest first."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return [(epoch, folder / name) for epoch, name in states_among(names, trial)]

@@ -1,6 +1,6 @@
-"""What the events of a run say so far: the one fold over the journal, from which everybody takes what he needs.
+"""The state of a run: the one fold over the journal's events, which all other modules use.
 
-Pure: each event is applied as it is recorded, or as it is read again, and nothing else is looked at.
+The state depends on nothing but the events, which are applied when they are recorded or read again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from aesweep.storage.events import (
     TrialEnded,
 )
 
-RETRAINING = "retraining"  # what the journal calls the stage in which winners are retrained
+RETRAINING = "retraining"  # the journal's name for the stage in which winners are retrained
 
 
 @dataclasses.dataclass
@@ -43,17 +43,17 @@ class TrialState:
     """How far a trial or a retraining is.
 
     Attributes:
-        created: its event; None for one that is not recorded yet.
+        created: the event that created it; None where that is not recorded yet.
         rows: its epochs, in order and without a gap.
-        decisions: of ASHA.
-        end: its last `trial_ended`; None where it has not ended, or goes on since.
+        decisions: ASHA's decisions on it.
+        end: its last `trial_ended`; None where it has not ended, or has continued since.
         result: its last `retrained`; None where it never had one.
         is_lost: whether the checkpoint of its result is lost, so that it is trained again.
-        checkpoint: `file`, `sha256` and `num_bytes` of its model; None where it has none, or has lost it.
-        status: how it ended for good; None where it did not, or was only interrupted.
+        checkpoint: `file`, `sha256` and `num_bytes` of its model; None where it has none, or the model is lost.
+        status: how it ended for good; None where it has not ended, or was only interrupted.
         seconds: how long it held a worker, as far as that is known.
-        num_failures: attempts that failed since its last row.
-        given_up: why no attempt follows the last one; None where one may.
+        num_failures: number of attempts that failed since its last row.
+        given_up: why no attempt follows the last one; None where another attempt may follow.
         stops: whether ASHA's last decision was to stop it.
         is_completed: whether it was ever trained to its end.
     """
@@ -74,12 +74,12 @@ class TrialState:
 
     @property
     def row(self) -> Row | None:
-        """The last one."""
+        """The last row; None where no epoch is recorded."""
         return self.rows[-1] if self.rows else None
 
     @property
     def epochs(self) -> int:
-        """How many are recorded."""
+        """The number of recorded epochs."""
         return self.rows[-1].epoch if self.rows else 0
 
     @property
@@ -87,13 +87,13 @@ class TrialState:
         return self.created.stage if isinstance(self.created, TrialCreated) else RETRAINING
 
     def apply(self, event: Event) -> None:
-        """Takes note of an event that names the trial."""
+        """Updates the state by an event that names the trial."""
         match event:
             case Row():
                 while self.rows and self.rows[-1].epoch >= event.epoch:
-                    self.rows.pop()  # as a journal of an older version may hold an epoch twice
+                    self.rows.pop()  # journals of older versions may hold an epoch twice
                 self.rows.append(event)
-                self.end = None  # an interrupted trial that goes on
+                self.end = None  # the trial was interrupted and continues
                 self.num_failures = 0
                 self.seconds += event.seconds or 0.0
                 self.checkpoint = event.checkpoint or self.checkpoint
@@ -122,12 +122,12 @@ class StageState:
     """How far a stage is, or the retraining.
 
     Attributes:
-        openings: `stage_started`, then `stage_extended` for each extension that it has taken up.
-        extensions: those asked for, also where they are not taken up yet.
-        cell_winners: data set and cell, as JSON has it, to the last event.
-        winners: data set to the last `stage_winner`.
-        seconds: wall time of all the times that it ended; None for none.
-        has_ended: whether it has, and was not extended since.
+        openings: `stage_started`, then a `stage_extended` for each extension whose trials were created.
+        extensions: all requested extensions, also those whose trials are not created yet.
+        cell_winners: maps data set and cell (as text) to the last `cell_winner`.
+        winners: maps data set to the last `stage_winner`.
+        seconds: sum of the seconds of all its `stage_ended`; None where there is none.
+        has_ended: whether it has ended and was not extended since.
     """
 
     openings: list[StageStarted] = dataclasses.field(default_factory=list)
@@ -139,24 +139,24 @@ class StageState:
 
 
 class RunState:
-    """A run as far as its events say.
+    """The state of a run according to its events.
 
     Args:
-        events: of the journal, in order, typed or as plain values.
+        events: the journal's events in order, typed or as plain values.
 
     Attributes:
-        events: all of them, typed.
-        start: the first; None where nothing is recorded.
-        trials: by name, in the order of their creation, retrainings too.
-        stages: by name, in the order in which they are first spoken of; the retraining is `RETRAINING`.
-        baselines: by data set, split, stage, method, latent dimension and noise variance.
-        pictures: by data set, stage and purpose.
-        asked: retrainings with other settings.
-        commands: what each command left for the next.
-        places: folder of images to the way to it from the run's folder.
-        num_resumed: how often a session took the run up again.
-        last_end: the last `run_ended`.
-        result_at: number of the event that gave a retraining its first result, of the last that got one.
+        events: all events, typed.
+        start: the first `run_started`; None where no start is recorded.
+        trials: trials and retrainings by name, in the order of their creation.
+        stages: stages by name, in the order of the first event that names them; the retraining is `RETRAINING`.
+        baselines: the last event for each data set, split, stage, method, latent dimension and noise variance.
+        pictures: the last event for each data set, stage and purpose.
+        asked: requests for retrainings with other settings.
+        commands: the events that record commands, with the options that each leaves for the next.
+        places: maps each folder of images to its path relative to the run's folder.
+        num_resumed: how often a session resumed the run.
+        last_end: the last `run_ended`; None where there is none.
+        result_at: number of the last event that gave a retraining its first result; -1 where there is none.
     """
 
     def __init__(self, events: Iterable[Event | Mapping[str, Any]] = ()):
@@ -176,7 +176,7 @@ class RunState:
             self.apply(parse_event(event))
 
     def apply(self, event: Event) -> None:
-        """Takes note of the next event."""
+        """Updates the state by the next event."""
         self.events.append(event)
         if isinstance(event, (TrialCreated, RetrainingCreated)):
             self.trials.setdefault(event.trial, TrialState(event))
@@ -221,28 +221,28 @@ class RunState:
             self.places.update(event.places or {})
 
     def before(self, event: Event) -> RunState:
-        """The run as it was when an event was recorded."""
+        """Returns the state of the run just before an event was recorded."""
         return RunState(self.events[: event.seq])
 
     def has_ended(self, stage: str) -> bool:
-        """Whether a stage has ended, and was not extended since."""
+        """Returns whether a stage has ended and was not extended since."""
         return stage in self.stages and self.stages[stage].has_ended
 
     def of(self, stage: str) -> dict[str, TrialState]:
-        """The trials of a stage, or of the retraining."""
+        """Returns the trials of a stage, or of the retraining, by name."""
         return {name: trial for name, trial in self.trials.items() if trial.stage == stage}
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What the last command left for the next."""
+        """The options that the last command leaves for the next."""
         return (self.commands[-1].options or {}) if self.commands else {}
 
     @property
     def status(self) -> str:
-        """The status that the run ended with: "completed", "interrupted" or "failed". Else:
+        """The status with which the run ended ("completed", "interrupted" or "failed"), or one of three others.
 
-        "empty" where no start is recorded, "unfinished" where no end is, "open" where something follows the last end,
-        as when it is resumed or winners are retrained later.
+        It is "empty" where no start is recorded, "unfinished" where no end is recorded, and "open" where events follow
+        the last end, as when the run is resumed or winners are retrained later.
         """
         if self.last_end is None:
             return "unfinished" if self.start else "empty"
@@ -250,7 +250,7 @@ class RunState:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run came to its end, so that nothing is left to do."""
+        """Whether the run has come to its end, so that nothing is left to do."""
         return self.status in ("completed", "failed")
 
     def _stage(self, name: str) -> StageState:

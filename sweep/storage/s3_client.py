@@ -1,8 +1,8 @@
-"""How long a store of S3 is waited for, and what its answers to a conditional write mean.
+"""Sets the timeouts and retries of S3 clients, and interprets S3's answers to conditional writes.
 
-A server that is gone for a moment costs less than a run, so in a run's midst it is waited for: half a minute where it
-refuses, some minutes where it says nothing. Where a command begins nobody has trained anything yet, so a server that is
-not there is told within seconds.
+A short outage of the server costs less than a lost run, so during a run the client waits: half a minute if the server
+refuses connections, some minutes if it does not respond. When a command starts, nothing has been trained yet, so an
+unreachable server is reported within seconds.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-_ATTEMPTS, _ROUNDS = 6, 2  # requests of botocore's, each round of them from the first pause on
+_ATTEMPTS, _ROUNDS = 6, 2  # botocore's requests in a round, and s3fs's rounds; each begins with the shortest pause
 _TIMEOUTS_S = {"connect_timeout": 5, "read_timeout": 15}
 _FIRST_TIMEOUTS_S = {"connect_timeout": 5, "read_timeout": 8}
-# Another request for the same file was under way; S3 wants this one to be sent again.
+# S3 answers so while another request for the same file is in progress, and the client has to send its own again.
 _CONFLICTS = ("ConditionalRequestConflict", "OperationAborted")
 
 
 def patient_client(url: str) -> Any:
-    """The client for a URL of S3, once somebody has answered there, whatever the answer was.
+    """Returns a client for a URL of S3 after the server has answered a first request, whatever the answer was.
 
     Raises:
-        OSError: nobody answers, or there are no credentials.
+        OSError: the server does not answer, or there are no credentials.
     """
     first = _client(url, _FIRST_TIMEOUTS_S, num_attempts=1, num_rounds=1)
     try:
         first.exists(f"{url.rstrip('/')}/journal")
     except Exception as error:
-        # Refused or not found is an answer; what it means is told where the file is needed.
+        # "Refused" and "not found" are answers as well; they are reported where the file is needed.
         if not isinstance(error, FileNotFoundError) and _code(error) is None:
             raise OSError(
                 errno.EHOSTUNREACH,
@@ -38,17 +38,20 @@ def patient_client(url: str) -> Any:
 
 
 def is_taken(error: BaseException) -> bool:
-    """Whether a file was not written since there is one; some servers leave out which condition was not met."""
+    """Returns whether a conditional write failed because the file exists.
+
+    Some servers send the bare status 412, without the name of the failed condition.
+    """
     return isinstance(error, FileExistsError) or _code(error) in ("PreconditionFailed", "412")
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Whether nothing was decided about a file, since another request for it was under way."""
+    """Returns whether a write had no outcome because another request for the file was in progress."""
     return _code(error) in _CONFLICTS
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line; its kind where it says nothing."""
+    """Returns the first line of an error's message; the name of its type where the message is empty."""
     text = " ".join(str(getattr(error, "strerror", None) or error).split("\n")[0].split())
     return text or type(error).__name__
 

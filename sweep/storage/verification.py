@@ -1,4 +1,4 @@
-"""A run brought home from where it was made: what is whole is kept, what is damaged or missing is said."""
+"""Verifies a run that was fetched from another machine: intact files are kept, damaged and missing ones reported."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from aesweep.storage.run_state import RunState
 
 
 def check_run(root: Path) -> int:
-    """Checks a fetched run against its own journal, whose every line has a checksum.
+    """Checks the files of a fetched run against its journal, whose every line has a checksum.
 
-    A file that is not what the journal says is removed, so that the next fetch brings it again.
+    A file whose hash is not the recorded one is removed, so that the next fetch copies it again.
 
     Returns:
-        How many files the journal names, all of them whole.
+        The number of files that the journal names, all of which are intact.
 
     Raises:
-        AesweepError: files are missing or were damaged; JournalError: the journal itself is.
+        AesweepError: files are missing or were damaged.
+        JournalError: the journal itself is missing or damaged.
     """
     folder = RunFolder.open(root)
     wrong, num_files = [], 0

@@ -1,4 +1,4 @@
-"""What a study says: its file, its typed form, its search space, the configuration of one trial, and what it reads.
+"""Reads a study: its file, its typed form, its search space, the configuration of one trial, and its inputs.
 
-Which trials follow from a study, and how they are trained, is the business of others. Free of torch and Ray.
+Other packages derive the trials of a study and train them. This package imports neither torch nor Ray.
 """

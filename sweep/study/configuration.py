@@ -1,7 +1,7 @@
-"""One point of a stage's search space: everything that a trial trains with.
+"""The configuration of a trial: one point of a stage's search space.
 
-Free of torch and Ray, so that a study can be read and planned on any machine. What each value does to the training is
-the business of `aesweep.training`; which values a study may ask for is that of `aesweep.study.search_space`.
+The module imports neither torch nor Ray, so that a study can be read and planned on any machine. `aesweep.training`
+applies the values, and `aesweep.study.search_space` defines which values a study may contain.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REGULARIZERS: dict[str, tuple[str, ...]] = {
     "dropout": ("dropout",),
     "sparse_code": ("sparse_code",),
 }
-# What the members of a pack have in common, because they share matrix products.
+# The fields in which the members of a pack must agree, because they share matrix products.
 SHARED = ("hidden_layers", "latent_dim", "activation", "output", "batch_size")
 
 STRENGTHS = ("l1", "l2", "weight_decay", "dropout", "sparse_code")
@@ -45,7 +45,7 @@ class Configuration:
             `nn.Linear`'s own uniform draws.
         learning_rate: peak rate of Adam.
         schedule: one of `SCHEDULES`, over the trial's whole budget of epochs.
-        batch_size: images a step.
+        batch_size: images per step.
         regularizer: one of `REGULARIZERS`; the label under which a table shows the strengths below.
         l1: weight of the sum of absolute weights (biases excluded) in the objective.
         l2: weight of the sum of squared weights (biases excluded) in the objective: a coupled penalty.
@@ -73,18 +73,18 @@ class Configuration:
     noise_variance: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as JSON can hold them: widths as a list."""
+        """Returns the fields as values that JSON can hold, with the widths as a list."""
         values = dataclasses.asdict(self)
         values["hidden_layers"] = list(self.hidden_layers)
         return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Configuration:
-        """The inverse of `as_dict`. Raises TypeError for an unknown or missing field."""
+        """Inverts `as_dict`. Raises TypeError for an unknown or missing field."""
         return cls(**{**values, "hidden_layers": tuple(values["hidden_layers"])})
 
     def digest(self) -> str:
-        """Eight hexadecimal digits that equal configurations share."""
+        """Returns eight hexadecimal digits of a hash of the fields, which equal configurations share."""
         text = json.dumps(self.as_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 

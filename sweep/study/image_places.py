@@ -1,7 +1,7 @@
-"""Where a recorded run's images lie now: where the user says, else where they lay, else the same way from the run.
+"""Finds the images of a recorded run: where the user says, else at the recorded path, else relative to the run.
 
-A run's folder may have been moved or copied with its images, or without them to another machine. Whatever is found is
-taken only if its hash is the recorded one, so that every place may be tried.
+A run's folder may have been moved or copied with its images, or without them to another machine. Images are used only
+if their hash is the recorded one, so that any place may be tried.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from aesweep.study.schema import Study
 
 
 def place_images(study: Study, images: Mapping[str, Path]) -> None:
-    """Takes folders of images from other places than the study names; `images` is by data set.
+    """Replaces the paths of a study's folders of images, in place.
+
+    Args:
+        study: the study that is changed.
+        images: maps data set name to the folder that replaces the one that the study names.
 
     Raises:
-        StudyError: one is of no folder of images of the study.
+        StudyError: a name is not that of a data set of the study that is a folder of images.
     """
     check_names(study, images)
     for dataset in study.datasets:
@@ -30,7 +34,7 @@ def place_images(study: Study, images: Mapping[str, Path]) -> None:
 
 
 def check_names(study: Study, images: Iterable[str]) -> None:
-    """Raises StudyError where a folder is given for what is no folder of images of the study."""
+    """Raises StudyError where a name is not that of a data set of the study that is a folder of images."""
     known = [dataset.name for dataset in study.datasets if dataset.path is not None]
     faults = [
         f"{name!r} is no data set of study {study.name} that is a folder of images: "
@@ -43,12 +47,15 @@ def check_names(study: Study, images: Iterable[str]) -> None:
 
 
 def relative_places(study: Study | None, options: Mapping[str, Any], root: Path) -> dict[str, str]:
-    """For the record: the folders that images are read from, with the way to each from the run's folder.
+    """Returns what the journal records of the folders from which images are read.
 
     Args:
-        study: what is run; None for the options' folders alone.
-        options: of the command, as recorded.
+        study: the study of the run; None for the options' folders alone.
+        options: the command's options, as recorded.
         root: the run's folder.
+
+    Returns:
+        The path of each folder, mapped to its path relative to the run's folder.
     """
     paths = [dataset.path for dataset in (study.datasets if study else ()) if dataset.path is not None]
     paths += [*options.get("images", {}).values(), *filter(None, [options.get("data_dir")])]
@@ -59,12 +66,12 @@ class ImagePlaces:
     """The places where a recorded run's images may lie.
 
     Args:
-        study: the run's.
+        study: the run's study.
         hashes: SHA-256 of the images of each data set, as recorded.
-        ways: recorded folder to the way to it from the run's folder.
+        ways: maps each recorded folder to its path relative to the run's folder.
         root: the run's folder.
-        given: the options of the command at work: `data_dir` and `images`, where the user gives them.
-        recorded: those of the command before.
+        given: the current command's options `data_dir` and `images`, where the user gives them.
+        recorded: the same options of the command before.
     """
 
     def __init__(
@@ -82,13 +89,16 @@ class ImagePlaces:
         self._hashes, self._ways = hashes, ways
 
     def load(self, download: bool) -> dict[str, ImageData]:
-        """The data sets, each from the first place that has the run's images; if none has, from the first with any.
+        """Loads the data sets, each from the first place with the run's images, else from the first place with any.
 
         Args:
-            download: fetch what is missing, where that is known how.
+            download: whether to fetch a missing data set that can be downloaded.
+
+        Returns:
+            Data set name to images. Their hash may differ from the recorded one, which the caller has to check.
 
         Raises:
-            DataError: of the first place, where no place has any images.
+            DataError: no place has any images; the error is that of the first place.
         """
         return {dataset.name: self._load(dataset.name, dataset.path, download) for dataset in self._study.datasets}
 
@@ -125,6 +135,6 @@ class ImagePlaces:
         return [*self._around([recorded] if recorded else []), None]
 
     def _around(self, paths: list[str]) -> list[str]:
-        """Each path, then the same as seen from where the run lies now."""
+        """Returns each path, then the same paths relative to the run's present folder."""
         moved = [os.path.normpath(self._root / self._ways[path]) for path in paths if path in self._ways]
         return list(dict.fromkeys([*paths, *moved]))

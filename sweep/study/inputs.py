@@ -1,4 +1,4 @@
-"""What a run reads before it starts: its images and the published numbers, checked against what the study asks for."""
+"""Reads the inputs of a run, its images and the published numbers, and checks them against the study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,20 @@ from aesweep.study.schema import Study
 
 
 def load_images(study: Study, data_dir: str | None, download: bool) -> dict[str, ImageData]:
-    """All data sets of a study, checked: raises `aesweep.data.DataError` or StudyError before anything is trained."""
+    """Loads and checks all data sets of a study.
+
+    Args:
+        study: the study to run.
+        data_dir: see `aesweep.data.datasets.data_folder`.
+        download: whether to fetch missing data sets that can be downloaded.
+
+    Returns:
+        Data set name to images.
+
+    Raises:
+        DataError: a data set is unknown, missing or damaged.
+        StudyError: a stage asks for more images than a data set has.
+    """
     images = {
         dataset.name: load_dataset(dataset.name, path=dataset.path, data_dir=data_dir, download=download)
         for dataset in study.datasets
@@ -26,7 +39,7 @@ def load_images(study: Study, data_dir: str | None, download: bool) -> dict[str,
 
 
 def describe_images(study: Study, images: dict[str, ImageData]) -> dict[str, dict[str, Any]]:
-    """What a run records of its images, by data set name, and is resumed with."""
+    """Returns what a run records of its images, by data set name; a resumed run checks its images against it."""
     found = {}
     for name, data in images.items():
         num_validation = num_validation_images(len(data.training), study.validation_fraction)
@@ -44,7 +57,7 @@ def check_sizes(study: Study, num_images: dict[str, int]) -> None:
     """Raises StudyError, with every fault, where a stage asks for more images than a data set has.
 
     Args:
-        study: what is to run.
+        study: the study to run.
         num_images: data set name to number of training images, before the validation images are cut from them.
     """
     faults = []
@@ -66,7 +79,11 @@ def check_sizes(study: Study, num_images: dict[str, int]) -> None:
 
 
 def read_reference(path: str) -> dict[str, Any]:
-    """Published numbers to show beside a run's own, from a YAML file."""
+    """Reads published numbers, which the report shows beside the run's own, from a YAML file.
+
+    Raises:
+        StudyError: the file is not a mapping of texts and numbers, or cannot be read.
+    """
     values = read_yaml(Path(path))
     if not isinstance(values, dict):
         raise StudyError(path, ["expected a mapping of published tables"])

@@ -1,4 +1,4 @@
-"""YAML from strangers: the safe loader, without aliases and duplicate keys, of files that are small."""
+"""Parses YAML from untrusted sources: small files, with the safe loader, without aliases and duplicate keys."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Loader(yaml.SafeLoader):
         return mapping
 
 
-# Numbers as YAML 1.2 writes them. YAML 1.1 takes 1:30 for 90, and a long 1:1:1:... for hours.
+# Numbers as YAML 1.2 writes them. YAML 1.1 reads 1:30 as 90, and parsing a long 1:1:1:... would take hours.
 _INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT)]
@@ -58,7 +58,7 @@ _Loader.add_constructor(
 
 
 def read_yaml(path: Path) -> Any:
-    """Plain values from a YAML file. Raises StudyError for anything that is not small, well-formed and safe."""
+    """Reads plain values from a YAML file. Raises StudyError for a file that is not small, well-formed and safe."""
     try:
         with open(path, "rb") as file:
             text = file.read(MAX_FILE_BYTES + 1)
@@ -70,6 +70,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: bytes | str, source: str) -> Any:
+    """Parses plain values from YAML. Raises StudyError, which names `source`, if it is not well-formed and safe."""
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader derives from SafeLoader
     except yaml.MarkedYAMLError as error:

@@ -1,6 +1,6 @@
-"""A study: what to search, on which data, and what to report; typed. Free of torch and Ray.
+"""The typed form of a study: what to search, on which data, and what to report. Imports neither torch nor Ray.
 
-How a file becomes one, and how its faults are told, is the business of `aesweep.study.study_file`.
+`aesweep.study.study_file` reads a study from a file and words its faults.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
-# `with_paths` knows every field of this kind; tests/study/test_study.py walks the schema for them.
+# `with_paths` must change every field of this type; tests/study/test_study.py walks the schema for them.
 FilePath = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"})]
 
 
@@ -30,7 +30,7 @@ class _Strict(BaseModel):
 
 
 class Dataset(_Strict):
-    """A bundled or well-known data set by its name, or a folder of images under a name of one's own."""
+    """A known data set by its name, or a folder of images under a name that the study chooses."""
 
     name: Name
     path: FilePath | None = None
@@ -53,7 +53,7 @@ class Dataset(_Strict):
 
 
 class Table(_Strict):
-    """The axes of a stage's table; their crossing makes its cells."""
+    """The axes of a stage's table; each combination of their values is a cell."""
 
     rows: str
     columns: str | None = None
@@ -70,7 +70,10 @@ class Asha(_Strict):
 
 
 class StageRetraining(_Strict):
-    """What of a stage is retrained on the full data: its winner, the winner of each cell, or nothing."""
+    """Which trials of a stage are retrained on the full data: its winner, the winner of each cell, or none.
+
+    `epochs` and `seeds` are those of the study's `retraining` where they are None.
+    """
 
     of: Literal["winner", "cells", "none"] = "winner"
     epochs: Annotated[Whole, Field(ge=1)] | None = None
@@ -78,7 +81,7 @@ class StageRetraining(_Strict):
 
 
 class Stage(_Strict):
-    """One search: architecture, regularization, denoising or another."""
+    """One search of a study, such as one of architecture, regularization or denoising."""
 
     from_: str | None = Field(default=None, alias="from")
     space: SearchSpace
@@ -124,7 +127,7 @@ class Stage(_Strict):
         return faults
 
     def rungs(self) -> list[int]:
-        """The epochs at which ASHA decides; the last epoch is none of them."""
+        """Returns the epochs at which ASHA decides, ascending; the last epoch is never one of them."""
         rungs, rung = [], float(self.asha.grace_period)
         while int(rung) < self.epochs:
             rungs.append(int(rung))
@@ -133,7 +136,10 @@ class Stage(_Strict):
 
 
 class Retraining(_Strict):
-    """How winners are trained on training and validation images together, before the test set is opened."""
+    """How winners are trained on training and validation images together, before the test set is opened.
+
+    A stage's `retraining` may override both values.
+    """
 
     epochs: Annotated[Whole, Field(ge=1)] = 30
     seeds: Annotated[Whole, Field(ge=1, le=1000)] = 5
@@ -147,9 +153,9 @@ class Report(_Strict):
 
 
 class Resources(_Strict):
-    """On what trials train.
+    """The resources on which trials train.
 
-    Without trainers, each trial trains in a process of its own and holds a CPU core and `gpus_per_trial`. Each trainer
+    Without trainers, each trial trains in a separate process and holds a CPU core and `gpus_per_trial`. Each trainer
     holds a CPU core and `gpus_per_trainer`, and trains up to `trials_per_trainer` trials at once, as packs.
     """
 
@@ -160,7 +166,7 @@ class Resources(_Strict):
 
     @property
     def least_gpus(self) -> float:
-        """What one trial holds, or all trainers together: nothing can be trained with fewer."""
+        """The number of GPUs without which nothing can be trained: those of one trial, or of all trainers together."""
         return self.trainers * self.gpus_per_trainer if self.trainers else self.gpus_per_trial
 
     @model_validator(mode="after")
@@ -173,7 +179,7 @@ class Resources(_Strict):
 
 
 class Study(_Strict):
-    """A whole study, as its file says, with every default filled in."""
+    """A whole study, as its file defines it, with every default filled in."""
 
     name: Name
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 1
@@ -194,16 +200,16 @@ class Study(_Strict):
         return datasets
 
     def resolved(self) -> dict[str, Any]:
-        """The study as plain values, every default filled in."""
+        """Returns the study as plain values, with every default filled in."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def sha256(self) -> str:
-        """See `study_hash`."""
+        """Returns the `study_hash` of the study."""
         return study_hash(self.resolved())
 
 
 def with_paths(values: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """A copy of a study's plain values in which every path has gone through a function."""
+    """Returns a copy of a study's plain values in which every path is replaced by `change` of it."""
     copied = copy.deepcopy(values)
     holders = [(dataset, "path") for dataset in copied["datasets"]]
     for holder, key in [*holders, (copied.get("report", {}), "reference")]:
@@ -213,13 +219,16 @@ def with_paths(values: dict[str, Any], change: Callable[[str], str]) -> dict[str
 
 
 def study_hash(values: dict[str, Any]) -> str:
-    """The hash by which two runs of the same study are known as such, wherever its files lie.
+    """Returns the hash that identifies a study, wherever its files lie.
 
-    Of a path only the last part counts: the images have a hash of their own, and the journal holds the reference.
+    Only the last part of each path is hashed: the images have a separate hash, and the journal holds the reference.
 
     Args:
-        values: of the study, as `Study.resolved` gives them and a journal holds them. They are taken as they are, so
-            that a default that came later changes no hash.
+        values: the study's values, as `Study.resolved` returns them and a journal holds them. No defaults are filled
+            in, so that a default that a later version adds does not change the hash.
+
+    Returns:
+        64 hexadecimal digits of SHA-256.
     """
     named = with_paths(values, lambda path: Path(path).name)
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""What a stage searches: an axis per field of a configuration.
+"""The search space of a stage: an axis for each field of a configuration.
 
-An axis is a constant, a grid (every value is tried), or a draw (choice, uniform, log-uniform), on condition of other
-axes if need be. How points are drawn is the business of `aesweep.search.samplers`.
+An axis is a constant, a grid (every value is tried), or a draw (choice, uniform, log-uniform), and may depend on the
+values of other axes. `aesweep.search.samplers` draws the points.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from aesweep.study.configuration import (
 )
 
 Value = TypeVar("Value")
-# Every number of a study is one of these two, taken as it is written: YAML's `yes` and `on`, texts of digits and, where
-# a whole number is due, 3.0 are mistakes. tests/study/test_study.py walks the schema for any that is not.
+# Every number of a study is of one of these two strict types: YAML's `yes` and `on`, texts of digits and, where a whole
+# number is expected, 3.0 are errors. tests/study/test_study.py walks the schema for numbers of other types.
 Whole = Annotated[int, Field(strict=True)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Count = Annotated[Whole, Field(ge=1, le=65536)]
@@ -34,7 +34,11 @@ Rate = Annotated[Real, Field(ge=0, lt=1)]
 
 
 class Axis(BaseModel, Generic[Value]):
-    """The values that one field of a configuration may take: exactly one of the five ways, and when."""
+    """The values that one field of a configuration may take.
+
+    Exactly one of the five ways to give them is set. `when` maps other axes to the values, or lists of values, under
+    which the axis applies.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -78,13 +82,13 @@ class Axis(BaseModel, Generic[Value]):
 
     @property
     def options(self) -> list[Value]:
-        """The values that can be listed: of a constant, a grid or a choice; empty for an interval."""
+        """The values of a constant, a grid or a choice; an empty list for an interval."""
         if self.value is not None:
             return [self.value]
         return self.grid or self.choice or []
 
     def at(self, position: float) -> Value:
-        """The value at a position in [0, 1) of a random axis."""
+        """Returns the value of a random axis at a position in [0, 1)."""
         if self.choice:
             return self.choice[int(position * len(self.choice))]
         if self.uniform:
@@ -94,7 +98,7 @@ class Axis(BaseModel, Generic[Value]):
         return math.exp(math.log(low) + position * (math.log(high) - math.log(low)))
 
     def applies(self, values: dict[str, Any]) -> bool:
-        """Whether the condition holds for the values chosen so far."""
+        """Returns whether the condition holds for the values chosen so far."""
         return all(
             _jsonable(values.get(name)) in (wanted if isinstance(wanted, list) else [wanted])
             for name, wanted in self.when.items()
@@ -102,7 +106,7 @@ class Axis(BaseModel, Generic[Value]):
 
 
 class SearchSpace(BaseModel):
-    """An axis for each field of a configuration that the stage sets; the others keep what they start from."""
+    """An axis for each field of a configuration that the stage sets; the others keep the values they start from."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -123,7 +127,7 @@ class SearchSpace(BaseModel):
     noise_variance: Axis[NonNegative] | None = None
 
     def axes(self) -> dict[str, Axis]:
-        """The axes that are set, conditions before what depends on them."""
+        """Returns the axes that are set, with the unconditional ones before those that depend on them."""
         given = {name: getattr(self, name) for name in FIELDS if getattr(self, name) is not None}
         return dict(sorted(given.items(), key=lambda item: bool(item[1].when)))
 
@@ -172,7 +176,7 @@ class SearchSpace(BaseModel):
 
 
 def _is_same(written: Any, option: Any) -> bool:
-    """Whether a condition's value is an axis's option; Python takes True for 1, and 1.0 as well."""
+    """Returns whether a condition's value equals an axis's option, and in its type too: in Python, True == 1 == 1.0."""
     if isinstance(option, list):
         return (
             isinstance(written, list)

@@ -1,4 +1,4 @@
-"""From a YAML file to a study, or to all of its faults at once, each with its dotted key."""
+"""Reads a study from a YAML file, or reports all of its faults at once, each with its dotted key."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ def load_study(path: Path, overrides: tuple[str, ...] = (), *, keeps_home: bool 
     """Reads and checks a study file.
 
     Args:
-        path: the YAML file. Relative paths inside it (image folders, the reference) are taken from its folder; see
+        path: the YAML file. Relative paths inside it (image folders, the reference) are relative to its folder; see
             `aesweep.process.user_path` for a leading `~`.
         overrides: `dotted.key=value` texts, applied before the check; values are read as YAML.
-        keeps_home: leave a `~` before a folder of images as it is, for the machine that reads the images to expand.
+        keeps_home: whether a `~` before a folder of images is kept, so that the machine that reads the images expands
+            it.
 
     Raises:
         StudyError: with every fault of the file, each with its dotted key.
@@ -42,15 +43,23 @@ def load_study(path: Path, overrides: tuple[str, ...] = (), *, keeps_home: bool 
 
 
 def _resolved(text: str, study_file: Path, key: str) -> Path:
-    """A path of a study: relative to the study's own folder."""
+    """Returns a path of a study in absolute form; relative paths start at the study file's folder."""
     try:
         return (study_file.parent / user_path(text)).resolve()
-    except (ValueError, OSError, RuntimeError) as error:  # the latter two: links in a circle
+    except (ValueError, OSError, RuntimeError) as error:  # the latter two come from circular links
         raise StudyError(str(study_file), [f"{key}: {error}"]) from error
 
 
 def check_study(values: dict[str, Any], source: str) -> Study:
-    """The typed study, or a StudyError that lists every fault."""
+    """Returns the typed study.
+
+    Args:
+        values: the study's plain values.
+        source: the place that messages name.
+
+    Raises:
+        StudyError: the study has faults; the error lists all of them.
+    """
     faults = _name_faults(values)
     try:
         study = Study.model_validate(values)
@@ -64,7 +73,7 @@ def check_study(values: dict[str, Any], source: str) -> Study:
 
 
 def _name_faults(values: dict[str, Any]) -> list[str]:
-    """What is wrong with how stages are named and refer to each other, whatever else may be wrong in the file."""
+    """Returns the faults in the names of stages and in their references to each other, even if the file has others."""
     stages = values.get("stages")
     if not isinstance(stages, dict):
         return []

@@ -1,5 +1,5 @@
-"""The training of trials: pure torch, without Ray; alone in a process, or many at once as packs.
+"""Training of trials in pure torch, without Ray: one trial alone in its process, or many at once as packs.
 
-`engine/` trains one epoch of a stack of models, `checkpoints/` writes and reads models and states. What is trained, and
-what follows from its rows, is decided elsewhere.
+`engine/` trains a stack of models for one epoch, `checkpoints/` writes and reads models and states. Which trials are
+trained, and what follows from their rows, is decided in `aesweep.search`.
 """

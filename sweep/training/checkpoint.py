@@ -1,4 +1,4 @@
-"""The name under which notebooks import what reads a model; it lives in `aesweep.training.checkpoints.model_file`."""
+"""Short import path, for notebooks, of the functions of `aesweep.training.checkpoints.model_file` that read models."""
 
 from __future__ import annotations
 

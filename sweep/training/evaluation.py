@@ -1,4 +1,4 @@
-"""How far members are from the images that judge them: image by image, on the device, a whole stack at a time.
+"""Evaluation of models on the device: the error of each image, for a whole stack of models at a time.
 
 On a GPU a member is trained for an epoch in a few milliseconds; to fetch its outputs and compare them on the host would
 take ten times as long. So outputs never leave the device. Letters: K models, N images, D pixels.
@@ -12,22 +12,23 @@ from torch import Tensor
 
 from aesweep.models.autoencoder import Architecture, Layer, reconstruct
 
-# Pairs of an image and a model at a time: on a CPU the widest layer of these still fits a core's cache, a GPU is full.
+# How many pairs of an image and a model are evaluated at a time. On a CPU the outputs of the widest layer for so many
+# pairs still fit a core's cache; on a GPU so many keep the device busy.
 CPU_PAIRS, GPU_PAIRS = 500, 8192
-# The two sets of a search with their noise.
+# How many arrays `Judge` keeps on the device: the two image sets of a search, each with its noise.
 MOST_KEPT = 4
 
 
 def pairs_at_once(device: str) -> int:
-    """How many pairs of an image and a model are judged in one go."""
+    """Returns how many pairs of an image and a model are evaluated at a time on a device."""
     return CPU_PAIRS if torch.device(device).type == "cpu" else GPU_PAIRS
 
 
 class Judge:
-    """Judges the models of one device, and keeps there what they are judged by.
+    """Evaluates the models of one device, and keeps the evaluation images and their noise on it.
 
     Args:
-        device: the models'.
+        device: the device that the models are on.
     """
 
     def __init__(self, device: str):
@@ -37,7 +38,7 @@ class Judge:
 
     @property
     def num_bytes(self) -> int:
-        """Of the images and the noise that are kept on the device."""
+        """Size of the images and the noise that are kept on the device, in bytes."""
         return sum(tensor.nbytes for _, tensor in self._kept.values())
 
     def per_image_mse(
@@ -48,14 +49,17 @@ class Judge:
         clean: np.ndarray,
         noise: np.ndarray | None,
     ) -> np.ndarray:
-        """`per_image_mse` on arrays of the host, float64 [K, N]; in smaller pieces where memory is short.
+        """Calls the function `per_image_mse` for arrays of the host, in smaller pieces where memory is short.
 
         Args:
-            architecture: the models'.
-            layers: of one model, or of a stack of K.
-            deviations: for each model.
-            clean: float32 [N, D]; the same object again is not copied to the device again.
-            noise: likewise, or None.
+            architecture: the models' architecture.
+            layers: layers of one model, or of a stack of K.
+            deviations: standard deviation of the noise, for each model.
+            clean: clean images, float32 [N, D]; an array object that is passed again is not copied to the device again.
+            noise: noise of variance 1, float32 [N, D], copied to the device only once as well; None for no noise.
+
+        Returns:
+            The mean squared error per pixel of each image, float64 [K, N] on the host.
         """
         strengths = torch.tensor(deviations, dtype=torch.float32, device=self._device)
         if layers[0].weight.ndim == 2:
@@ -80,7 +84,7 @@ class Judge:
 
 
 def writable(array: np.ndarray) -> np.ndarray:
-    """The array, or a copy if it is read-only (as out of Ray's object store), which torch cannot hold."""
+    """Returns the array, or a copy of one that is read-only (as in Ray's object store), which torch cannot hold."""
     return array if array.flags.writeable else array.copy()
 
 
@@ -93,18 +97,21 @@ def per_image_mse(
     deviations: Tensor,
     rows: int,
 ) -> Tensor:
-    """`aesweep.models.metrics.per_image_mse` of outputs without dropout, cut to [0, 1] where the images are noisy.
+    """Computes `aesweep.models.metrics.per_image_mse` of models' outputs, without dropout, on the models' device.
+
+    The outputs of a model with noise are clamped to [0, 1] first.
 
     Args:
-        architecture: the models'.
-        layers: of one model, or of a stack of K.
-        clean: float32 [N, D] on the models' device.
-        noise: of variance 1, likewise; None where no deviation is above 0.
+        architecture: the models' architecture.
+        layers: layers of one model, or of a stack of K.
+        clean: clean images, float32 [N, D] on the models' device.
+        noise: noise of variance 1, float32 [N, D] on the models' device; None where no deviation is above 0.
         deviations: standard deviation of each model's noise, float32 [K]; a scalar for one model.
-        rows: images at a time.
+        rows: how many images are evaluated at a time.
 
     Returns:
-        float64 [K, N], or [N] for one model. What is not finite among an image's outputs makes its error so.
+        The mean squared error per pixel of each image, float64 [K, N], or [N] for one model. An image's error is not
+        finite where any of its outputs is not.
     """
     dtype = layers[0].weight.dtype
     deviations = deviations.view([*deviations.shape, *[1, 1] * deviations.ndim])

@@ -1,7 +1,7 @@
-"""What a pack needs of its device's memory, by counting: so that it is split before it would not fit.
+"""Estimate of the device memory that a pack needs, so that the pack is split before it would not fit.
 
-Letters: K members in lock-step, B batch, D pixels, N images, P length of a parameter vector. Counted are the tensors
-that stay; what an operation needs in passing, and what the device's driver holds, is left to `HEADROOM`.
+Letters: K members in lock-step, B batch, D pixels, N images, P length of a parameter vector. The estimate counts the
+tensors that stay allocated; `HEADROOM` leaves room for operations' temporaries and for the device's driver.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import torch
 
 from aesweep.models.autoencoder import Architecture, Layout
 
-# Share of a device's memory that packs may plan with.
+# Share of a device's free memory that packs may plan with.
 HEADROOM = 0.85
 
 
 @dataclasses.dataclass(frozen=True)
 class PackMemory:
-    """The needs of one pack, in bytes.
+    """Memory that one pack needs, in bytes.
 
     Attributes:
-        images_bytes: the training images, as uint8, and what judging takes: its images and their noise, as float32, and
-            what it computes for so many of them as it looks at in one go.
+        images_bytes: the training images, as uint8, and the evaluation: its images and their noise, as float32, and
+            the intermediate results for the pairs of an image and a member that it evaluates at a time.
         member_bytes: each member's parameters and Adam's two moments.
-        step_bytes: for each member in lock-step: its gradient, the state that a failed epoch falls back to, and the
+        step_bytes: for each member in lock-step, its gradient, the state that is restored where an epoch fails, and the
             buffers of a batch and of an epoch's last, smaller batch.
     """
 
@@ -33,7 +33,7 @@ class PackMemory:
     step_bytes: int
 
     def needed(self, num_members: int, members_per_step: int) -> int:
-        """With so many members, of which so many go in lock-step."""
+        """Returns the bytes for `num_members` members, of which `members_per_step` are trained in lock-step."""
         return self.images_bytes + num_members * self.member_bytes + members_per_step * self.step_bytes
 
 
@@ -45,15 +45,15 @@ def pack_memory(
     judged_at_once: int = 0,
     dtype: torch.dtype = torch.float32,
 ) -> PackMemory:
-    """Counts, for members with noise and dropout: the most that a pack of this shape can need.
+    """Returns the most memory that a pack of this shape can need: that of members with noise and dropout.
 
     Args:
-        architecture: the members'.
-        num_images: N.
-        batch_size: B.
-        num_judging: images that members are judged by.
-        judged_at_once: how many pairs of an image and a member are looked at in one go.
-        dtype: of parameters.
+        architecture: the members' architecture.
+        num_images: number of training images, N.
+        batch_size: images per batch, B.
+        num_judging: number of images that members are evaluated on.
+        judged_at_once: how many pairs of an image and a member are evaluated at a time.
+        dtype: type of the parameters.
     """
     item = dtype.itemsize
     num_parameters = Layout(architecture).num_elements
@@ -62,13 +62,14 @@ def pack_memory(
         batches = [num_images]
     hidden = [i for i in range(architecture.num_layers - 1) if i != architecture.code_layer]
     widths = architecture.widths[1:]
-    # `Workspace`: clean and noisy images; before and after each layer, and errors; masks and what they leave.
+    # The buffers of a `Workspace`: clean and noisy images; each layer's product, activation and error; dropout masks
+    # and activations with units dropped.
     floats = 2 * architecture.num_pixels + 2 * sum(widths) + 2 * sum(widths[index] for index in hidden)
     floats += sum(width for i, width in enumerate(widths) if architecture.activation_after(i) != "linear")
     step_bytes = sum(batches) * (floats * item + architecture.num_pixels) + 4 * num_parameters * item
-    # An epoch's order, as 64-bit indices.
+    # The order of an epoch's images, as 64-bit indices.
     step_bytes += num_images * torch.int64.itemsize
-    # Judging: noisy images, outputs as they are, cut, and in float64, and a layer's vectors before and after it acts.
+    # Evaluation: noisy images; outputs as computed, clamped, and in float64; a layer's vectors before and after it.
     judging = 2 * num_judging * architecture.num_pixels * torch.float32.itemsize
     judging += judged_at_once * (architecture.num_pixels * (3 * item + torch.float64.itemsize) + 3 * max(widths) * item)
     return PackMemory(num_images * architecture.num_pixels + judging, 3 * num_parameters * item, step_bytes)

@@ -1,7 +1,7 @@
-"""Many autoencoders of the same widths on one device, trained together and yet each for itself.
+"""Packs: many autoencoders of the same widths, trained together on one device but independently of each other.
 
-What a member learns depends on its own configuration, seed and images alone: not on who shares the pack, who joins or
-leaves, or how many step together.
+What a member learns depends on its own configuration, seed and images alone: not on which other members share the pack,
+join or leave it, nor on how many are trained in lock-step.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ __all__ = ["EpochResult", "MemberState", "Pack", "configure_torch"]
 
 @dataclasses.dataclass(frozen=True)
 class EpochResult:
-    """What a member's epoch came to.
+    """Result of one epoch of one member.
 
     Attributes:
-        epoch: counted from 1.
+        epoch: number of the epoch, counted from 1.
         loss: the objective with its penalties, mean over the epoch's images, as trained: with dropout and noise.
-        reconstruction_mse: its first part, the squared error per pixel against the clean image.
-        learning_rate: of the epoch's last step.
-        seconds: of training, its share where members go in lock-step.
+        reconstruction_mse: the objective's first part, the squared error per pixel against the clean image.
+        learning_rate: learning rate of the epoch's last step.
+        seconds: training time; the member's share of it where members are trained in lock-step.
         diverged: whether a loss or a parameter is infinite or not a number.
         step_losses: the objective of each step, float64 [steps], CPU.
     """
@@ -55,10 +55,10 @@ class Pack:
     """Members and the images that they train on.
 
     Attributes:
-        source: the images as they were given.
-        images: the same on the device.
-        shortage: how many members go in lock-step since the device's memory was short, and what it said; None where
-            it never was. Whoever has reported it may set it to None.
+        source: the images as they were passed in.
+        images: the same images on the device.
+        shortage: after the device's memory was short, `members_per_step`, how many members are trained in lock-step
+            since, and `reason`, the error's text; None otherwise. A caller that has reported it may set it to None.
     """
 
     def __init__(
@@ -75,17 +75,17 @@ class Pack:
         """Puts the images on the device.
 
         Args:
-            images: uint8 [N, D]; stay so, and are scaled to [0, 1] batch by batch.
+            images: training images, uint8 [N, D]; they stay uint8 and are scaled to [0, 1] batch by batch.
             device: "cpu", "cuda", "cuda:1", ...
-            dtype: of parameters and of all that is computed.
-            precision: "fp32", "tf32" or "bf16": how exactly float32 matrices are multiplied. What bf16 comes to is told
-                by `aesweep.training.engine.precision.has_bfloat16_products`.
-            members_per_step: how many members go in lock-step. None: one on a CPU, where the next model's state would
-                push the last one's out of the cache; all on a GPU, which a single one cannot fill.
-            lock_step: whether those that go together are trained by operations for all of them (`LockStepStack`), with
-                noise and dropout from counters. None: on a GPU, where a member's own operations take longer to launch
-                than to run.
-            like: a pack on the same device with the same images, which are then shared with it.
+            dtype: type of the parameters and of all computation.
+            precision: "fp32", "tf32" or "bf16": how exactly float32 matrices are multiplied. For the effect of "bf16",
+                see `aesweep.training.engine.precision.has_bfloat16_products`.
+            members_per_step: how many members are trained in lock-step. None means one on a CPU, where the next model's
+                state would push the last one's out of the cache, and all on a GPU, which one member cannot fill.
+            lock_step: whether members in lock-step are trained by operations on all of them (`LockStepStack`), with
+                noise and dropout from counters. None means only on a GPU, where a single member's operations take
+                longer to launch than to run.
+            like: a pack on the same device with the same images; the two packs then share one copy of them.
         """
         self.source = images
         images = torch.as_tensor(writable(images) if isinstance(images, np.ndarray) else images)
@@ -98,7 +98,7 @@ class Pack:
         self.dtype = dtype
         self.precision = precision
         self.bfloat16_products = precision == "bf16" and dtype == torch.float32 and has_bfloat16_products(device)
-        # Where training rounds the factors itself, what is left to torch's own products is evaluation, and exact.
+        # Where training rounds the factors itself, torch's own products are used for evaluation alone, and are exact.
         self._torch_precision = "fp32" if self.bfloat16_products else precision
         if members_per_step is None and torch.device(device).type == "cpu":
             members_per_step = 1
@@ -115,15 +115,15 @@ class Pack:
     def add(
         self, key: str, configuration: Configuration, *, seed: int, epochs: int, state: MemberState | None = None
     ) -> None:
-        """Takes in a member.
+        """Adds a member.
 
         Args:
-            key: its name.
-            configuration: what it trains with. Must agree with the other members' in
-                `aesweep.study.configuration.SHARED`.
-            seed: of its initial weights, batches, noise and dropout.
-            epochs: its whole budget, over which its learning rate is scheduled.
-            state: where it left off, from `export`; None starts it afresh.
+            key: the member's name.
+            configuration: the member's configuration; the fields named in `aesweep.study.configuration.SHARED` must
+                agree with the other members'.
+            seed: seed of the member's initial weights, batches, noise and dropout.
+            epochs: the member's whole budget, over which its learning rate is scheduled.
+            state: state to resume from, as `export` returns it; None for a new member.
 
         Raises:
             ValueError: the key is taken, or the configuration or state does not fit.
@@ -155,31 +155,31 @@ class Pack:
 
     @functools.cached_property
     def mean_image(self) -> Tensor:
-        """Mean of the training images, float64 [D], pixels in [0, 1]; exact, so it is the same on every device."""
+        """Mean of the training images, float64 [D], pixels in [0, 1]; exact, and so the same on every device."""
         return self.images.sum(0, dtype=torch.int64).double() / (255 * len(self.images))
 
     def remove(self, key: str) -> None:
-        """Lets a member go. Raises KeyError if it is not there."""
+        """Removes a member. Raises KeyError if the pack has none of that name."""
         del self._members[key]
         self._stacks = {keys: stack for keys, stack in self._stacks.items() if key not in keys}
 
     def export(self, key: str) -> MemberState:
-        """A member's state as of the last epoch's end, to go on with in any pack, on any device."""
+        """Returns a member's state at the end of its last epoch, which any pack on any device can resume from."""
         return self._members[key].export()
 
     def keys(self) -> list[str]:
-        """The members, in the order in which they came."""
+        """Returns the members' names, in the order in which they were added."""
         return list(self._members)
 
     def train_epoch(self, keys: Container[str] | None = None) -> dict[str, EpochResult]:
         """Trains members for one epoch.
 
         Args:
-            keys: which; None for all.
+            keys: names of the members to train; None for all.
 
         Returns:
-            The results by key, of the members that trained: one that has had its epochs, or has diverged, stays in the
-            pack until it is removed, but trains no more.
+            The results, by name, of the members that were trained. A member that has completed its epochs, or has
+            diverged, stays in the pack until it is removed, but is not trained any more.
         """
         active = [m for m in self._members.values() if m.active and (keys is None or m.key in keys)]
         known, self._stacks = self._stacks, {}
@@ -192,7 +192,7 @@ class Pack:
                     stack = known.pop(names, None) or self._stack_type(group, self._workspaces)
                     results.update(self._train(stack))
                 except torch.OutOfMemoryError as error:
-                    # The epoch has not happened to any of the group: `Stack.train_epoch` sees to that.
+                    # `Stack.train_epoch` has restored all members of the group to their state before the epoch.
                     if len(group) == 1:
                         raise
                     stack = None
@@ -204,11 +204,11 @@ class Pack:
         return results
 
     def limit_members_per_step(self, limit: int) -> None:
-        """Lets no more than so many members go in lock-step, whatever was said of it before."""
+        """Limits how many members are trained in lock-step; replaces an earlier limit of this method."""
         self._limit = limit
 
     def _halve(self, num_members: int, error: torch.OutOfMemoryError) -> None:
-        """Lets half as many members go in lock-step from now on, and gives back the memory that more of them needed."""
+        """Halves the number of members in lock-step from now on, and frees the memory that the full number needed."""
         self._members_per_step = -(-num_members // 2)
         self.shortage = {"members_per_step": self._members_per_step, "reason": str(error).splitlines()[0][:300]}
         self._stacks.clear()
@@ -227,7 +227,7 @@ class Pack:
         mean_losses = ((errors + penalties) * shares).sum(0)
         seconds = (time.perf_counter() - started) / len(stack.members)
         results = {}
-        # The losses were taken before the last update, which may have broken the parameters all the same.
+        # The losses were computed before the last update, which may still have made parameters infinite or NaN.
         sound = torch.stack([member.parameters.sum() for member in stack.members]).isfinite().tolist()
         for index, member in enumerate(stack.members):
             finite = bool(mean_losses[index].isfinite()) and sound[index]
@@ -246,16 +246,17 @@ class Pack:
     def per_image_mse(
         self, keys: Container[str], clean: np.ndarray, noise: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
-        """How far members' outputs are from clean images, without dropout; those of a stack in lock-step at once.
+        """Compares members' outputs, without dropout, to clean images; all members of a lock-step stack at once.
 
         Args:
-            keys: of the members to judge.
-            clean: float32 [N, D], pixels in [0, 1]. Stays on the device, as does the noise: hand in the same objects.
-            noise: float32 [N, D] of variance 1: each member is shown the clean images and this, scaled to its noise
-                variance, and its outputs are cut to [0, 1]. None where no member has one.
+            keys: names of the members to evaluate.
+            clean: clean images, float32 [N, D], pixels in [0, 1]. They stay on the device, as does the noise, and are
+                not copied again where the same array objects are passed again.
+            noise: noise of variance 1, float32 [N, D], which is scaled to each member's noise variance and added to the
+                clean images; outputs of members with noise are clamped to [0, 1]. None where no member has noise.
 
         Returns:
-            By key, the mean squared error per pixel of each image, float64 [N].
+            By name, the mean squared error per pixel of each image, float64 [N].
         """
         together = {
             names: stack
@@ -278,11 +279,11 @@ class Pack:
         return found
 
     def reconstruct(self, key: str, inputs: np.ndarray | Tensor) -> Tensor:
-        """A member's outputs [N, D] for inputs [N, D] (float, pixels in [0, 1]), without dropout, on the device."""
+        """Returns a member's outputs [N, D] for inputs [N, D] (float in [0, 1]), without dropout, on the device."""
         return self._evaluate(key, inputs, reconstruct)
 
     def encode(self, key: str, inputs: np.ndarray | Tensor) -> Tensor:
-        """A member's codes [N, Z] for inputs [N, D]."""
+        """Returns a member's codes [N, Z] for inputs [N, D]."""
         return self._evaluate(key, inputs, encode)
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
-"""All packs of one device: which trials share one, whose turn it is, and how many members may go in lock-step.
+"""All packs of one device: which trials share a pack, which pack is next, and how many members train in lock-step.
 
-Knows nothing of who asks for rows: `fit` trains a single trial in its own process, a trainer those of many trials.
+The module is independent of its callers: `fit` trains a single trial in its own process, a trainer trains many trials.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ class Packs:
     """The packs of one device.
 
     Args:
-        device: "cpu", "cuda", ...; None for a GPU where there is one.
-        memory_bytes: what all packs together may plan with; None for the GPU's, and for any number on a CPU.
+        device: "cpu", "cuda", ...; None for a GPU where there is one, else the CPU.
+        memory_bytes: memory that all packs together may plan with; None for `HEADROOM` times a GPU's free memory, and
+            for no limit on a CPU.
     """
 
     def __init__(self, device: str | None = None, memory_bytes: int | None = None):
@@ -48,15 +49,18 @@ class Packs:
         self._packs: dict[tuple[Any, ...], _Shared] = {}
 
     def join(self, spec: TrialSpec, images: ImageData, files: Files = FOLDER) -> PackedTrial:
-        """Takes a trial into the pack of its kind, from its newest whole state or from the start.
+        """Adds a trial to the pack of its kind, to be trained from its newest undamaged state or from the start.
 
         Args:
-            spec: what to train.
-            images: its data set.
-            files: where the states and the checkpoint go that the trial names.
+            spec: the trial to train.
+            images: the trial's data set.
+            files: storage for the trial's states and its checkpoint.
+
+        Returns:
+            The trial as it trains in the pack.
 
         Raises:
-            MemoryError: the device has no room for it, not even one member at a time.
+            MemoryError: the device has no room for the trial, not even for one member at a time.
         """
         key = pack_key(spec)
         shared = self._packs.get(key)
@@ -67,7 +71,7 @@ class Packs:
             memory = pack_memory(
                 architecture, len(training), spec.configuration.batch_size, num_judging, pairs_at_once(self.device)
             )
-            # Packs of other shapes that train on the same images have them on the device already.
+            # A pack of another shape that trains on the same images has them on the device already.
             known = {id(other.pack.source): other.pack for other in self._packs.values()}
             pack = Pack(training, device=self.device, precision=spec.precision, like=known.get(id(training)))
             shared = self._packs[key] = _Shared(pack, memory)
@@ -84,7 +88,7 @@ class Packs:
         return packed
 
     def leave(self, packed: PackedTrial) -> None:
-        """Lets a trial go; a pack without any is given up. Nothing happens where it has gone already."""
+        """Removes a trial, and its pack after the last trial has left it. A trial that has left is ignored."""
         key = pack_key(packed.spec)
         if key in self._packs and packed in self._packs[key].packed_trials:
             self._take_out(self._packs[key], packed)
@@ -104,20 +108,21 @@ class Packs:
     def train_epoch(
         self, ready: Callable[[PackedTrial], bool] = lambda packed: True
     ) -> list[tuple[PackedTrial, TrialRow | Exception]]:
-        """Trains one epoch of one pack: of the one whose turn it is, among those with a trial that is ready.
+        """Trains one epoch of one pack. Packs that have a ready trial take turns.
 
         Args:
-            ready: asked for every trial under training: whether it is to be trained now.
+            ready: predicate that returns, for each trial under training, whether it is to be trained now.
 
         Returns:
-            A row for each trial that was trained, or why there is none: that trial is out of its pack, and so is one
-            whose last row this is. Where memory was short, the first row says so. Empty where no trial is ready.
+            For each trial that was trained, its row, or the exception that prevented one. A trial has left its pack
+            after an exception and after its last row. Where memory was short, the first row reports it. The list is
+            empty where no trial is ready.
         """
         for key, shared in list(self._packs.items()):
             chosen = [packed for packed in shared.packed_trials if not packed.done and ready(packed)]
             if not chosen:
                 continue
-            self._packs[key] = self._packs.pop(key)  # to the end of the queue
+            self._packs[key] = self._packs.pop(key)  # moves the pack to the end of the queue
             return self._train(shared, chosen)
         return []
 
@@ -147,7 +152,11 @@ class Packs:
         return found
 
     def _divide_memory(self, spec: TrialSpec) -> None:
-        """Says to each pack how many members may go in lock-step: what images and states leave is divided evenly."""
+        """Divides the memory that images and states leave evenly: sets each pack's limit of members in lock-step.
+
+        Raises:
+            MemoryError: a pack's share does not suffice for one member; the message names the trial of `spec`.
+        """
         if self._memory_bytes is None:
             return
         left = self._memory_bytes

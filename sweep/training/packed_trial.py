@@ -1,7 +1,7 @@
-"""A trial in a pack: its members there, a row for each epoch that they train, and the states that it can go on from.
+"""A trial in a pack: its members, a row for each epoch that they are trained, and the states to resume it from.
 
-Who steps the pack, and who else is in it, is not known here: alone in a worker process (`fit`) or beside others on a
-trainer's device, a trial gives the same rows.
+The module does not depend on what trains the pack or on the pack's other trials: alone in a worker process (`fit`) or
+beside others on a trainer's device, a trial gives the same rows.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from aesweep.training.trial_images import evaluation_input, prepare, to_float, u
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """How far a trial's members are from the images that judge them, after an epoch.
+    """Evaluation of a trial's members after an epoch.
 
     Attributes:
-        training: for each seed, the MSE of each image of the training probe.
-        validation: the same of the validation images; None where there are none.
-        seconds: that it took, its share where members of several trials were judged at once.
+        training: for each seed, the MSE of each image of the training probe, float64 [n].
+        validation: for each seed, the MSE of each validation image; None where there are no validation images.
+        seconds: time that the evaluation took; the trial's share where several trials were evaluated at once.
     """
 
     training: list[np.ndarray]
@@ -46,21 +46,22 @@ class Judgement:
 class PackedTrial:
     """A trial under training.
 
-    A trial of which some epochs are recorded goes on from the newest whole state of its members, else from the start.
+    A trial of which some epochs are recorded resumes from the newest undamaged state of its members; where there is
+    none, and where nothing is recorded, training begins at the start.
 
     Args:
-        spec: what to train.
-        images: its data set.
-        pack: with the trial's training images; takes in a member for each of the trial's seeds.
-        files: where the states and the checkpoint go that the trial names.
+        spec: the trial to train.
+        images: the trial's data set.
+        pack: a pack with the trial's training images, to which a member is added for each of the trial's seeds.
+        files: storage for the trial's states and its checkpoint.
 
     Attributes:
-        spec: the same.
-        pack: the same.
-        keys: its members in the pack.
-        prepared: its images.
-        epoch: epochs done.
-        done: whether its last row is out.
+        spec: the trial to train.
+        pack: the pack that the members train in.
+        keys: names of the trial's members in the pack, in the order of its seeds.
+        prepared: the trial's training and evaluation images.
+        epoch: how many epochs have been trained.
+        done: whether the last row has been made.
     """
 
     def __init__(self, spec: TrialSpec, images: ImageData, pack: Pack, files: Files = FOLDER):
@@ -87,16 +88,16 @@ class PackedTrial:
             raise
 
     def leave(self) -> None:
-        """Takes its members out of the pack, if they are in it."""
+        """Removes the trial's members from the pack, if they are in it."""
         for key in set(self.keys) & set(self.pack.keys()):
             self.pack.remove(key)
 
     def row(self, results: dict[str, EpochResult], judgement: Judgement) -> TrialRow:
-        """The row of an epoch that the pack has just trained; the trial is `done` once its last row is out.
+        """Returns the row of the epoch that the pack has just trained, and sets `done` with the last row.
 
         Args:
-            results: the pack's, by key; those of this trial's members are looked at.
-            judgement: of this trial, from `judge`.
+            results: results of the pack's epoch, by name of the member; only those of this trial's members are used.
+            judgement: evaluation of this trial, from `judge`.
         """
         started = time.perf_counter()
         self.epoch += 1
@@ -111,7 +112,7 @@ class PackedTrial:
         return dataclasses.replace(row, held_seconds=held_seconds)
 
     def _measured(self, results: list[EpochResult], judgement: Judgement) -> TrialRow:
-        """What the epoch's training and its judgement say."""
+        """Returns a row with the epoch's training results and errors."""
         row = TrialRow(
             epoch=self.epoch,
             loss=_mean(result.loss for result in results),
@@ -132,34 +133,43 @@ class PackedTrial:
         return dataclasses.replace(row, diverged=row.diverged or not all(map(math.isfinite, judged)))
 
     def _finished(self, row: TrialRow) -> TrialRow:
-        """The last row with the trained model, and with a retraining's errors on the test set."""
+        """Writes the checkpoint, and returns the last row with it and, for a retraining, the errors on the test set."""
         if self.spec.purpose == "retraining":
             test = self._images.test
             errors = self._test_errors(to_float(test.reshape(len(test), -1)), test.shape[1:])
             return dataclasses.replace(row, test=errors, checkpoint=self._checkpoint())
         if self.spec.checkpoint:
-            # A search goes on without it, also where the disk is full.
+            # A search does not need the checkpoint, and continues without it where, for example, the disk is full.
             with contextlib.suppress(OSError):
                 return dataclasses.replace(row, checkpoint=self._checkpoint())
         return row
 
     def _keep_state(self) -> None:
-        """Takes a state from which a killed training goes on, where one is due; `taken` writes it."""
+        """Copies the members' states where one is due; `taken` writes them, for a killed training to resume from."""
         is_wanted = is_due(self.spec, self.epoch, time.monotonic() - self._kept_at)
         if is_wanted and not self.done and self._kept is None:
             states = {seed: self.pack.export(key) for key, seed in zip(self.keys, self.spec.seeds, strict=True)}
             self._kept, self._kept_at = (self.epoch, states), time.monotonic()
 
     def taken(self, epoch: int) -> None:
-        """Hears that the rows up to an epoch are recorded and the trial goes on: no state gets ahead of the record."""
+        """Writes the state that `row` has copied, once its epoch is recorded, so that no state is ahead of the journal.
+
+        Args:
+            epoch: the epoch up to which rows are recorded; the trial continues after it.
+        """
         if self._kept is not None and self._kept[0] <= epoch:
-            # A full disk costs a run that is killed later some epochs; it shall not cost this trial.
+            # Without the state, a run that is killed later loses some epochs; a full disk must not fail this trial.
             with contextlib.suppress(OSError):
                 write_members(self.spec, self._images.sha256, *self._kept, self._files)
             self._kept = None
 
     def _test_errors(self, clean: np.ndarray, shape: tuple[int, int, int]) -> ErrorsOnTest:
-        """Of the first seed's model."""
+        """Returns the errors of the first seed's model on the test set.
+
+        Args:
+            clean: test images, float32 [N, D] in [0, 1].
+            shape: shape of an image, (C, H, W).
+        """
         variance = self.spec.configuration.noise_variance
         shown = evaluation_input(clean, variance, self.spec.split_seed, "test")
         outputs = self.pack.reconstruct(self.keys[0], shown).cpu().numpy()
@@ -183,10 +193,13 @@ class PackedTrial:
 
 
 def judge(packed_trials: list[PackedTrial]) -> dict[PackedTrial, Judgement]:
-    """Judges trials of one pack by their images, as many members at a time as its device wants.
+    """Evaluates trials of one pack on their images, with as many members at a time as suits the device.
 
     Args:
         packed_trials: trials of one pack and data set.
+
+    Returns:
+        The evaluation of each trial.
     """
     started = time.perf_counter()
     found: dict[tuple[str, int], dict[str, np.ndarray]] = {}
@@ -210,7 +223,7 @@ def judge(packed_trials: list[PackedTrial]) -> dict[PackedTrial, Judgement]:
 
 
 def _judging_sets(packed_trials: list[PackedTrial]) -> list[tuple[str, np.ndarray, list[PackedTrial]]]:
-    """Each set of images that judges, its split and the trials that it judges: nearly always the same for all."""
+    """Returns each set of evaluation images with its split and its trials; nearly always all trials share the sets."""
     found: dict[tuple[str, int], tuple[str, np.ndarray, list[PackedTrial]]] = {}
     for packed in packed_trials:
         sets = {"training": packed.prepared.training_probe, "validation": packed.prepared.validation}
@@ -221,7 +234,7 @@ def _judging_sets(packed_trials: list[PackedTrial]) -> list[tuple[str, np.ndarra
 
 
 def _mse_and_psnr_db(mse_of_images: np.ndarray) -> tuple[float, float]:
-    """Not a number where any image's error is not finite."""
+    """Returns the mean MSE and the mean PSNR in dB of images; NaN where any image's error is not finite."""
     if not np.isfinite(mse_of_images).all():
         return math.nan, math.nan
     return float(mse_of_images.mean()), mean_psnr_db(mse_of_images)

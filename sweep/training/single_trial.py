@@ -1,6 +1,6 @@
-"""A trial from its first epoch to its last, alone in its process: a row after each epoch.
+"""Training of one trial, alone in its process, from its first epoch to its last.
 
-Pure torch: usable in a notebook, and what a Ray Tune trial runs that has no trainer.
+The module is pure torch: it can be used in a notebook, and Ray Tune trials without a trainer run it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from aesweep.training.pack_pool import Packs
 
 
 def fit(spec: TrialSpec, images: ImageData, files: Files = FOLDER) -> Iterator[TrialRow]:
-    """Trains a trial and yields the rows of its epochs: `TrialRow` says what they hold.
+    """Trains a trial and yields a row after each epoch.
 
-    A trial of which some epochs are recorded goes on from the newest whole state of its members, else from the start;
-    epochs that are trained again give the same rows again.
+    A trial of which some epochs are recorded resumes from the newest undamaged state of its members, else from the
+    start; epochs that are trained again give the same rows again.
 
     Args:
-        spec: what to train.
-        images: its data set.
-        files: where the states and the checkpoint go that the trial names.
+        spec: the trial to train.
+        images: the trial's data set.
+        files: storage for the trial's states and its checkpoint.
     """
     configure_torch(num_threads=1, precision=spec.precision)
     packs = Packs()

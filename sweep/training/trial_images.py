@@ -1,6 +1,6 @@
-"""The images of a trial: what it trains on, what it is judged by, and the noise under which a denoiser is judged.
+"""The images that a trial trains on and is evaluated on, and the noise with which a denoiser is evaluated.
 
-Needs no torch: the baselines are judged by the same images.
+The module needs no torch, because the baselines are evaluated on the same images.
 """
 
 from __future__ import annotations
@@ -15,13 +15,20 @@ from aesweep.data.noise import fixed_noise
 from aesweep.data.splits import num_validation_images, split_training, subset
 from aesweep.search.trial_spec import TrialSpec
 
-# Training error is measured on so many images, without dropout and after the epoch, as validation error is.
+# The training error is measured on at most so many images, without dropout and after the epoch, like the validation
+# error.
 MAX_TRAINING_PROBE = 2000
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """The images of a trial: to train on (uint8 [N, D]) and to judge by (float32 [n, D] in [0, 1])."""
+    """The images of a trial.
+
+    Attributes:
+        training: images to train on, uint8 [N, D].
+        training_probe: first images of `training`, on which the training error is measured, float32 [n, D] in [0, 1].
+        validation: validation images, float32 [n, D] in [0, 1]; None for a retraining.
+    """
 
     training: np.ndarray
     training_probe: np.ndarray
@@ -29,7 +36,7 @@ class Prepared:
 
 
 def prepare(images: ImageData, spec: TrialSpec) -> Prepared:
-    """Cuts the trial's images out of the data set; the same for every trial of a stage."""
+    """Returns the trial's part of a data set, which is the same for every trial of a stage."""
     return _prepare(
         _Identity(images),
         spec.purpose,
@@ -41,11 +48,11 @@ def prepare(images: ImageData, spec: TrialSpec) -> Prepared:
 
 
 def count_images(spec: TrialSpec, num_training: int) -> tuple[int, int]:
-    """How many images the trial trains on, and how many judge it, both splits together.
+    """Returns how many images a trial trains on, and how many it is evaluated on, both splits together.
 
     Args:
         spec: the trial.
-        num_training: images in the data set's training part.
+        num_training: number of images in the data set's training part.
     """
     trained = num_training
     judging = 0
@@ -57,7 +64,7 @@ def count_images(spec: TrialSpec, num_training: int) -> tuple[int, int]:
 
 
 class _Identity:
-    """Images as a key of a cache: the same object, or another."""
+    """Images as the key of a cache; keys are equal where the images have the same SHA-256."""
 
     def __init__(self, images: ImageData):
         self.images = images
@@ -85,12 +92,19 @@ def _prepare(
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
-    """uint8 pixels as float32 in [0, 1]."""
+    """Returns uint8 pixels as float32 in [0, 1]."""
     return pixels.astype(np.float32) / np.float32(255)
 
 
 def evaluation_input(clean: np.ndarray, noise_variance: float, seed: int, split: str) -> np.ndarray:
-    """What a model is shown when it is judged: the clean images, or the same noise on them every time."""
+    """Returns a model's inputs for evaluation: the clean images, or these with noise that is the same at every call.
+
+    Args:
+        clean: clean images, float32 [n, D] in [0, 1].
+        noise_variance: variance of the Gaussian noise; 0 for none.
+        seed: the study's seed.
+        split: name of the set of images; each set has a noise of its own.
+    """
     if noise_variance == 0:
         return clean
     return clean + fixed_noise(clean.shape, noise_variance, seed, split)
@@ -98,5 +112,8 @@ def evaluation_input(clean: np.ndarray, noise_variance: float, seed: int, split:
 
 @functools.lru_cache(maxsize=4)
 def unit_noise(shape: tuple[int, int], seed: int, split: str) -> np.ndarray:
-    """The noise of `evaluation_input` at variance 1, float32 [n, D]: the same object every time."""
+    """Returns the noise of `evaluation_input` at variance 1, float32 [n, D].
+
+    The array is cached, because `Judge` copies an array object to the device only once.
+    """
     return fixed_noise(shape, 1.0, seed, split)

@@ -61,7 +61,7 @@ class SimulatedActors:
     def __init__(self, watch: Watch):
         self._pending: dict[Any, None] = {}
         self._live_actors_to_ray_actors_resources: dict[Any, tuple[Any, None]] = {}
-        self._jobs: dict[Any, Any] = {}
+        self._specs: dict[Any, Any] = {}
         self._tasks: collections.deque = collections.deque()
         self._epochs: collections.Counter = collections.Counter()
         self._watch = watch
@@ -75,7 +75,7 @@ class SimulatedActors:
         from ray.air.execution._internal.tracked_actor import TrackedActor
 
         actor = TrackedActor(uuid.uuid4().int, **callbacks)
-        self._jobs[actor] = kwargs["config"]["spec"]
+        self._specs[actor] = kwargs["config"]["spec"]
         self._pending[actor] = None
         return actor
 
@@ -95,13 +95,13 @@ class SimulatedActors:
             on_result(actor, self._result(actor))
         else:
             if method == "reset":
-                self._jobs[actor] = arguments[0]["spec"]
+                self._specs[actor] = arguments[0]["spec"]
                 self._epochs[actor] = 0
             on_result(actor, True)
         return True
 
     def _result(self, actor: Any) -> dict[str, Any]:
-        spec = self._jobs[actor]
+        spec = self._specs[actor]
         self._epochs[actor] += 1
         epoch = self._epochs[actor]
         self._watch.see(self.num_live_actors)

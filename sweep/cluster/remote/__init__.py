@@ -1,1 +1,1 @@
-"""Clusters elsewhere: their file, their address and token, what is submitted to them, their GPUs, and spot notices."""
+"""Remote clusters: cluster file, address and token, submission of jobs, GPUs, and spot interruption notices."""

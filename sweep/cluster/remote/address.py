@@ -1,4 +1,4 @@
-"""Where a cluster is, and whether anybody is there: Ray itself goes on trying a dead address for minutes."""
+"""Checks of a cluster's address, with time limits: Ray itself would retry a dead address for minutes."""
 
 from __future__ import annotations
 
@@ -12,22 +12,29 @@ import requests
 from aesweep.cluster.remote.token import TOKEN_PATH, is_token_sent, token_fault
 from aesweep.process.errors import AesweepError
 
-LIMIT_S = 8.0  # of each of two steps, so that a dead address is told within 20 s
+LIMIT_S = 8.0  # of each of two steps, so that a dead address is reported within 20 s
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy"}
-# How a client opens HTTP/2, which gRPC speaks: a fixed text and empty settings; the server answers with settings
-# (RFC 9113, 3.4). A channel of the gRPC library would do as well, but closing one has been seen to hang.
+# A client opens HTTP/2, which gRPC uses, with a fixed text and an empty SETTINGS frame; the server answers with a
+# SETTINGS frame (RFC 9113, 3.4). A channel of the gRPC library would do as well, but closing one has been seen to hang.
 _OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 _SETTINGS = 4
 
 
 def dashboard_address(text: str) -> str:
-    """The http address of a dashboard, to which requests may go now: directly, where it is this machine's own.
+    """Checks a dashboard's address and prepares the environment of this process for requests to it.
 
-    Requests to this machine pass by every proxy of the environment, and requests to a cluster give no password out of
-    a ~/.netrc in the token's place.
+    Requests to this machine then bypass the environment's proxies, and requests to a cluster do not send a password
+    from ~/.netrc in the token's place.
+
+    Args:
+        text: address of the dashboard, with or without its scheme.
+
+    Returns:
+        The address with its scheme and without a final slash.
 
     Raises:
-        AesweepError: it is no such address, the token would travel in clear, or there is none that is the user's alone.
+        AesweepError: it is no such address, the token would be sent unencrypted, or there is no valid token that only
+            this user can read.
     """
     address = text if "://" in text else f"http://{text}"
     try:
@@ -45,7 +52,7 @@ def dashboard_address(text: str) -> str:
             )
         if fault := token_fault():
             raise AesweepError(fault)
-    # Ray reads the mode once a process; without it the token would stay at home, where one is needed.
+    # Ray reads the mode once per process; without it the token would not be sent to a cluster that needs one.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ["NETRC"] = os.devnull
     if is_loopback(host):
@@ -55,7 +62,7 @@ def dashboard_address(text: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address stands for this machine, wherever names are looked up."""
+    """Returns whether a host name or address means this machine, whichever way names are resolved."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -63,7 +70,11 @@ def is_loopback(host: str) -> bool:
 
 
 def reach_dashboard(address: str) -> None:
-    """Raises AesweepError unless a dashboard answers at an http address, and takes this user's token, in `LIMIT_S`."""
+    """Checks that a dashboard answers at an http address within `LIMIT_S` seconds and accepts this user's token.
+
+    Raises:
+        AesweepError: it does not.
+    """
     from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
 
     remedy = "`ray dashboard cluster.yaml` makes a tunnel to the cluster's"
@@ -83,10 +94,13 @@ def reach_dashboard(address: str) -> None:
 
 
 def reach_head(address: str) -> None:
-    """Checks the address of a head, host:port or "auto", before Ray tries it.
+    """Checks that a head answers at an address, before Ray tries it.
+
+    Args:
+        address: host:port, or "auto" for the cluster of this machine.
 
     Raises:
-        AesweepError: it is no such address, or nobody is there.
+        AesweepError: it is no such address, or no head answers there.
     """
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS") or _on_this_machine()
@@ -98,7 +112,7 @@ def reach_head(address: str) -> None:
         )
     try:
         with socket.create_connection((host, int(port)), timeout=LIMIT_S) as connection:
-            # A head that is frozen still takes connections; it does not say a word on them.
+            # A frozen head still accepts connections, but does not answer on them.
             connection.sendall(_OPENING)
             answer = connection.recv(9)
     except OSError as error:

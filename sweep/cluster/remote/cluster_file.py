@@ -1,6 +1,6 @@
-"""A cluster file, as Ray's launcher reads it, and what is wrong with it: left open, left unfilled, or misspelt.
+"""Reading and checking of a cluster file for Ray's launcher: open access, unfilled placeholders, misspelt names.
 
-Ray's own check lets most of this pass: anything stands in `node_config`, and nothing asks for a token.
+Ray's own check accepts most of these faults: it allows anything in `node_config`, and requires no token.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from aesweep.process.errors import StudyError
 from aesweep.study.safe_yaml import read_yaml
 
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]*>")
-# What Ray reads from a node_config beside the parameters of AWS's RunInstances.
+# Keys of a node_config that Ray reads itself and that are no parameters of AWS's RunInstances.
 _RAYS_OWN = {"SubnetIds"}
 
 
 def read_cluster_file(path: Path) -> dict[str, Any]:
-    """Plain values of a cluster file. Raises StudyError where it cannot be read."""
+    """Reads a cluster file and returns its plain values.
+
+    Raises:
+        StudyError: the file cannot be read, or is no cluster file.
+    """
     values = read_yaml(path)
     if not isinstance(values, dict) or not isinstance(values.get("provider"), dict):
         raise StudyError(str(path), ["expected a cluster file of Ray: a mapping with cluster_name, provider, auth"])
@@ -28,11 +32,11 @@ def read_cluster_file(path: Path) -> dict[str, Any]:
 
 
 def cluster_faults(values: dict[str, Any], folder: Path) -> list[str]:
-    """Everything that is wrong with a cluster file, each with its dotted key.
+    """Returns all faults of a cluster file, each with its dotted key.
 
     Args:
-        values: of the file.
-        folder: from which `ray up` is called: the local side of the file mounts is relative to it.
+        values: the file's values.
+        folder: the folder from which `ray up` is called, to which the local paths of file mounts are relative.
     """
     faults = [*_unfilled(values), *_open_starts(values), *_mount_faults(values, folder)]
     if values["provider"].get("type") == "aws":
@@ -41,14 +45,14 @@ def cluster_faults(values: dict[str, Any], folder: Path) -> list[str]:
 
 
 def named_storage(values: dict[str, Any]) -> str | None:
-    """Where the runs of a cluster are kept, if its file says so."""
+    """Returns the storage of a cluster's runs, if its file sets AESWEEP_STORAGE; else None."""
     starts = " ".join(str(command) for command in values.get("head_start_ray_commands") or ())
     found = re.search(r"\bAESWEEP_STORAGE=(\S+)", starts)
     return found[1] if found and not _PLACEHOLDER.search(found[1]) else None
 
 
 def most_gpus(values: dict[str, Any]) -> float:
-    """The GPUs of as many workers as a faultless cluster file allows; 0 for machines of one's own."""
+    """Returns how many GPUs the workers of a faultless cluster file can have at most; 0 for on-premises machines."""
     limit = values.get("max_workers", 0)
     nodes = [
         (node.get("resources") or {}).get("GPU", 0)
@@ -72,7 +76,7 @@ def _unfilled(values: Any, key: str = "") -> Iterator[str]:
 
 
 def _open_starts(values: dict[str, Any]) -> Iterator[str]:
-    """Start commands that would leave the cluster open, or a frozen node unnoticed."""
+    """Yields faults of start commands that leave the cluster open, or a frozen node undetected."""
     for key in ("head_start_ray_commands", "worker_start_ray_commands"):
         starts = [str(command) for command in values.get(key) or () if "ray start" in str(command)]
         if not starts:
@@ -120,7 +124,7 @@ def _aws_faults(key: str, node: dict[str, Any]) -> Iterator[str]:
 
 
 def _parameter_faults(config: dict[str, Any]) -> list[str]:
-    """What AWS's own description of RunInstances says against a node's parameters: names and types, at any depth."""
+    """Returns violations of AWS's own schema of RunInstances by a node's parameters: names and types, at any depth."""
     try:
         import botocore.session
         from botocore.validate import ParamValidator
@@ -129,6 +133,6 @@ def _parameter_faults(config: dict[str, Any]) -> list[str]:
     shape = botocore.session.get_session().get_service_model("ec2").operation_model("RunInstances").input_shape
     parameters = {name: value for name, value in config.items() if name not in _RAYS_OWN}
     report = ParamValidator().validate({"MinCount": 1, "MaxCount": 1, **parameters}, shape)
-    # The list of all known names that follows is a page long.
+    # The list of all known names, which botocore appends, is cut off because it is a page long.
     lines = report.generate_report().splitlines()
     return [line.partition(", must be one of:")[0] for line in lines if line]

@@ -1,4 +1,4 @@
-"""What is sent to a cluster to run a study there: the project's code and the study, and nothing else from here."""
+"""The package that is sent to a cluster to run a study there: the project's code and the study, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", "*.pyc")
 
 
 def fill_parcel(folder: Path, study: Study | None) -> int:
-    """Puts the project's code, the study and its reference into an empty folder.
+    """Copies the project's code, the study and its reference into an empty folder.
 
-    Image folders stay where they are: the study names them as they are called on the cluster's head.
+    Image folders are not copied: the study names them by their paths on the cluster's head.
 
     Args:
-        folder: where to.
-        study: what is to be run; None to send the code alone.
+        folder: the empty folder.
+        study: the study to run; None to send the code alone.
 
     Returns:
-        How many bytes it holds.
+        The size of the folder's files, in bytes.
 
     Raises:
-        AesweepError: it holds more than code can.
+        AesweepError: the files have more than `MAX_BYTES`, which code alone never has.
     """
     for package in (aesweep, aesweep.models, aesweep.data):
         target = folder / package.__name__.replace(".", "/")

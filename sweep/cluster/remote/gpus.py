@@ -1,4 +1,4 @@
-"""The GPUs of a cluster: asked for, waited for with a word, and not without an end."""
+"""The GPUs of a cluster: requesting them, waiting for them with progress messages and a limit, and counting them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def wait_for_gpus(
     say: Callable[[str], None],
     stop_requested: Callable[[], bool],
 ) -> None:
-    """Returns once the GPUs are up, or the limit is over and there are enough to train at all.
+    """Waits until the GPUs are up, or until the limit is over and there are enough to train at all.
 
-    The autoscaler, where there is one, is asked for all of them at once; otherwise it would start them as trials queue.
+    An autoscaler, where there is one, is asked for all GPUs at once; otherwise it would start them as trials queue.
 
     Args:
-        least_gpus: what one trial holds, or all trainers together; nothing can be trained with fewer.
-        num_gpus: how many to wait for; None for no more than these.
-        limit_s: how long.
-        say: takes 'n of m GPUs up'.
-        stop_requested: ends the waiting.
+        least_gpus: the GPUs that one trial holds, or all trainers together; nothing can be trained with fewer.
+        num_gpus: how many GPUs to wait for; None for no more than `least_gpus`.
+        limit_s: longest time to wait, in seconds.
+        say: called with messages such as 'n of m GPUs up'.
+        stop_requested: ends the waiting once it returns true.
 
     Raises:
         AesweepError: the limit is over and nothing could be trained.
@@ -55,7 +55,7 @@ def wait_for_gpus(
                 break
             time.sleep(0.5)
     finally:
-        # Trials ask for what they need themselves; a standing request would keep idle nodes for ever.
+        # Trials request what they need themselves; a standing request would keep idle nodes without end.
         request_resources(bundles=[])
     if num_up < least:
         raise AesweepError(
@@ -67,10 +67,13 @@ def wait_for_gpus(
 
 
 def count_gpus(address: str) -> float:
-    """Those of a cluster's nodes that are up. Raises AesweepError where its dashboard cannot be reached.
+    """Returns the number of GPUs of a cluster's nodes that are up.
 
     Args:
-        address: of the dashboard, such as http://127.0.0.1:8265.
+        address: address of the dashboard, such as http://127.0.0.1:8265.
+
+    Raises:
+        AesweepError: the dashboard cannot be reached.
     """
     from aesweep.cluster.remote.address import dashboard_address, reach_dashboard
 

@@ -1,4 +1,4 @@
-"""Ray's cluster launcher, where it is asked and not called from the shell: is this file good, and bring this folder."""
+"""Calls of Ray's cluster launcher from Python: validation of a cluster file, and copying a folder from the head."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aesweep.process.errors import AesweepError
 
 
 def validate_cluster(values: dict[str, Any]) -> None:
-    """Ray's own check of a cluster file. Raises AesweepError with what Ray says against it."""
+    """Runs Ray's own check of a cluster file. Raises AesweepError, with Ray's reason, where Ray rejects the file."""
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     said = io.StringIO()
@@ -27,15 +27,15 @@ def validate_cluster(values: dict[str, Any]) -> None:
 
 
 def bring_folder(cluster_file: Path, source: str, target: Path) -> None:
-    """Copies a folder of the head to this machine by rsync over SSH; what has arrived already is not sent again.
+    """Copies a folder of the head to this machine by rsync over SSH; files that are here already are not sent again.
 
     Args:
-        cluster_file: the running cluster's.
+        cluster_file: cluster file of the running cluster.
         source: folder on the head, with a slash at its end.
-        target: folder here.
+        target: folder on this machine; created where it is missing.
 
     Raises:
-        AesweepError: the head cannot be reached, or the folder is not there.
+        AesweepError: the head cannot be reached, or has no such folder.
     """
     from ray.autoscaler import sdk
 

@@ -1,7 +1,7 @@
-"""A spot instance that is about to be taken away: Ray sends nothing new there, and its trials keep every epoch.
+"""Preemption of a spot instance: Ray starts nothing new on it, and its trials keep a state after every epoch.
 
-AWS says so two minutes before, in the metadata that an instance has of itself (EC2's user guide: Spot Instance
-interruption notices). What the trials still train in that time is recorded; what they lose is the epoch under way.
+AWS announces an interruption two minutes before, in the instance's own metadata (EC2's user guide: Spot Instance
+interruption notices). What the trials train in that time is recorded; only the epoch under way is lost.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import requests
 from aesweep.training.checkpoints.preemption import leaving_note
 
 METADATA = "http://169.254.169.254/latest"
-LIMIT_S = 2.0  # of each question
-REMAINING_S = 110  # of the two minutes
+LIMIT_S = 2.0  # of each request
+REMAINING_S = 110  # of the two minutes, with a margin
 
 
 def leave_on_notice(metadata: str = METADATA, every_s: float = 5.0) -> None:
-    """Waits for the notice, however long, and then prepares this node for its end.
+    """Waits, without a limit, for the interruption notice, and then prepares this node for its preemption.
 
     Args:
-        metadata: where the instance's metadata service is.
-        every_s: how often it is asked.
+        metadata: address of the instance's metadata service.
+        every_s: time between two requests, in seconds.
     """
     note = leaving_note()
-    note.unlink(missing_ok=True)  # of an earlier start of this node
+    note.unlink(missing_ok=True)  # from an earlier start of this node
     while not _is_noticed(metadata):
         time.sleep(every_s)
     note.touch()
@@ -35,11 +35,11 @@ def leave_on_notice(metadata: str = METADATA, every_s: float = 5.0) -> None:
 
 
 def _is_noticed(metadata: str) -> bool:
-    """Whether the instance is to be stopped or ended; False also where nobody answers."""
+    """Returns whether the instance is to be stopped or terminated; False also where the service does not answer."""
     try:
         life = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
         with requests.Session() as session:
-            session.trust_env = False  # the service is this machine's own: no proxy knows of it
+            session.trust_env = False  # no proxy can reach the service, which is local to the instance
             token = session.put(f"{metadata}/api/token", headers=life, timeout=LIMIT_S)
             asked = {"X-aws-ec2-metadata-token": token.text}
             where = f"{metadata}/meta-data/spot/instance-action"
@@ -52,7 +52,7 @@ def drain_node(*arguments: str) -> None:
     """Asks Ray to start nothing more on this node.
 
     Args:
-        arguments: of `ray drain-node`, to name another cluster or node.
+        arguments: further arguments of `ray drain-node`, to name another cluster or node.
     """
     reason = ("--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the spot instance is taken away")
     words = ("drain-node", *reason, "--deadline-remaining-seconds", str(REMAINING_S), *arguments)

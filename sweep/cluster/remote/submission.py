@@ -1,4 +1,4 @@
-"""Runs as jobs of a cluster: submitted, watched and stopped through Ray's Jobs API, with the token in every request."""
+"""Runs as jobs of a cluster: submission, monitoring and stopping by Ray's Jobs API, with the token in every request."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 RUN = "aesweep_run"
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
-# A head that has just started answers before the agent is up that takes the jobs.
+# A head that has just started answers requests before its agent, which accepts jobs, is up.
 START_LIMIT_S = 30.0
 _NOT_UP_YET = re.compile(r"status code 50\d\b.*(?:no available agent|try again later)", re.IGNORECASE | re.DOTALL)
-# They tell on stderr of each package that is sent, at a level of their own.
+# Loggers that report each package that is sent on stderr, at a level that they set themselves.
 _TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
 
 
@@ -32,10 +32,10 @@ class Jobs:
     """The jobs of one cluster.
 
     Args:
-        address: of its dashboard, such as http://127.0.0.1:8265.
+        address: address of the cluster's dashboard, such as http://127.0.0.1:8265.
 
     Raises:
-        AesweepError: nobody answers there within 15 s, the token is refused, or it may not be sent there.
+        AesweepError: no dashboard answers there within 15 s, or the token is refused, or may not be sent there.
     """
 
     def __init__(self, address: str):
@@ -54,15 +54,16 @@ class Jobs:
         """Sends a folder and runs a command in it, on the head.
 
         Args:
-            run: name of the run that it works on.
-            command: for the head's shell.
-            folder: becomes the command's working folder.
+            run: name of the run that the command works on.
+            command: command line for the head's shell.
+            folder: folder to send, which becomes the command's working folder.
 
         Returns:
             The job's id.
 
         Raises:
-            AesweepError: a job works on that run already, or the cluster refuses, or is not up within `START_LIMIT_S`.
+            AesweepError: a job works on that run already, the cluster refuses the job, or is not up within
+                `START_LIMIT_S` seconds.
         """
         latest = self._latest(run)
         if latest is not None and latest.status not in ENDED:
@@ -73,11 +74,16 @@ class Jobs:
         job = f"{run}-{secrets.token_hex(4)}"
         environment = {"working_dir": str(folder), "env_vars": {"PYTHONUNBUFFERED": "1"}}
         asked = {"entrypoint": command, "submission_id": job, "metadata": {RUN: run}}
-        # Ray's client writes into the environment that it is given.
+        # A copy for each attempt, because Ray's client modifies the environment that it is given.
         return _once_up(lambda: self._client.submit_job(runtime_env=dict(environment), **asked))
 
     def status(self, run: str, job: str | None = None) -> dict[str, Any]:
-        """Plain values: how a job of a run stands, by default the latest that worked on it."""
+        """Returns the status of a job of a run, by default the latest that worked on it, as plain values.
+
+        Args:
+            run: name of the run.
+            job: id of the job; None for the latest.
+        """
         job = self._known(run, job)
         return {
             "run": run,
@@ -90,12 +96,20 @@ class Jobs:
         }
 
     def log(self, run: str, job: str | None = None) -> str:
-        """What a job of a run has said so far, by default the latest that worked on it."""
+        """Returns the output so far of a job of a run, by default the latest that worked on it."""
         known = self._known(run, job).submission_id
         return _once_up(lambda: self._client.get_job_logs(known))
 
     def follow(self, run: str, interval_s: float = 1.0, job: str | None = None) -> Iterator[str]:
-        """What a job of a run says, until it ends; by asking again, so no line is lost."""
+        """Yields the output of a job of a run until the job ends.
+
+        The whole output is requested each time, so that no line is lost.
+
+        Args:
+            run: name of the run.
+            interval_s: time between two requests, in seconds.
+            job: id of the job; None for the latest that worked on the run.
+        """
         known = 0
         while True:
             ended = self._known(run, job).status in ENDED
@@ -108,7 +122,7 @@ class Jobs:
             time.sleep(interval_s)
 
     def stop(self, run: str) -> bool:
-        """Asks the latest job of a run to end, as SIGTERM does; returns whether it was still at work."""
+        """Asks the latest job of a run to end, as SIGTERM does; returns whether the job was still running."""
         known = self._known(run).submission_id
         return _once_up(lambda: self._client.stop_job(known))
 
@@ -124,16 +138,20 @@ class Jobs:
     def _latest(self, run: str, number: str | None = None) -> JobDetails | None:
         mine = [job for job in _once_up(self._client.list_jobs) if (job.metadata or {}).get(RUN) == run]
         mine = [job for job in mine if number in (None, job.submission_id)]
-        # A job that found the run's name taken, or the run held by another, did nothing to it.
+        # A job that found the run's name taken, or the run locked by another job, did nothing to the run.
         worked = [job for job in mine if job.driver_exit_code != EX_CANTCREAT]
         return max(worked or mine, key=lambda job: job.start_time or 0, default=None)
 
 
 def _once_up(ask: Callable[[], Answer], pause_s: float = 1.0) -> Answer:
-    """What a cluster answers, once it is up far enough to answer at all.
+    """Calls `ask` and returns its answer; repeats it while the cluster answers that it is not up yet.
+
+    Args:
+        ask: makes a request to the cluster.
+        pause_s: time between two requests, in seconds.
 
     Raises:
-        AesweepError: it refuses, or says for `START_LIMIT_S` that it is not up yet.
+        AesweepError: the cluster refuses the request, or is not up within `START_LIMIT_S` seconds.
     """
     began: float | None = None
     while True:
@@ -141,7 +159,7 @@ def _once_up(ask: Callable[[], Answer], pause_s: float = 1.0) -> Answer:
             return ask()
         except RuntimeError as error:
             lines = str(error).split("\n")
-            # The head may send a traceback, of which the last line is the reason.
+            # The head may send a traceback, whose last line is the reason.
             reason = f"{lines[0]} {lines[-1]}" if len(lines) > 1 else lines[0]
             if not _NOT_UP_YET.search(str(error)):
                 raise AesweepError(f"the cluster refuses what it was asked for: {reason}") from error

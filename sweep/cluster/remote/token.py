@@ -1,4 +1,4 @@
-"""The token by which a cluster knows its users: where it lies, and what is wrong with it. Never what it is."""
+"""The token that authenticates users to a cluster: where it is stored and whether it is valid. It is never shown."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _TOKEN = re.compile(rb"[!-~]+")
 
 
 def is_token_sent() -> bool:
-    """Whether requests to a cluster carry the token: Ray's mode, which is ours to set where the user has not."""
+    """Returns whether requests to a cluster carry the token: Ray's mode is "token" unless the user sets another."""
     return os.environ.get("RAY_AUTH_MODE", "token").lower() == "token"
 
 
 def token_place(path: Path | None = None) -> Path | None:
-    """The token's file; None where it comes from RAY_AUTH_TOKEN.
+    """Returns the path of the token's file; None where the token comes from RAY_AUTH_TOKEN.
 
     Args:
-        path: instead of the one that Ray would read.
+        path: a path that replaces the one that Ray would read.
     """
     if path is None and os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return None
@@ -31,7 +31,7 @@ def token_place(path: Path | None = None) -> Path | None:
 
 
 def token_fault(path: Path | None = None) -> str | None:
-    """What is wrong with the token, and the remedy, in one line; None for nothing.
+    """Returns a fault of the token, with its remedy, in one line; None where the token is valid.
 
     Args:
         path: see `token_place`.

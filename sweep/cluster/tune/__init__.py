@@ -1,1 +1,1 @@
-"""A stage as a Ray Tune run: the session, its scheduler, the trials, the trainers, and where their files go."""
+"""Training of a stage's trials in Ray Tune: the session, its scheduler, the trials, the trainers, and their files."""

@@ -1,4 +1,4 @@
-"""A run's files, kept by one process on the driver's node: trials on other nodes write and read through it."""
+"""Access to a run's files from any node of a cluster, through an actor on the driver's node."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from aesweep.storage.artifacts import Files
 
 
 class FileKeeper:
-    """The actor. Its methods are those of `aesweep.storage.artifacts.Files`.
+    """The actor that reads and writes the files; its methods are those of `aesweep.storage.artifacts.Files`.
 
     Args:
-        files: where everything lies, seen from the driver's node.
+        files: the run's files, as they are accessed from the driver's node.
     """
 
     def __init__(self, files: Files):
@@ -34,14 +34,14 @@ class FileKeeper:
 
 
 class KeptFiles:
-    """Files on the driver's node, from any node: each call ends when the keeper has answered.
+    """Files on the driver's node, for use on any node; each call blocks until the actor has answered.
 
     Args:
-        files: where everything lies, seen from this process, which must run on a node of the cluster.
+        files: the run's files, as they are accessed from this process, which must run on a node of the cluster.
     """
 
     def __init__(self, files: Files):
-        # Every call may be made twice without harm, so a keeper that was killed is started again and asked again.
+        # Every call is idempotent, so an actor that was killed is restarted and the call is retried.
         options = {"num_cpus": 0, "max_concurrency": 8, "max_restarts": -1, "max_task_retries": -1}
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor = ray.remote(FileKeeper).options(scheduling_strategy=here, **options)
@@ -63,7 +63,7 @@ class KeptFiles:
         try:
             return ray.get(getattr(self._keeper, method).remote(*arguments))
         except ray.exceptions.RayTaskError as error:
-            raise error.cause from None  # as if it had happened here: what a full disk says, not how it travelled
+            raise error.cause from None  # the actor's own error, such as a full disk, as if raised here
         except ray.exceptions.RayActorError as error:
             raise OSError(f"the run's files cannot be reached: {str(error).splitlines()[0]}") from error
 

@@ -1,4 +1,4 @@
-"""Which trainer trains which trial. Imports no Ray."""
+"""Assignment of trials to trainers. The module does not import Ray."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from aesweep.search.trial_spec import TrialSpec, pack_key
 
 
 class Placement:
-    """Trials and the trainers that they are with.
+    """The trials under training and the trainers that they are assigned to.
 
     Args:
-        num_trainers: counted from 0.
-        trials_per_trainer: the most that one takes.
-        num_jobs: how many trials are to come: where they are few, each trainer takes its even share and no more.
+        num_trainers: number of trainers; they are numbered from 0.
+        trials_per_trainer: how many trials a trainer takes at most.
+        num_trials: number of trials in the batch; where they are few, each trainer takes at most an even share.
     """
 
     def __init__(self, num_trainers: int, trials_per_trainer: int, num_trials: int):
@@ -23,11 +23,15 @@ class Placement:
 
     @property
     def num_places(self) -> int:
-        """How many trials may be under training at once."""
+        """How many trials can be under training at once."""
         return self._room * len(self._trainers)
 
     def place(self, spec: TrialSpec) -> int:
-        """The trainer of a trial: of those with room, one that has a pack of its kind, else the emptiest."""
+        """Assigns a trial to a trainer with room, of these to one that has a pack of its kind, else to the emptiest.
+
+        Returns:
+            The trainer's number.
+        """
         self.leave(spec)
         key = pack_key(spec)
 
@@ -40,6 +44,6 @@ class Placement:
         return best
 
     def leave(self, spec: TrialSpec) -> None:
-        """Hears that a trial is not under training any more."""
+        """Removes a trial that is no longer training."""
         for trials in self._trainers:
             trials.pop(spec.trial, None)

@@ -1,4 +1,4 @@
-"""The processes that this one started, and those that they started: Ray's, as the system knows them."""
+"""The descendants of this process, which are Ray's processes, as Linux lists them in /proc."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 import signal
 from pathlib import Path
 
-Processes = dict[int, str]  # process number to when it began, since numbers are given again
+Processes = dict[int, str]  # process id to its start time, because ids are reused
 
 
 def started_processes() -> Processes:
-    """All that are alive; none where the system does not tell, as Linux does in /proc."""
+    """Returns all descendants of this process that are alive; none on a system without Linux's /proc."""
     found: dict[int, tuple[int, str]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            # After the name, which may hold anything: state, parent, ..., and as the 22nd field when it began.
+            # After the name, which may hold any character, come the state, the parent, ...; field 22 is the start time.
             fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
             if fields[0] != "Z":
                 found[int(folder.name)] = int(fields[1]), fields[19]
@@ -29,7 +29,7 @@ def started_processes() -> Processes:
 
 
 def kill_processes(processes: Processes) -> None:
-    """Ends those that are still alive. None of them can look after the others any more, so all end together."""
+    """Kills the processes that are still alive, all at once, because none of them can clean up after the others."""
     for number, began in processes.items():
         with contextlib.suppress(OSError):
             if Path(f"/proc/{number}/stat").read_text(errors="replace").rpartition(")")[2].split()[19] == began:

@@ -1,4 +1,4 @@
-"""What Ray Tune asks after each epoch of each trial: go on, or stop? The recorder knows."""
+"""The scheduler that Ray Tune consults after each epoch of each trial; it asks the recorder whether to continue."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from aesweep.search.retry_policy import cause_of
 from aesweep.search.trial_row import TrialRow
 from aesweep.search.trial_spec import TrialSpec
 
-ROW = "row"  # under which a trial reports its row; Tune would take a mapping apart
-MOST_KEPT = 1_000  # workers without a trial, where any are kept
+ROW = "row"  # key under which a trial reports its row; Tune would flatten a mapping
+MOST_KEPT = 1_000  # how many idle workers are kept at most, where any are
 
 
 class RecordingScheduler(FIFOScheduler):
-    """Starts trials in their order and hands what they report to the recorder, in the driver alone.
+    """Starts trials in their order and passes what they report to the recorder, in the driver alone.
 
     Args:
-        keeps_workers: whether workers stay that no trial waits for.
+        keeps_workers: whether idle workers are kept while no trial waits for them.
 
     Attributes:
-        error: what the recorder raised first; None for nothing.
-        begins_anew: Tune has lost sight of a trial, so that all that are left should be handed to it once more.
+        error: the first exception that the recorder raised; None where it raised none.
+        begins_anew: whether Tune has lost track of a trial, so that all remaining trials should be passed to a new run
+            of Tune.
     """
 
     def __init__(self, keeps_workers: bool = False):
@@ -40,8 +41,8 @@ class RecordingScheduler(FIFOScheduler):
         self._is_abandoned = False
         self.error: Exception | None = None
         self.begins_anew = False
-        self._retried: dict[str, bool] = {}  # trials that failed and were not yet put back, and whether they go on
-        self._waiting: list[tuple[int, int, Trial]] = []  # a heap of those that came, and may have begun since
+        self._retried: dict[str, bool] = {}  # failed trials that are not yet put back, and whether each is retried
+        self._waiting: list[tuple[int, int, Trial]] = []  # a heap of added trials, some of which may have begun
         self._num_added = 0
 
     def begin(
@@ -51,24 +52,24 @@ class RecordingScheduler(FIFOScheduler):
         stop_requested: Callable[[], bool],
         placement: Placement | None = None,
     ) -> None:
-        """Takes up a batch of trials, where all of the last one have ended.
+        """Begins a batch of trials, after all trials of the previous batch have ended.
 
         Args:
-            specs: a trial's configuration has the `number` of its trial, and gets the `spec` itself here. Numbers go on
-                from batch to batch.
-            recorder: records, and lets each cell's ASHA stop trials.
-            stop_requested: whether the run is being interrupted.
-            placement: says to which trainer a trial goes; None where trials train in their own processes.
+            specs: the batch by number; numbers continue from batch to batch. The configuration of a Tune trial holds
+                its `number`, and gets the `spec` when Tune adds the trial.
+            recorder: records rows, and decides, with each cell's ASHA, which trials stop.
+            stop_requested: returns whether the run is being interrupted.
+            placement: assigns trials to trainers; None where trials train in their own processes.
         """
-        self._jobs, self._recorder = specs, recorder
+        self._specs, self._recorder = specs, recorder
         self._stop_requested, self._placement = stop_requested, placement
 
     def abandon(self) -> None:
-        """Nothing is to be trained any more."""
+        """Makes Tune end all trials."""
         self._is_abandoned = True
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray saves schedulers to restore from, and a run is only ever rebuilt from its journal."""
+        """Returns no state: Ray saves schedulers to restore them, but a run is only ever rebuilt from its journal."""
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
@@ -76,7 +77,7 @@ class RecordingScheduler(FIFOScheduler):
         row: TrialRow = result[ROW]
         seconds = result["time_total_s"]
         if self._placement:
-            # Others trained meanwhile: what counts is the trial's share of its trainer's time.
+            # Other trials trained meanwhile, so the trial's share of its trainer's time is what counts.
             seconds = self._held_seconds[spec.trial] = self._held_seconds.get(spec.trial, 0.0) + row.held_seconds
         goes_on = self._record(lambda: self._recorder.take(spec, row, round(seconds, 3)))
         if not goes_on:
@@ -96,7 +97,7 @@ class RecordingScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         self._leave(trial)
-        # A signal to the whole process group ends the workers as well: that is an interruption, and no failure.
+        # A signal to the whole process group ends the workers as well, which is an interruption and not a failure.
         if self.is_over:
             return
         text = _newest_error(trial)
@@ -108,33 +109,33 @@ class RecordingScheduler(FIFOScheduler):
         self.begins_anew = internals.is_being_reset(tune_controller, trial)
 
     def _record(self, record: Callable[[], Any]) -> Any:
-        """What the recorder answers; None once it has failed, with the error kept for whoever started Tune.
+        """Calls the recorder and returns its answer; None once it has raised, with the exception kept in `error`.
 
-        Nothing more is recorded after that, nor of trials that are about to begin anew.
+        Nothing is recorded after an exception, nor while trials are about to begin anew.
         """
         if self.error is None and not self.begins_anew:
             try:
                 return record()
-            except Exception as error:  # Tune would turn it into a text
+            except Exception as error:  # Tune would reduce it to its text
                 self.error = error
         return None
 
     @property
     def is_over(self) -> bool:
-        """Whether Tune should end all trials, whatever is left of them."""
+        """Whether Tune should end all trials, including those that have not finished."""
         return self.error is not None or self.begins_anew or self._is_abandoned or self._stop_requested()
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The first of the trials that wait, as Tune's own has it, which looks at all trials with every row."""
+        """Returns the first waiting trial, as FIFOScheduler does, which scans all trials at every row."""
         while self._waiting and self._waiting[0][-1].status != Trial.PENDING:
             heapq.heappop(self._waiting)
         return self._waiting[0][-1] if self._waiting else None
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        trial.config.setdefault("spec", self._jobs[trial.config["number"]])
+        trial.config.setdefault("spec", self._specs[trial.config["number"]])
         if self._keeps_workers and not self._num_added:
             internals.keep_workers(tune_controller, trial, MOST_KEPT)
-        self._num_added += 1  # tells a trial that is put back from itself
+        self._num_added += 1  # breaks ties in the heap between entries of a trial that is put back
         heapq.heappush(self._waiting, (trial.config["number"], self._num_added, trial))
         if self._placement:
             trial.config["trainer"] = self._placement.place(trial.config["spec"])
@@ -146,14 +147,14 @@ class RecordingScheduler(FIFOScheduler):
 
 
 def _newest_error(trial: Trial) -> str:
-    """What Tune wrote of a trial's newest failure, without its heading; empty for nothing."""
+    """Returns Tune's text about a trial's newest failure, without its heading; empty where there is none."""
     path = trial.error_file
     text = Path(path).read_text(errors="replace") if path and Path(path).exists() else ""
     return re.split(r"^Failure # .*\n", text, flags=re.MULTILINE)[-1]
 
 
 def _reason(text: str) -> str:
-    """The last line of an error, without Ray's advice and the addresses in it."""
+    """Returns the last line of an error's text, without Ray's advice and the addresses in it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     last = (
         re.split(r" (?:Worker exit detail|Owner Id|Some common causes|The node with)\b", lines[-1])[0] if lines else ""

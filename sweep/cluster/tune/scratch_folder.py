@@ -1,6 +1,6 @@
-"""Ray's own folder on this machine: new for every driver, gone with it, and cleared away after one that was killed.
+"""Ray's temporary folder on this machine: one per driver, removed with it, or by the next driver if it was killed.
 
-Nothing in it is ever read: what a run needs lies in the run's folder. Imports no Ray.
+Nothing in it is ever read: what a run needs lies in the run's folder. The module does not import Ray.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from pathlib import Path
 from aesweep.process.errors import AesweepError
 
 PREFIX = "aesweep-"
-# What a socket of Ray (2.60) is called in its folder at the longest, by the largest process number that Linux gives.
+# The longest path of a socket of Ray (2.60) in its folder, with the largest process id that Linux assigns.
 LONGEST_SOCKET = f"session_2026-01-01_00-00-00_000000_{2**22}/sockets/plasma_store"
-MAX_SOCKET_BYTES = 107 if sys.platform == "linux" else 103  # of a path: sun_path has room for a 0 at its end
+MAX_SOCKET_BYTES = 107 if sys.platform == "linux" else 103  # of a path: sun_path also holds a final 0
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@%=,-]+")
 
 
 class ScratchFolder:
-    """A new folder, of which the run keeps a note until it is removed.
+    """A new folder, whose path is noted in a file of the run until the folder is removed.
 
     Args:
-        note: a file of the run, which this process holds against other writers: whoever wrote the note is gone, and the
-            folder that it names is removed, if it is one of ours.
+        note: the file for the path, in a run that this process has locked. A process that left a note there has
+            therefore ended, and the folder that the note names is removed, if `remove_left_behind` finds it safe.
 
     Attributes:
         path: the folder.
@@ -51,7 +51,7 @@ class ScratchFolder:
 
 
 def new_folder() -> Path:
-    """Makes a folder for Ray. Raises AesweepError where none can be made."""
+    """Creates a folder for Ray and returns its path. Raises AesweepError where it cannot be created."""
     try:
         return Path(tempfile.mkdtemp(prefix=PREFIX, dir=_parent()))
     except OSError as error:
@@ -62,11 +62,14 @@ def new_folder() -> Path:
 
 
 def remove_left_behind(path: Path) -> bool:
-    """Removes a folder that `ScratchFolder` made in a process that is gone; whether it was one.
+    """Removes a folder that `ScratchFolder` created in a process that has ended.
 
-    A note may hold anything, and the folder for temporary files is everyone's. Only a folder of this user's goes, not
-    a link, with our prefix, right in a folder where we make them. What is inside is not followed either
-    (`shutil.rmtree`).
+    A note may hold anything, and all users share the folder for temporary files. Therefore only a folder of this user
+    with our prefix, directly in a folder where we create them, is removed, and no link; links inside it are not
+    followed either (`shutil.rmtree`).
+
+    Returns:
+        Whether the path was such a folder.
     """
     if not path.name.startswith(PREFIX) or str(path.parent) not in {tempfile.gettempdir(), _parent()}:
         return False
@@ -81,12 +84,12 @@ def remove_left_behind(path: Path) -> bool:
 
 
 def _parent() -> str:
-    """Where folders are made: the user's choice, unless Ray's sockets would not fit, or Ray might misread its name."""
+    """Returns where folders are created: TMPDIR, unless it is too long for Ray's sockets or Ray might misread it."""
     chosen = tempfile.gettempdir()
     fits = len(os.fsencode(chosen)) <= _room() and _PLAIN.fullmatch(chosen)
     return chosen if fits else "/tmp"  # noqa: S108
 
 
 def _room() -> int:
-    """The bytes that are left for the path of the folder in which ours is made."""
+    """Returns how many bytes the path of the folder in which ours is created may have."""
     return MAX_SOCKET_BYTES - len(f"/{PREFIX}01234567/{LONGEST_SOCKET}")  # mkdtemp adds eight characters

@@ -1,7 +1,7 @@
-"""Ray Tune under way in a thread of its own, which is handed one batch of trials after the other.
+"""A run of Ray Tune in its own thread, which trains one batch of trials after the other.
 
-A stage is a batch. Had each a Tune run of its own, its workers would end with it, and the next one's begin with seconds
-of imports.
+A stage is a batch. If each stage had its own run of Tune, its workers would end with it, and the next stage's workers
+would begin with seconds of imports.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from aesweep.search.trial_spec import TrialSpec
 
 
 class Feed(Searcher):
-    """What Tune takes its trials from: numbers of trials, which `RecordingScheduler` knows.
+    """The searcher that gives trials to Tune, as numbers that `RecordingScheduler` maps to trials.
 
-    Tune asks for the next trial whenever it has room. Where all that it was given have ended it is kept waiting, until
-    the next batch or the end.
+    Tune asks for the next trial whenever it has room. Once all trials that it was given have ended, `suggest` blocks
+    until the next batch or the end of the session.
     """
 
     def __init__(self) -> None:
@@ -40,11 +40,11 @@ class Feed(Searcher):
         self._is_closed = False
 
     def hand(self, numbers: list[int], most_live: int | None) -> None:
-        """Puts a batch in line.
+        """Queues a batch.
 
         Args:
-            numbers: of its trials, in their order.
-            most_live: how many may be under training at once; None for any number.
+            numbers: numbers of the batch's trials, in their order.
+            most_live: how many trials may be under training at once; None for no limit.
         """
         with self._changed:
             self._waiting.extend(numbers)
@@ -52,13 +52,13 @@ class Feed(Searcher):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Lets Tune come to its end."""
+        """Ends the search: Tune gets no more trials, and ends once those under training have ended."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
 
     def wait_until_idle(self, timeout_s: float) -> bool:
-        """Whether all that was handed over has ended, within a time."""
+        """Waits until all queued trials have ended, and returns whether they have within `timeout_s` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._is_idle, timeout_s)
 
@@ -83,26 +83,26 @@ class Feed(Searcher):
         return True
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray saves searchers to restore from, and a run is only ever rebuilt from its journal."""
+        """Returns no state: Ray saves searchers to restore them, but a run is only ever rebuilt from its journal."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:
-        """Likewise."""
+        """Saves nothing, see `__getstate__`."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Likewise."""
+        """Restores nothing, see `__getstate__`."""
 
 
 class TuneSession:
     """A run of Ray Tune.
 
     Args:
-        trainable: what a trial runs.
-        folder: for what Tune writes, which nobody reads.
-        keeps_workers: whether those that have nothing to do wait for the next batch.
+        trainable: the function that a trial runs.
+        folder: folder for Tune's own files, which are never read.
+        keeps_workers: whether idle workers are kept for the next batch.
 
     Attributes:
-        scheduler: records what the trials report.
+        scheduler: the scheduler, which records what the trials report.
     """
 
     def __init__(self, trainable: Any, folder: Path, keeps_workers: bool):
@@ -120,10 +120,16 @@ class TuneSession:
         stop_requested: Callable[[], bool],
         placement: Placement | None,
     ) -> None:
-        """Trains trials until all have ended, or the scheduler is over, which ends the session.
+        """Trains a batch of trials until all have ended, or until the scheduler is over, which ends the session.
+
+        Args:
+            specs: the trials, in their order.
+            recorder: records what the trials report, and decides which of them continue.
+            stop_requested: returns whether the run is being interrupted.
+            placement: assigns trials to trainers; None where trials train in their own processes.
 
         Raises:
-            Exception: what the recorder raised, or Tune.
+            Exception: the exception that the recorder or Tune raised.
         """
         numbers = range(self._num_handed, self._num_handed + len(specs))
         self._num_handed += len(specs)
@@ -138,11 +144,11 @@ class TuneSession:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it takes another batch."""
+        """Whether the session can train another batch."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Ends the workers. Trials that are under training are lost: there are none but where something broke."""
+        """Ends Tune and its workers. Trials still under training, after an interruption or error, are lost."""
         self.scheduler.abandon()
         self._feed.close()
         self._thread.join()
@@ -160,7 +166,7 @@ class TuneSession:
             def __getstate__(self) -> dict[str, Any]:
                 return {}
 
-        # As many as Tune would have asked for itself of a search that it knows from the start.
+        # The number of pending trials that Tune would allow by itself if it knew all trials from the start.
         at_once = max(200, int(1.1 * ray.cluster_resources().get("CPU", 1)))
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(at_once))
         try:
@@ -174,9 +180,9 @@ class TuneSession:
                     verbose=0,
                     stop=Requested(),
                     log_to_file=False,
-                    # Without a limit here: the recorder knows which failure is worth another attempt, and how many.
+                    # Unlimited here, because the recorder decides which failures are retried, and how often.
                     failure_config=tune.FailureConfig(max_failures=-1),
                 ),
             ).fit()
-        except BaseException as error:  # raised again where someone waits for it
+        except BaseException as error:  # raised again in `train`
             self._error = error

@@ -1,8 +1,9 @@
-"""An actor that owns a device: the packs and images on it, and the training of many trials at once.
+"""An actor that owns a device with its packs and images, and trains many trials on it at once.
 
-A trial joins with its trial and asks for one row after the other; by asking it says that the row before is recorded and
-that it goes on. So nothing is trained far ahead of ASHA's decisions, and a trial that does not ask any more, because
-its process was killed, is noticed. Training has a thread of its own, so that the actor can answer at any time.
+The process of a Tune trial joins with its TrialSpec and requests one row after the other. A request confirms that the
+previous row is recorded and that the trial continues. So nothing is trained far ahead of ASHA's decisions, and a trial
+that makes no more requests, because its process was killed, is detected. Training runs in a separate thread, so that
+the actor can answer at any time.
 """
 
 from __future__ import annotations
@@ -24,21 +25,26 @@ if TYPE_CHECKING:
     from aesweep.training.pack_pool import Packs
     from aesweep.training.packed_trial import PackedTrial
 
-# How many of a trial's rows may be made that it has not taken: while one is on its way the next is trained.
+# How many rows of a trial may be made but not yet recorded: while one is on its way, the next is trained.
 MAX_AHEAD = 2
 
 
 @dataclasses.dataclass(eq=False)
 class _Seat:
-    """An attempt of a trial at a trainer.
+    """One attempt at a trial by a trainer.
 
     Attributes:
-        rows: made and not handed out yet; an exception where the training broke.
-        handed: the epoch of the row that was handed out last.
-        taken: the epoch up to which rows are recorded.
-        waiting: whether the trial is asking for a row at this moment.
-        heard_at: when it last asked.
-        at_rest: whether nothing is trained until it asks again.
+        spec: the trial to train.
+        attempt: id of the attempt.
+        images: reference to the trial's data set.
+        files: storage for the trial's states and its checkpoint.
+        packed: the trial in its pack; None before it has joined one, and while the attempt is at rest after its lease.
+        rows: rows that are made but not returned yet; an exception where the training failed.
+        handed: epoch of the row that was returned last.
+        taken: epoch up to which rows are recorded.
+        waiting: whether a request for a row is pending.
+        heard_at: time of the last request, by `time.monotonic`.
+        at_rest: whether training is suspended until the next request.
     """
 
     spec: TrialSpec
@@ -58,11 +64,11 @@ class _Seat:
 
 
 class Trainer:
-    """Trains the trials of trials, those of a kind as one pack.
+    """Trains the trials that join it, those of a kind as one pack.
 
     Args:
-        lease_s: the members of a trial that has not asked for so long leave the device. Should it ask again, they go on
-            from their newest state.
+        lease_s: time without a request, in seconds, after which a trial's members leave the device. If the trial
+            requests a row again, they resume from their newest state.
     """
 
     def __init__(self, lease_s: float = 300.0):
@@ -76,13 +82,14 @@ class Trainer:
         self._training: asyncio.Task | None = None
 
     async def join(self, spec: TrialSpec, attempt: str, images: list[ray.ObjectRef], files: Files) -> None:
-        """Takes up a trial; an earlier attempt at its trial is over.
+        """Adds an attempt at a trial, and ends any earlier attempt at it.
 
         Args:
-            spec: what to train.
-            attempt: unique.
-            images: of one, a reference to the trial's `ImageData` in the object store; in a list, lest Ray fetch it.
-            files: where the states and the checkpoint go that the trial names.
+            spec: the trial to train.
+            attempt: unique id of the attempt.
+            images: one reference to the trial's `ImageData` in the object store, in a list, because Ray would replace a
+                bare reference by the data.
+            files: storage for the trial's states and its checkpoint.
         """
         self._remove(spec.trial)
         self._seats[spec.trial] = _Seat(spec, attempt, images[0], files)
@@ -91,14 +98,18 @@ class Trainer:
         self._wake.set()
 
     async def next_row(self, trial: str, attempt: str) -> TrialRow | None:
-        """The next row of an attempt, whose last row is recorded by now.
+        """Waits for the next row of an attempt; the call confirms that the attempt's previous row is recorded.
+
+        Args:
+            trial: id of the trial.
+            attempt: id of the attempt.
 
         Returns:
-            The row; None where the trial is not known, because this actor has been started anew.
+            The row; None where the trial is not known, because this actor has been restarted.
 
         Raises:
             LookupError: another attempt at the trial has joined.
-            Exception: what its training broke at.
+            Exception: the exception that the training raised.
         """
         seat = self._seats.get(trial)
         if seat is None:
@@ -118,12 +129,12 @@ class Trainer:
         return row
 
     async def leave(self, trial: str, attempt: str) -> None:
-        """Ends an attempt, if it is not over already."""
+        """Ends an attempt, if it has not ended already."""
         if trial in self._seats and self._seats[trial].attempt == attempt:
             self._remove(trial)
 
     async def trials(self) -> dict[str, int]:
-        """The trials that have joined, with the epochs that each has been trained so far."""
+        """Returns the ids of the trials that have joined, with the number of epochs that each has been trained."""
         return {trial: seat.packed.epoch if seat.packed else 0 for trial, seat in self._seats.items()}
 
     def _remove(self, trial: str) -> None:
@@ -134,7 +145,7 @@ class Trainer:
             self._wake.set()
 
     def _rest(self) -> None:
-        """Takes the members of trials off the device of which nothing has been heard for long."""
+        """Removes from the device the members of trials that have made no request for the time of the lease."""
         for trial, seat in list(self._seats.items()):
             unheard = not seat.waiting and time.monotonic() - seat.heard_at > self._lease_s
             if unheard and seat.packed is not None:
@@ -143,13 +154,13 @@ class Trainer:
                 self._seats[trial] = dataclasses.replace(seat, spec=spec, packed=None, at_rest=True)
 
     async def _train(self) -> None:
-        """Trains as long as the actor lives."""
+        """Trains packs, one epoch at a time, as long as the actor lives."""
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
             self._rest()
             left, self._left = self._left, []
-            # What the thread is told is a snapshot: trials come and ask while it works.
+            # The thread gets a snapshot, because trials join and make requests while it works.
             ready = {seat: seat.taken for seat in self._seats.values() if seat.may_train()}
             try:
                 made = await loop.run_in_executor(self._thread, self._step, left, ready)
@@ -163,7 +174,17 @@ class Trainer:
                     await asyncio.wait_for(self._wake.wait(), self._lease_s / 4)
 
     def _step(self, left: list[_Seat], ready: dict[_Seat, int]) -> list[tuple[_Seat, TrialRow | Exception]]:
-        """In the training thread: who has left goes, who is new comes, and one pack is trained for an epoch."""
+        """Removes the attempts that have left, adds new ones to packs, and trains one pack for an epoch.
+
+        This method runs in the training thread.
+
+        Args:
+            left: attempts whose members are to leave the device.
+            ready: attempts that may be trained, with the epoch up to which the rows of each are recorded.
+
+        Returns:
+            For each attempt that was trained, its row, or the exception that prevented one.
+        """
         packs = self._packs or self._open()
         for seat in left:
             if seat.packed is not None:

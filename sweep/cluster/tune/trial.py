@@ -1,6 +1,7 @@
-"""One Ray Tune trial: a trial is trained in this worker process or by a trainer; each epoch's row goes to the driver.
+"""The functions that a Ray Tune trial runs: training in this worker process, or following the training by a trainer.
 
-Imports no torch until it trains here, so that the driver, and workers that wait for a trainer, stay small.
+Each epoch's row is reported to the driver. The module imports torch only to train in this process, so that the driver,
+and workers that wait for a trainer, stay small.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from aesweep.search.trial_row import TrialRow
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import Files
 
-# How long a trial waits for a lost trainer to be started again, on another node perhaps.
+# How long a trial waits for a lost trainer to be restarted, possibly on another node.
 RETURN_S = 600.0
 
 
 def train_trial(config: dict[str, Any], images: dict[str, Any], files: Files) -> None:
-    """What Ray Tune runs where each trial trains in its own process.
+    """Trains a trial in this process and reports its rows to Ray Tune.
 
     Args:
-        config: `spec`, a `aesweep.search.trial_spec.TrialSpec`.
-        images: data set name to a reference of its `aesweep.data.ImageData` in the object store.
-        files: where the trial leaves its states and its checkpoint.
+        config: a mapping with `spec`, an `aesweep.search.trial_spec.TrialSpec`.
+        images: by name of the data set, a reference to its `aesweep.data.ImageData` in the object store.
+        files: storage for the trial's states and its checkpoint.
     """
     from aesweep.training.single_trial import fit
 
@@ -41,33 +42,33 @@ def train_trial(config: dict[str, Any], images: dict[str, Any], files: Files) ->
 
 
 def follow_trainer(config: dict[str, Any], images: dict[str, Any], files: Files, trainers: list[Any]) -> None:
-    """What Ray Tune runs where trainers train.
+    """Has a trial trained by its trainer and reports its rows to Ray Tune.
 
     Args:
-        config: `spec`, and `trainer`, the number of the one to go to.
-        images: as above.
-        files: as above.
-        trainers: handles of all `aesweep.cluster.tune.trainer.Trainer`.
+        config: a mapping with `spec`, see `train_trial`, and `trainer`, the number of the trial's trainer.
+        images: see `train_trial`.
+        files: see `train_trial`.
+        trainers: handles of all actors of `aesweep.cluster.tune.trainer.Trainer`, by number.
     """
     spec = config["spec"]
-    # ASHA's stop comes as SystemExit out of the report; closing the rows tells the trainer at once.
+    # ASHA's stop is raised as SystemExit by the report; closing the rows makes the trial leave its trainer at once.
     with contextlib.closing(trained_rows(spec, images[spec.dataset], files, trainers[config["trainer"]])) as rows:
         for row in rows:
             tune.report({ROW: row})
 
 
 def trained_rows(spec: TrialSpec, images: ray.ObjectRef, files: Files, trainer: Any) -> Iterator[TrialRow]:
-    """The rows of a trial that a trainer trains.
+    """Yields the rows of a trial that a trainer trains.
 
     Args:
-        spec: what to train.
-        images: a reference to its data set.
-        files: where the training leaves its states and its checkpoint.
-        trainer: an actor's handle.
+        spec: the trial to train.
+        images: a reference to the trial's data set.
+        files: storage for the trial's states and its checkpoint.
+        trainer: the trainer's actor handle.
 
     Raises:
-        ActorUnavailableError, RuntimeError: the trainer is lost. It is started again, and another attempt may join it.
-        ray.exceptions.RayError: the training broke, or the trainer is lost for good.
+        ActorUnavailableError, RuntimeError: the trainer is lost. It is restarted, and another attempt may join it.
+        ray.exceptions.RayError: the training failed, or the trainer is permanently lost.
     """
     attempt = secrets.token_hex(8)
     _join(trainer, spec, attempt, [images], files)
@@ -84,7 +85,7 @@ def trained_rows(spec: TrialSpec, images: ray.ObjectRef, files: Files, trainer: 
 
 
 def _join(trainer: Any, *arguments: Any) -> None:
-    """Joins a trainer, and waits for one that is being started again."""
+    """Joins a trainer; while it is being restarted, waits for it up to `RETURN_S` seconds."""
     deadline = time.monotonic() + RETURN_S
     while True:
         try:
@@ -97,5 +98,5 @@ def _join(trainer: Any, *arguments: Any) -> None:
 
 @functools.lru_cache(maxsize=4)
 def _images(reference: ray.ObjectRef) -> Any:
-    """The images, read once per worker: its arrays stay in the node's shared memory."""
+    """Returns the images, read once per worker; their arrays stay in the node's shared memory."""
     return ray.get(reference)

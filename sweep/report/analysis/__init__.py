@@ -1,1 +1,1 @@
-"""What follows from the rows, as frames of numbers: cells, trials, winners, and the account of what the search cost."""
+"""Frames of numbers computed from the rows: cells, trials, winners, and the account of what the search cost."""

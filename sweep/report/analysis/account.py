@@ -1,4 +1,4 @@
-"""What the search cost and what became of every trial."""
+"""The account of the search: what it cost, and how every trial ended."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ACCOUNT_COLUMNS = [
 
 
 def account_table(run: Run) -> pd.DataFrame:
-    """One line per stage and data set, then one per data set's retraining.
+    """Returns one line per stage and data set, then one per data set's retraining.
 
     Columns: stage, dataset, trials, one per status, `stopped_at` (rung to number of trials stopped there),
     epochs_trained, epochs_full (if every trial had been trained to its end), worker_seconds (the time that trials held
-    a worker), core_hours and gpu_hours (by what the study gives each trial).
+    a worker), core_hours and gpu_hours (by the resources that the study gives each trial).
     """
     groups = [
         (stage.name, dataset, [trial for trial in stage.trials if trial.dataset == dataset])
@@ -36,7 +36,7 @@ def account_table(run: Run) -> pd.DataFrame:
         for dataset in dict.fromkeys(trial.dataset for trial in retrained)
     ]
     resources = run.study.get("resources", {})
-    # A trial's seconds are its share of its trainer's time where there are trainers.
+    # With trainers, a trial's seconds are its share of its trainer's time.
     gpus = resources.get("gpus_per_trainer" if resources.get("trainers") else "gpus_per_trial", 0)
     lines = []
     for stage, dataset, trials in groups:
@@ -60,28 +60,28 @@ def account_table(run: Run) -> pd.DataFrame:
 
 
 def stopped_at(trials: list[Trial]) -> dict[int, int]:
-    """How many trials were stopped early, by the epoch at which they were."""
+    """Returns how many trials were stopped early, by the epoch at which they were stopped."""
     counts = Counter(trial.last.epoch for trial in trials if trial.status == "stopped" and trial.last)
     return dict(sorted(counts.items()))
 
 
 def stops_text(stops: dict[int, int]) -> str:
-    """`stopped_at` as the CSV file has it: 3:6 9:5."""
+    """Formats the result of `stopped_at` for the CSV file: 3:6 9:5."""
     return " ".join(f"{rung}:{count}" for rung, count in stops.items())
 
 
 def worker_seconds(trial: Trial) -> float:
-    """How long a trial held its worker; where its end is not recorded, how long its epochs trained."""
+    """Returns how long a trial held its worker; if its end is not recorded, how long its epochs trained."""
     if trial.seconds is not None:
         return trial.seconds
     return sum(epoch.seconds or 0.0 for epoch in trial.epochs)
 
 
 def failure_table(run: Run) -> pd.DataFrame:
-    """One line per trial or retraining that diverged, failed or was interrupted, and before it what it survived.
+    """Returns one line per trial or retraining that diverged, failed or was interrupted, and one per survived incident.
 
-    That is each attempt after which another followed, each state that was damaged and passed over, each checkpoint that
-    was trained again, and each model of a search's winner that is lost for good.
+    An incident is an attempt that was followed by another, a damaged state that was passed over, a checkpoint that was
+    trained again, or a model of a search's winner that is lost for good. A trial's incidents come before its own line.
     """
     trials = [trial for stage in run.stages.values() for trial in stage.trials]
     trials += [retraining.trial for retraining in run.retrainings]
@@ -97,7 +97,7 @@ def failure_table(run: Run) -> pd.DataFrame:
 
 
 def _incident(trial: Trial, event: Event) -> list[tuple[str, int, str]]:
-    """Status, epochs and reason of the ledger's lines for an event."""
+    """Returns status, epochs and reason of each line of the failure table for an event."""
     match event:
         case Continued():
             return [("state passed over", event.epoch, reason) for reason in event.rejected]

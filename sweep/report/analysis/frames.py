@@ -1,7 +1,7 @@
-"""Rows to pandas: one line per cell, per winner, per trial, in full precision, with the trials behind each number.
+"""Converts rows to pandas frames, in full precision: one line per cell, winner or trial, with the trials behind it.
 
-These frames are what the CSV files hold, and what the markdown tables, figures and sentences are made from. A number
-that the run does not have is NaN or None.
+The CSV files hold these frames, and the markdown tables, figures and sentences are made from them. A number that the
+run does not have is NaN or None.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from aesweep.report.rows.published import Published
 from aesweep.report.rows.types import Retraining, Run, Stage, Trial
 from aesweep.study.configuration import FIELDS
 
-# The journal's metrics, as baselines and retrained winners name them.
+# The name that baselines and retrained winners have for each metric of the journal.
 QUANTITY = {"validation_mse": "mse", "validation_psnr_db": "psnr_db"}
-# Named here so that a run which has none yet has a header; the configuration follows.
+# Columns are named here so that a frame without lines has a header; the configuration's columns follow.
 SEED_COLUMNS = (
     "trial", "dataset", "seed", "epochs", "num_images", "status", "serves", "training_mse", "test_mse", "test_psnr_db",
     "test_ssim", "checkpoint", "checkpoint_sha256",
@@ -31,7 +31,7 @@ BASELINES = ("mean_image", "pca", "noisy_input", "linear_mmse")
 
 
 def cell_table(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
-    """One line per cell of a stage's table, numbers by axis value, others in the order of the study.
+    """Returns one line per cell of a stage's table, sorted by axis value if it is a number, else in the study's order.
 
     Columns: the axes (`rows`, `columns` hold their raw values); num_trials, num_completed; `trial`, the winner, with
     its value of the stage's metric (`value`, `half_width` over `num_seeds`), `rank`, `is_best`, training_mse,
@@ -82,14 +82,14 @@ def _search_numbers(winner: Trial | None, metric: str) -> dict[str, Any]:
 
 
 def retrained_as(run: Run, trial: Trial | None, epochs: int | None = None) -> list[Retraining]:
-    """The retrainings of a trial's configuration that ended well, one a seed.
+    """Returns the retrainings of a trial's configuration that gave a result, one per seed.
 
-    Whatever they were made for: a configuration that won one stage may stand in another's table as well.
+    They may have been made for another trial: a configuration that won one stage may stand in another's table as well.
 
     Args:
         run: the run.
-        trial: of the search; None has none.
-        epochs: of the retraining; None for the longest there is (`aesweep retrain` may have added some).
+        trial: the trial of the search; None has no retrainings.
+        epochs: number of epochs of the retrainings; None for the longest (`aesweep retrain` may have added some).
     """
     found = [
         retraining
@@ -104,7 +104,7 @@ def retrained_as(run: Run, trial: Trial | None, epochs: int | None = None) -> li
 
 
 def result_estimate(retrained: list[Retraining], field: str) -> Estimate | None:
-    """Mean and interval over seeds of a field of the journal's `retrained` events; None where any lacks it."""
+    """Returns mean and interval over seeds of a field of the journal's `retrained` events; None if any lacks it."""
     values = [getattr(retraining.result, field) for retraining in retrained]
     return None if any(value is None for value in values) else estimate(values)
 
@@ -127,11 +127,11 @@ def _test_numbers(run: Run, dataset: str, retrained: list[Retraining]) -> dict[s
 
 
 def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
-    """One line per winner that was to be retrained, in the order of the study's stages and their cells.
+    """Returns one line per winner that was to be retrained, in the order of the study's stages and their cells.
 
-    Several lines for one winner where it was retrained for different numbers of epochs. Which of them counts is said
-    here for whatever speaks of winners: `is_longest` marks the longest retraining of each winner that has a result, and
-    `is_best` the winner of its stage, of those that have one (denoisers are no rivals of plain autoencoders).
+    A winner that was retrained for different numbers of epochs has several lines. Two columns define, for all parts of
+    the report, which line counts: `is_longest` marks the longest retraining of each winner that has a result, and
+    `is_best` marks the best of a stage's winners that have one (denoisers do not compete with plain autoencoders).
     """
     serving = [retraining for retraining in run.retrainings if retraining.trial.dataset == dataset]
     winners = dict.fromkeys((stage, trial) for retraining in serving for stage, _, trial in retraining.serves)
@@ -144,7 +144,7 @@ def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
             for denoises in (False, True)
         ]
         for winner in mine:
-            # Also those that were made for another stage, as `retrained_as` counts them.
+            # Retrainings that were made for another stage are included, as in `retrained_as`.
             same = [retraining for retraining in serving if retraining.trial.configuration == winner.configuration]
             for epochs in sorted({retraining.trial.budget for retraining in same}):
                 owed = [retraining for retraining in same if retraining.trial.budget == epochs]
@@ -172,7 +172,7 @@ def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
 
 
 def seed_table(run: Run) -> pd.DataFrame:
-    """One line per retraining: its seed, its numbers, its checkpoint and what it serves."""
+    """Returns one line per retraining: its seed, its numbers, its checkpoint and the winners that it serves."""
     lines = []
     for retraining in run.retrainings:
         result = retraining.result
@@ -199,7 +199,7 @@ def seed_table(run: Run) -> pd.DataFrame:
 
 
 def trial_table(run: Run) -> pd.DataFrame:
-    """One line per trial of the search: how it ended, its last numbers and its configuration."""
+    """Returns one line per trial of the search: how it ended, its last numbers and its configuration."""
     lines = [
         {
             "trial": trial.name,
@@ -228,7 +228,7 @@ def _configuration(trial: Trial) -> dict[str, Any]:
 
 
 def _axis_order(column: pd.Series) -> pd.Series:
-    """Numbers by size; anything else by first appearance."""
+    """Returns sort keys that order numbers by size, and anything else by first appearance."""
     if pd.api.types.is_numeric_dtype(column):
         return column
     positions = {value: position for position, value in enumerate(dict.fromkeys(column))}

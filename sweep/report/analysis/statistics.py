@@ -1,4 +1,4 @@
-"""Means with intervals, differences with intervals, and ranks: what a table says beyond a single number.
+"""Means with intervals, differences with intervals, and ranks.
 
 Intervals are Student's t intervals over seeds: they tell how far the mean would move under other seeds, for the same
 images and the same configuration.
@@ -18,12 +18,12 @@ CONFIDENCE = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A mean and how well it is known.
+    """A mean and its uncertainty.
 
     Attributes:
-        mean: of the values.
-        half_width: of the 95 % interval around it; None for a single value, which knows no spread.
-        num_values: how many there were.
+        mean: mean of the values.
+        half_width: half width of the 95 % interval around the mean; None for a single value, which has no spread.
+        num_values: number of values.
     """
 
     mean: float
@@ -32,10 +32,10 @@ class Estimate:
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
-    """The mean of independent values with its 95 % Student-t interval; None for no values.
+    """Returns the mean of independent values with its 95 % Student-t interval; None for no values.
 
-    half width = t(0.975, n - 1) * s / sqrt(n), with the sample standard deviation s. A NaN among the values is the
-    mean's too.
+    half width = t(0.975, n - 1) * s / sqrt(n), with the sample standard deviation s. A NaN among the values makes the
+    mean NaN.
     """
     if not len(values):
         return None
@@ -47,12 +47,12 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Estimate | None:
-    """mean(first) - mean(second) with its 95 % interval after Welch, which lets the two spreads differ.
+    """Returns mean(first) - mean(second) with its 95 % interval after Welch, which lets the two spreads differ.
 
     Source: Welch, The generalization of "Student's" problem, Biometrika 1947, with Satterthwaite's degrees of freedom.
 
     Returns:
-        None where either side has fewer than two values; `num_values` is the smaller side's.
+        The difference, with the smaller side's `num_values`; None if either side has fewer than two values.
     """
     if min(len(first), len(second)) < 2:
         return None
@@ -67,10 +67,10 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Estimate | No
 
 
 def ranks(values: Sequence[float | None], mode: str) -> list[float | None]:
-    """Rank of each value, 1 for the best; equal values share the mean of their ranks, and None has no rank.
+    """Returns the rank of each value, 1 for the best; equal values share the mean of their ranks, None has no rank.
 
     Args:
-        values: to rank.
+        values: the values to rank.
         mode: "min" where a smaller value is better, else "max".
     """
     sign = 1.0 if mode == "min" else -1.0

@@ -1,6 +1,6 @@
-"""Rows to matplotlib figures, a module per section of the report."""
+"""Draws matplotlib figures from rows, with a module per section of the report."""
 
 from aesweep.report.figures.defaults import import_matplotlib
 
-# Before any module here imports it by itself, with the settings that the user's working folder holds.
+# This precedes every other import of matplotlib here, which would read settings from the user's working folder.
 import_matplotlib()

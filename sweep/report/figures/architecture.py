@@ -1,4 +1,4 @@
-"""Validation error over the latent dimension, beside what PCA and the mean image reach."""
+"""Figure of the validation error over the latent dimension, with PCA and the mean image for comparison."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from aesweep.report.text.markdown import listing
 def architecture_figure(
     name: str, stage: Stage, dataset: str, frame: pd.DataFrame, published: Published
 ) -> Drawing | None:
-    """A line for each column of the architecture table, over the latent dimension.
+    """Draws a line for each column of the architecture table, over the latent dimension.
 
     Args:
-        name: of the files.
-        stage: whose table has the latent dimension for rows or columns.
-        dataset: its name.
-        frame: of `tables.cell_table`.
-        published: drawn hollow where it has numbers.
+        name: name of the files.
+        stage: a stage whose table has the latent dimension for rows or columns.
+        dataset: name of the data set.
+        frame: the stage's frame, from `frames.cell_table`.
+        published: published numbers, drawn with hollow markers.
 
     Returns:
-        None where there is no latent dimension to draw over, or nothing finished.
+        The drawing; None if there is no latent dimension to draw over, or no cell has a value.
     """
     other = stage.columns if stage.rows == "latent_dim" else stage.rows
     if "latent_dim" not in (stage.rows, stage.columns):
@@ -96,7 +96,7 @@ def architecture_figure(
 
 
 def _legend(figure: Figure, axes: Axes, labels: list[str], title: str | None) -> None:
-    """To the right, the networks under their axis' name, then what they are compared with."""
+    """Draws the legend to the right: the networks under their axis' name, then what they are compared with."""
     found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     nothing = Line2D([], [], linestyle="")
     entries = [(nothing, title)] if title else []

@@ -1,4 +1,4 @@
-"""Error over epochs, training against validation: where the two part, a model overfits."""
+"""Figure of training and validation error over epochs: a model overfits where the two diverge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COLUMNS = 3
 
 
 def learning_curves(name: str, stage: Stage, dataset: str) -> Drawing | None:
-    """A panel for each cell's winner of a stage, all on the same axes; None where no cell has a winner."""
+    """Draws a panel for the winner of each of a stage's cells, all on the same scales; None if no cell has a winner."""
     shown = [(cell, winner) for cell, winner in stage.cells(dataset).items() if winner is not None]
     if not shown:
         return None

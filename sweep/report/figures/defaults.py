@@ -1,8 +1,8 @@
-"""matplotlib as it comes: figures are the same whatever a user's matplotlibrc, styles, backend and locale say.
+"""matplotlib with its default settings: figures do not depend on a user's matplotlibrc, styles, backend and locale.
 
-matplotlib reads the first matplotlibrc that it finds while it is imported, in the working folder before all others, and
-dies of one that it cannot decode and of an MPLBACKEND that it does not know. So it is imported where it finds none but
-its own; and what somebody imported before us is put back to its defaults around everything that draws.
+While it is imported, matplotlib reads the first matplotlibrc that it finds, beginning with the working folder. The
+import fails if it cannot decode that file, or does not know the backend in MPLBACKEND. It is therefore imported where
+it finds only its own file; if other code imported it before, its defaults are restored around everything that draws.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Settings of windows, of which we open none. To ask for the first would choose a backend, and import what it needs.
+# Settings of windows, of which none is opened. Reading the first would choose a backend and import what it needs.
 _OF_WINDOWS = {"backend", "backend_fallback", "interactive", "toolbar"}
 _ENVIRONMENT = ("MATPLOTLIBRC", "MPLBACKEND", "FREETYPE_PROPERTIES")
 
 
 def import_matplotlib() -> None:
-    """Imports matplotlib, with what draws and saves, from its own settings alone."""
+    """Imports matplotlib and the modules that draw and save, with its own settings alone."""
     with _unconfigured():
         import matplotlib.backends.backend_agg
         import matplotlib.backends.backend_svg
@@ -29,7 +29,7 @@ def import_matplotlib() -> None:
 
 
 def default_settings() -> dict[str, Any]:
-    """matplotlib's settings as they are without any matplotlibrc, for `matplotlib.rc_context`."""
+    """Returns matplotlib's settings as they are without any matplotlibrc, for `matplotlib.rc_context`."""
     import matplotlib
 
     return {name: value for name, value in matplotlib.rcParamsDefault.items() if name not in _OF_WINDOWS}
@@ -37,12 +37,12 @@ def default_settings() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _unconfigured() -> Iterator[None]:
-    """An environment, and where need be a working folder, in which matplotlib finds no settings but its own."""
+    """Sets an environment and, if needed, a working folder in which matplotlib finds only its own settings."""
     spec = importlib.util.find_spec("matplotlib")
     own = Path(spec.origin or "").parent / "mpl-data" if spec else Path()
     earlier = {name: os.environ.pop(name, None) for name in _ENVIRONMENT}
     os.environ["MATPLOTLIBRC"] = str(own / "matplotlibrc")
-    # It warns of a cache that it cannot write, and of fonts; the reader of a report can do nothing about either.
+    # matplotlib warns of a cache that it cannot write, and of fonts; a report's reader can do nothing about either.
     log = logging.getLogger("matplotlib")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -57,7 +57,7 @@ def _unconfigured() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _away_from(name: str, folder: Path) -> Iterator[None]:
-    """The working folder is another one if a file of that name lies in it: for as short as can be."""
+    """Changes the working folder if a file of that name lies in it; the block is to be as short as possible."""
     if not os.path.lexists(name):
         yield
         return

@@ -1,4 +1,4 @@
-"""PSNR of the denoisers: over the noise variance and over epochs, beside the best linear denoiser."""
+"""Figure of the denoisers' PSNR over the noise variance and over epochs, with the best linear denoiser's."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from aesweep.report.rows.types import Run, Stage
 
 
 def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.DataFrame) -> Drawing | None:
-    """Two panels: PSNR over the noise variance (test where retrained, else validation), and over epochs.
+    """Draws PSNR over the noise variance (test images if all cells were retrained, else validation), and over epochs.
 
     Args:
-        name: of the files.
+        name: name of the files.
         run: the run.
         stage: a stage whose table's rows are noise variances, without columns.
-        dataset: its name.
-        frame: of `tables.cell_table`.
+        dataset: name of the data set.
+        frame: the stage's frame, from `frames.cell_table`.
 
     Returns:
-        None where nothing is finished.
+        The drawing, of two panels; None if no cell has a winner, or the table has columns.
     """
     winners = {dict(cell)["noise_variance"]: winner for cell, winner in stage.cells(dataset).items() if winner}
     if not winners or stage.columns:
@@ -40,7 +40,7 @@ def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.
         linear = run.baseline(dataset, stage.name, "linear_mmse", "psnr_db", winner.configuration)
         if linear is not None:
             right.axhline(linear, color=style["color"], linewidth=0.9, linestyle=":")
-            # The hollow marker says without colour which network the line belongs to.
+            # The hollow marker shows which network the line belongs to without relying on colour.
             right.plot(
                 epochs[-1], linear, color=style["color"], marker=style["marker"], markerfacecolor="white", linestyle=""
             )
@@ -78,7 +78,7 @@ def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.
 
 
 def _over_variance(axes: Axes, frame: pd.DataFrame) -> tuple[str, bool]:
-    """Draws the PSNR over the noise variance; returns whose images it is on, and whether any point has an interval."""
+    """Draws the PSNR over the noise variance; returns the split of the images, and whether a point has an interval."""
     retrained = frame.dropna(subset="test_psnr_db")
     if len(retrained) == len(frame):
         split, value, error = "test", "test_psnr_db", "test_psnr_db_half_width"

@@ -1,4 +1,4 @@
-"""Grids of pictures: what went in, and what each method gives back."""
+"""Grids of pictures: the inputs, and the output of each method."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ GAP = 0.06
 def reconstruction_grid(
     name: str, dataset: str, stage: str, arrays: dict[str, np.ndarray], latent_dim: int, pca_latent_dim: int
 ) -> Drawing:
-    """Original, the retrained winner's reconstruction and PCA's, under each other.
+    """Draws the originals, the retrained winner's reconstructions and PCA's, in a row each.
 
     Args:
-        name: of the files.
-        dataset: its name.
-        stage: whose winner it is; with its cell and epochs where several could be meant.
+        name: name of the files.
+        dataset: name of the data set.
+        stage: the stage whose winner is shown, with the winner's cell and epochs if several could be meant.
         arrays: original, winner, pca: float32 [N, C, H, W] in [0, 1].
-        latent_dim: of the winner.
-        pca_latent_dim: of PCA, which has no more than there are pixels and images.
+        latent_dim: the winner's latent dimension.
+        pca_latent_dim: PCA's latent dimension, which is at most the number of pixels and of images.
     """
     original = arrays["original"]
     images = "test image" if len(original) == 1 else plural(len(original), "test image")
@@ -55,15 +55,15 @@ def reconstruction_grid(
 def denoising_grid(
     name: str, dataset: str, arrays: dict[str, np.ndarray], index: int, variance: float, network: str = ""
 ) -> Drawing:
-    """Clean, noisy, the linear MMSE denoiser's and the network's images at one noise variance.
+    """Draws the clean, the noisy, the linear MMSE denoiser's and the network's images at one noise variance.
 
     Args:
-        name: of the files.
-        dataset: its name.
+        name: name of the files.
+        dataset: name of the data set.
         arrays: original [N, C, H, W]; noisy, linear_mmse, denoised [V, N, C, H, W], in [0, 1].
-        index: which of the V variances.
-        variance: its value.
-        network: which one it is, where that is known.
+        index: index of the noise variance among the V.
+        variance: the noise variance.
+        network: which network it is; empty if that is not known.
     """
     original = arrays["original"]
     images = "test image" if len(original) == 1 else plural(len(original), "test image")
@@ -84,7 +84,7 @@ def denoising_grid(
 
 
 def _grid(rows: list[tuple[str, np.ndarray]]) -> Figure:
-    """Labelled rows of pictures; every picture keeps its own pixels, so nothing is smoothed."""
+    """Draws labelled rows of pictures; every picture keeps its own pixels, so nothing is smoothed."""
     count = rows[0][1].shape[0]
     _, _, height, width = rows[0][1].shape
     cell_in = (WIDTH_IN - LABEL_IN) / count
@@ -92,7 +92,7 @@ def _grid(rows: list[tuple[str, np.ndarray]]) -> Figure:
     row_in = picture_in * height / width + cell_in * GAP
     rows_in = max(row_in, 0.34)
     figure = Figure(figsize=(WIDTH_IN, rows_in * len(rows)))
-    # One pair of axes, in inches from the top left: a pair for each picture takes longer than all the rest.
+    # All pictures share one `Axes`, in inches from the top left: one for each would take longer than all the rest.
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     for row, (label, images) in enumerate(rows):
@@ -108,7 +108,7 @@ def _grid(rows: list[tuple[str, np.ndarray]]) -> Figure:
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
-    """[C, H, W] as imshow takes it: [H, W] for one channel, [H, W, 3] for colours."""
+    """Converts [C, H, W] to what imshow takes: [H, W] for one channel, [H, W, 3] for colours."""
     return np.moveaxis(image[:3], 0, -1) if len(image) >= 3 else image[0]
 
 

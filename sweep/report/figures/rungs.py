@@ -1,4 +1,4 @@
-"""Every trial's metric over epochs, with the rungs at which ASHA stopped some of them."""
+"""Figure of every trial's metric over epochs, with the rungs at which ASHA stopped some of the trials."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ METRIC_LABELS = {
     "validation_psnr_db": "Validation PSNR (dB)",
 }
 COLUMNS = 2
-# What a panel's y labels take, and the widest letter of a tick label: rather too much than too little.
+# The widths of a panel's y labels and of the widest letter of a tick label, estimated generously.
 MARGIN_IN, LETTER_IN = 1.0, 0.08
 MAX_ROWS = 3
-# How each ending is drawn: line and marker differ besides the colour.
+# How each ending is drawn: endings differ in line and marker as well as in colour.
 ENDINGS = {
     "stopped": ("Stopped at a rung", {"color": GREY, "linewidth": 0.8, "linestyle": "-", "marker": "x"}),
     "completed": ("Trained to the end", {"color": COLOURS[5], "linewidth": 1.0, "linestyle": "-", "marker": "o"}),
@@ -38,7 +38,7 @@ ENDINGS = {
 
 
 def rungs_figure(name: str, run: Run, dataset: str) -> Drawing | None:
-    """A panel per stage, a line per trial; None where no trial on the data set has a row."""
+    """Draws a panel per stage, with a line per trial; returns None if no trial on the data set has a row."""
     stages = [s for s in run.stages.values() if any(t.epochs for t in s.trials if t.dataset == dataset)]
     if not stages:
         return None
@@ -95,16 +95,16 @@ def _draw(axes: Axes, stage: Stage, dataset: str, width_in: float) -> None:
 
 
 def _labels(ticks: list[int], stops: dict[int, int], width_in: float) -> list[str]:
-    """Labels of ticks on a logarithmic axis, each as far down as it takes to keep clear of those to its left.
+    """Returns labels of ticks on a logarithmic axis, each placed low enough to keep clear of those to its left.
 
-    Where rungs stand so close that there is no room for all, some go without; the page lists every stop.
+    If rungs are so close that there is no room for all labels, some are left out; the page lists every stop.
     """
     labels = [
         f"{tick}\n{stops[tick]} {agree(stops[tick], 'stops', 'stop')}" if tick in stops else f"{tick}" for tick in ticks
     ]
     num_lines = max(label.count("\n") + 1 for label in labels)
     span = math.log2(ticks[-1] / ticks[0]) or 1.0
-    ends: list[float] = []  # of the last label in each row, in inches
+    ends: list[float] = []  # right end of the last label in each row, in inches
     for index, (tick, label) in enumerate(zip(ticks, labels, strict=True)):
         middle = math.log2(tick / ticks[0]) / span * width_in
         half = LETTER_IN * (max(map(len, label.split("\n"))) + 1) / 2

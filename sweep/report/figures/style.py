@@ -1,7 +1,7 @@
-"""What all figures share: size, colours, axes, and how one becomes files.
+"""What all figures share: size, colours, axes, and how a figure is written to files.
 
-Colours are those of Okabe and Ito, which colour-blind readers tell apart; markers and line styles say the same without
-colour. Files depend on the numbers alone: no date, and fixed identifiers inside the SVG.
+Colours are those of Okabe and Ito, which colour-blind readers can distinguish; markers and line styles carry the same
+information without colour. Files depend on the numbers alone: they hold no date, and the SVG has fixed identifiers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aesweep.storage.atomic_file import write_whole
 
 WIDTH_IN = 6.75
 PNG_DPI = 200
-METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}  # by format, all that are written
+METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}  # by each format that is written
 # Okabe and Ito, Color Universal Design, 2008; yellow is left out, being too faint for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BLACK, GREY = "#000000", "#6B6B6B"
@@ -54,7 +54,7 @@ STYLE = {
     "svg.hashsalt": "aesweep",
     # Each picture keeps its own pixels in the SVG.
     "image.composite_image": False,
-    # A dollar in a name is a dollar.
+    # A dollar sign in a name is shown as such.
     "text.parse_math": False,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
@@ -63,12 +63,12 @@ STYLE = {
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """A figure with what the page says of it.
+    """A figure with its texts on the page.
 
     Attributes:
-        name: of its files, without suffix.
-        figure: what is drawn.
-        alternative: what it shows, for who does not see it.
+        name: name of its files, without suffix.
+        figure: the figure.
+        alternative: text that describes it to a reader who does not see it.
         caption: a sentence or two below it.
     """
 
@@ -79,12 +79,12 @@ class Drawing:
 
 
 def styled() -> matplotlib.rc_context:
-    """The style, and matplotlib's defaults for the rest, for a `with` around everything that draws or saves."""
+    """Returns the style, over matplotlib's defaults, for a `with` around everything that draws or saves."""
     return matplotlib.rc_context({**default_settings(), **STYLE})
 
 
 def new_figure(height_in: float, rows: int = 1, columns: int = 1, **shared: bool) -> tuple[Figure, list[Axes]]:
-    """A page-wide figure and its axes, row by row; labels never overlap (constrained layout)."""
+    """Returns a page-wide figure and its axes, row by row; labels never overlap (constrained layout)."""
     figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
 
@@ -96,14 +96,14 @@ def save(drawing: Drawing, folder: Path) -> None:
 
 
 def encoded(figure: Figure, suffix: str) -> bytes:
-    """A figure as the content of a file, without a date or a version."""
+    """Returns a figure as the content of a file, without a date or a version."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix, dpi=PNG_DPI, metadata=METADATA[suffix])
     return buffer.getvalue()
 
 
 def line_style(index: int) -> dict[str, object]:
-    """Colour, marker and line of the index-th of several lines."""
+    """Returns colour, marker and line style of the index-th of several lines."""
     return {
         "color": COLOURS[index % len(COLOURS)],
         "marker": MARKERS[index % len(MARKERS)],
@@ -112,7 +112,7 @@ def line_style(index: int) -> dict[str, object]:
 
 
 def log_errors(axes: Axes) -> None:
-    """A logarithmic y axis with plain numbers at 1, 2 and 5, or at more where the range is short."""
+    """Makes the y axis logarithmic, with plain numbers at 1, 2 and 5, or at more values if the range is short."""
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     decades = math.log10(high / low)
@@ -121,14 +121,14 @@ def log_errors(axes: Axes) -> None:
         axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
     else:
         axes.yaxis.set_major_locator(LogLocator(10, subs=subs))
-    # Ticks of a short range differ in a later digit than the third.
+    # Ticks of a short range may differ only after the third digit.
     digits = 6 if subs is None else 3
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.{digits}g}"))
     axes.yaxis.set_minor_locator(NullLocator())
 
 
 def log_ticks(axes: Axes, ticks: list[float], labels: list[str] | None = None) -> None:
-    """A logarithmic x axis with ticks at the given values alone."""
+    """Makes the x axis logarithmic, with ticks at the given values alone."""
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -1,1 +1,1 @@
-"""What a journal says, as typed rows, and the published numbers beside which they are shown."""
+"""Typed rows of what a journal records, and the published numbers that are shown beside them."""

@@ -1,4 +1,4 @@
-"""What axes, their values, cells and data sets are called in the report, and the files that are named after them."""
+"""The names of axes, their values, cells and data sets in the report, and of the files that are named after them."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ DATASET_NAMES = {"digits": "Digits", "mnist": "MNIST", "fashion_mnist": "Fashion
 
 
 def axis_name(axis: str) -> str:
-    """An axis as a heading."""
+    """Returns the heading of an axis."""
     return AXIS_NAMES.get(axis, axis.replace("_", " ").capitalize())
 
 
 def axis_value(axis: str, value: Any) -> str:
-    """A value of an axis as a row or column is headed: widths as 512-128, regularizers by their names."""
+    """Formats a value of an axis as the heading of a row or column: widths as 512-128, regularizers by their names."""
     if value is None:
         return MISSING
     if axis == "regularizer":
         return REGULARIZER_NAMES.get(value, value.replace("+", " + "))
     if isinstance(value, (tuple, list)):
         return "-".join(str(width) for width in value) or "none"
-    # As the study has it: two values of an axis are two headings, also where they differ in the fifth digit.
+    # The study's digits are kept, so that values which differ only in the fifth digit have different headings.
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def drawn_value(axis: str, value: Any) -> str:
-    """A value of an axis that may have been drawn at random, and has more digits than anybody reads."""
+    """Formats a value of an axis that may have been drawn at random, and then has more digits than are useful."""
     return f"{value:.4g}" if isinstance(value, float) else axis_value(axis, value)
 
 
 def cell_name(cell: Iterable[tuple[str, Any]]) -> str:
-    """A cell in words, from its axes and their values: latent dimension 30, hidden layers 512-128."""
+    """Describes a cell by its axes and their values: latent dimension 30, hidden layers 512-128."""
     return ", ".join(f"{axis_name(axis).lower()} {axis_value(axis, value)}" for axis, value in cell)
 
 
@@ -59,12 +59,15 @@ def dataset_name(name: str) -> str:
 
 
 def file_name(*parts: str) -> str:
-    """Names joined to one that is safe as a file's and inside a link."""
+    """Joins names to one that is safe as a file's name and inside a link."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(parts)).lstrip(".")
 
 
 def untaken(name: str, taken: Iterable[str]) -> str:
-    """The name, or the first of name.2, name.3, ... that no file has yet, also where a system minds no case."""
+    """Returns the name, or the first of name.2, name.3, ... that is not taken.
+
+    Case is ignored, since some file systems ignore it.
+    """
     known = {other.casefold() for other in taken}
     numbered = (f"{name}.{number}" for number in itertools.count(2))
     return next(found for found in itertools.chain([name], numbered) if found.casefold() not in known)

@@ -1,4 +1,4 @@
-"""Published numbers beside a run's own: read leniently, since the file is the user's and only compared with."""
+"""Published numbers beside a run's own. They are read leniently: the file is the user's, and only compared with."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class Published:
-    """The reference that a study names.
+    """The published numbers of the reference that a study names.
 
     Args:
-        values: the mapping that the journal keeps; None where the study names none. The form is that of
+        values: the mapping that the journal keeps; None if the study names no reference. The form is that of
             jobs/published_numbers.yaml; parts that are missing or of another form count as not given.
     """
 
@@ -30,7 +30,7 @@ class Published:
         return [str(claim) for claim in found] if isinstance(found, list) else []
 
     def architecture(self, dataset: str) -> dict[int, dict[int, float]]:
-        """Validation MSE by number of layers and latent dimension."""
+        """Returns the validation MSE by number of layers and latent dimension."""
         latent_dims = _mapping(self._values, "architecture_validation_mse").get("latent_dims")
         found = {}
         for label, values in _mapping(self._values, "architecture_validation_mse", dataset).items():
@@ -41,15 +41,15 @@ class Published:
         return found
 
     def winner(self, dataset: str) -> dict[str, float]:
-        """train_mse and validation_mse of the winner on the full data."""
+        """Returns train_mse and validation_mse of the winner on the full data, as far as they are given."""
         return _numbers(_mapping(self._values, "winner_full_data_30_epochs", dataset))
 
     def regularization(self, dataset: str) -> dict[str, float]:
-        """Validation MSE by regularizer."""
+        """Returns the validation MSE by regularizer."""
         return _numbers(_mapping(self._values, "regularization_validation_mse", dataset))
 
     def denoising(self, dataset: str) -> dict[float | None, float]:
-        """PSNR in dB after the last epoch by noise level; under None one for no level in particular."""
+        """Returns the PSNR in dB after the last epoch by noise level; None stands for a value without a noise level."""
         values = _mapping(self._values, "denoising_validation_psnr_db", dataset)
         found: dict[float | None, float] = {}
         if _is_number(values.get("about")):

@@ -1,5 +1,4 @@
-"""What a run's state says, as the typed rows of the report; nothing is computed beyond putting together what belongs
-together."""
+"""Converts a run's state to the typed rows of the report; beyond combining what belongs together, computes nothing."""
 
 from __future__ import annotations
 
@@ -30,10 +29,10 @@ _COMMANDS = (RunStarted, RetrainingAsked, Extended)  # what it takes to make the
 
 
 def read_run(state: RunState) -> Run:
-    """A run's rows."""
+    """Returns the rows of a run."""
     start, trials = state.start, {name: _trial(name, trial) for name, trial in state.trials.items()}
     stages = {
-        # The last word on a stage counts: an extension may give it a longer budget.
+        # The last opening of a stage counts, since an extension may give it a longer budget.
         name: _stage(stage.openings[-1], trials, stage.seconds if stage.has_ended else None)
         for name, stage in state.stages.items()
         if stage.openings
@@ -114,7 +113,7 @@ def _stage(opening: StageStarted, trials: dict[str, Trial], seconds: float | Non
 
 
 def _winners(trials: tuple[Trial, ...], metric: str, mode: str) -> dict[tuple[str, Cell], Trial | None]:
-    """The best fully trained trial of each cell, so that a stage that has not ended has provisional winners."""
+    """Returns the best fully trained trial of each cell, so that a stage that has not ended has provisional winners."""
     cells: dict[tuple[str, Cell], list[Trial]] = {}
     for trial in trials:
         cells.setdefault((trial.dataset, trial.cell), []).append(trial)
@@ -125,12 +124,12 @@ def _winners(trials: tuple[Trial, ...], metric: str, mode: str) -> dict[tuple[st
 
 
 def read_cell(values: Fields) -> Cell:
-    """A cell as a journal holds it: axis to value."""
+    """Converts a cell from the journal's form, which maps axes to values."""
     return cell_key(values)
 
 
 def _retrainings(state: RunState, trials: dict[str, Trial], stages: dict[str, Stage]) -> tuple[Retraining, ...]:
-    """All of them; one whose winner has since been beaten, as an extension may bring, stands for nothing any more."""
+    """Returns all retrainings. One whose winner was beaten later, for example by an extension, serves no winner."""
 
     def still_wins(dataset: str, stage: str, cell: Cell, trial: str) -> bool:
         winner = stages[stage].winners.get((dataset, cell))

@@ -1,4 +1,4 @@
-"""Typed rows of a run: what the tables, figures and sentences are made from.
+"""Typed rows of a run, from which the tables, figures and sentences are made.
 
 A run may be unfinished: whatever is missing is None or empty, and a trial without an end has the status "unfinished" or
 "waiting".
@@ -20,7 +20,7 @@ Cell = CellKey
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """One epoch of a trial, as the journal's `row` has it; None where it was not finite or not measured."""
+    """One epoch of a trial, from the journal's `row`; a value is None if it was not finite or not measured."""
 
     epoch: int
     loss: float | None
@@ -36,14 +36,14 @@ class Trial:
     """A trial of a search, or a retraining.
 
     Attributes:
-        name: its id.
-        stage: None for a retraining.
-        budget: epochs that it would train if nothing stopped it.
-        epochs: those recorded, ascending.
-        decisions: ASHA's.
+        name: the trial's id.
+        stage: name of its stage; None for a retraining.
+        budget: number of epochs that it trains if nothing stops it.
+        epochs: the recorded epochs, ascending.
+        decisions: ASHA's decisions on it.
         status: "completed", "stopped", "diverged", "failed", "interrupted"; "unfinished" (no end recorded) or
             "waiting" (nothing recorded).
-        seconds: how long it held its worker; None where its end is not recorded.
+        seconds: how long it held its worker; None if its end is not recorded.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Trial:
         return self.epochs[-1] if self.epochs else None
 
     def value(self, metric: str) -> float | None:
-        """The metric at the last epoch."""
+        """Returns the metric at the last epoch; None if no epoch is recorded."""
         return getattr(self.last, metric) if self.last else None
 
 
@@ -74,8 +74,8 @@ class Stage:
 
     Attributes:
         rows, columns: the axes of its table; columns may be None.
-        winners: best fully trained trial of each (data set, cell), None where none was trained to the end.
-        seconds: wall time; None where the stage has not ended.
+        winners: best fully trained trial of each (data set, cell); None if no trial was trained to the end.
+        seconds: wall time; None if the stage has not ended.
     """
 
     name: str
@@ -96,15 +96,15 @@ class Stage:
         return list(dict.fromkeys(trial.dataset for trial in self.trials))
 
     def cells(self, dataset: str) -> dict[Cell, Trial | None]:
-        """The cells of one data set with their winners."""
+        """Returns the cells of one data set with their winners."""
         return {cell: winner for (name, cell), winner in self.winners.items() if name == dataset}
 
     def best(self, dataset: str) -> Trial | None:
-        """The stage's winner on one data set."""
+        """Returns the stage's winner on one data set."""
         return self.best_of(winner for winner in self.cells(dataset).values() if winner is not None)
 
     def best_of(self, trials: Iterable[Trial]) -> Trial | None:
-        """The best by the stage's metric, the first of equals; None where there is no trial."""
+        """Returns the best trial by the stage's metric, the first of equals; None if there is no trial."""
         return best(self.mode, ((trial, trial.value(self.metric)) for trial in trials))
 
 
@@ -113,10 +113,10 @@ class Retraining:
     """One training of a winner on training and validation images together.
 
     Attributes:
-        trial: its rows; `stage` is None and `seeds` holds one.
-        num_images: trained on.
-        serves: (stage, cell, trial) of each winner that it stands for, as long as none is better.
-        result: the journal's event; None where it has not ended well.
+        trial: its rows; `stage` is None and `seeds` holds one seed.
+        num_images: number of images that it was trained on.
+        serves: (stage, cell, trial) of each winner that it stands for; a winner that was beaten later is left out.
+        result: the journal's event; None if it gave no result.
     """
 
     trial: Trial
@@ -130,16 +130,16 @@ class Run:
     """Everything that the report shows of a run.
 
     Attributes:
-        commands: that started the run and that asked for more of it, as typed.
+        commands: the commands that started the run and that asked for more of it, as typed.
         status: "completed", "interrupted", "failed"; "unfinished" where no end is recorded, "empty" where no start is,
             "open" where something follows the last end.
         baselines: (data set, split, stage or None, method, latent dimension or None, noise variance or None) to the
             event's mse, psnr_db and ssim.
         incidents: what went wrong and did not end the run, as the journal's `failure`, `continued`, `checkpoint_lost`
             and `model_lost` events, in order.
-        num_resumed: how often a session took the run up again.
-        seconds: wall time of all sessions that ended.
-        retraining_seconds: wall time of all retrainings that ended; None for none.
+        num_resumed: how often a session resumed the run.
+        seconds: wall time of all sessions that ended; of a killed one, once the run is resumed, up to its last event.
+        retraining_seconds: wall time of the retraining; None if it has not ended.
     """
 
     status: str
@@ -162,15 +162,16 @@ class Run:
     def baseline(
         self, dataset: str, stage: str | None, method: str, metric: str, configuration: Configuration
     ) -> float | None:
-        """What a baseline reaches where a configuration is judged.
+        """Returns what a baseline reaches on the images that judge a configuration; None if there is no such number.
 
         Args:
-            dataset: its name.
-            stage: whose validation images; None for the test set.
+            dataset: the data set's name.
+            stage: the stage whose validation images are meant; None for the test set.
             method: "mean_image", "pca", "noisy_input" or "linear_mmse".
             metric: "mse", "psnr_db" or "ssim".
-            configuration: which gives PCA its latent dimension and the denoisers their noise variance. The first two
-                methods see clean images and say nothing of a denoiser, nor the last two of a plain autoencoder.
+            configuration: the configuration, which gives PCA its latent dimension and the denoisers their noise
+                variance. The first two methods see clean images and are not compared with a denoiser, nor the last two
+                with a plain autoencoder.
         """
         denoises = method in ("noisy_input", "linear_mmse")
         if denoises != (configuration.noise_variance > 0):

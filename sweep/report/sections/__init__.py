@@ -1,1 +1,1 @@
-"""The parts of the page, each with its table, its sentences and its figure."""
+"""The sections of the page, each with its table, its sentences and its figure."""

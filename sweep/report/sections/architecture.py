@@ -1,4 +1,4 @@
-"""Stages over shapes: the table of cells, how the columns rank, and where the published numbers lie."""
+"""Sections of stages over network shapes: the table of cells, how its columns rank, and the published numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aesweep.report.text.numbers import decimals, number
 
 
 class Architecture(StageSection):
-    """A stage whose table's rows are latent dimensions or sets of hidden layers."""
+    """The section of a stage whose table's rows are latent dimensions or sets of hidden layers."""
 
     rows = ("latent_dim", "hidden_layers")
 
@@ -49,12 +49,12 @@ class Architecture(StageSection):
 
 
 def architecture_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> str:
-    """Rows latent dimension, a column for each set of hidden layers, then baselines, then published numbers."""
+    """Formats a row per latent dimension: a column per set of hidden layers, then baselines and published numbers."""
     along, across = ("columns", "rows") if stage.columns == "latent_dim" else ("rows", "columns")
     row_axis, axis = (stage.columns, stage.rows) if across == "rows" else (stage.rows, stage.columns)
     columns = list(dict.fromkeys(frame[across])) if axis else [None]
     by_depth = published.architecture(dataset) if published_dims(stage, dataset, published) else {}
-    # Numbers at other latent dimensions than these would be a column of dashes.
+    # Published numbers at other latent dimensions alone would make a column of dashes.
     shown = set(frame["latent_dim"]) if by_depth else set()
     by_depth = {depth: values for depth, values in by_depth.items() if not shown.isdisjoint(values)}
     headings = [axis_name(row_axis), *(code(axis_value(axis, value)) if axis else "Network" for value in columns)]
@@ -76,7 +76,7 @@ def architecture_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, publi
 
 
 def column_ranks(stage: Stage, frame: pd.DataFrame) -> list[str]:
-    """How the sets of hidden layers (or whatever else the columns are) rank at each latent dimension."""
+    """Says how the sets of hidden layers (or whatever else the columns are) rank at each latent dimension."""
     if not stage.columns or frame["value"].isna().any():
         return []
     along, across = ("columns", "rows") if stage.columns == "latent_dim" else ("rows", "columns")
@@ -93,7 +93,7 @@ def column_ranks(stage: Stage, frame: pd.DataFrame) -> list[str]:
 
 
 def published_against_baselines(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> list[str]:
-    """How many published values lie above PCA and the mean image, as measured here."""
+    """Says how many published values lie above PCA and the mean image, as measured here."""
     if stage.metric != "validation_mse" or "latent_dim" not in (stage.rows, stage.columns):
         return []
     pca = dict(zip(frame["latent_dim"], frame["pca_validation"], strict=True))
@@ -119,7 +119,7 @@ def published_against_baselines(stage: Stage, dataset: str, frame: pd.DataFrame,
 def depth_claim(stage: Stage, frame: pd.DataFrame, chance: Chance) -> tuple[str, str] | None:
     if {stage.rows, stage.columns} != {"hidden_layers", "latent_dim"}:
         return None
-    # The source counts the encoder's hidden layers and the code.
+    # The source counts the encoder's hidden layers and the code as layers.
     depth = frame["columns" if stage.columns == "hidden_layers" else "rows"].map(len) + 1
     sign = 1.0 if stage.mode == "min" else -1.0
     best = (sign * frame["value"].astype(float)).groupby([frame["latent_dim"], depth]).min().unstack()

@@ -1,4 +1,4 @@
-"""A cell as tables and sentences show it, and what is said of the cells of a stage of any kind."""
+"""Formats cells for tables and sentences, and makes the sentences about cells that a stage of any kind may have."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from aesweep.report.text.numbers import interval, number
 
 QUANTITY_NAMES = {"mse": "MSE", "psnr_db": "PSNR (dB)"}
 METHOD_NAMES = {"pca": "PCA", "mean_image": "Mean image", "noisy_input": "Noisy input", "linear_mmse": "Linear MMSE"}
-# Behind a number: it is no better than ...
+# Signs behind a number that is no better than the baseline.
 MARKS = {"pca": " †", "mean_image": " ‡"}
-# How the last recorded epoch of a trial stands to its end.
+# The preposition that relates the end of a trial to its last recorded epoch.
 WHEN = {"stopped": "at", "diverged": "in", "failed": "after", "interrupted": "after"}
 
 
 def cell_value(stage: Stage, found: pd.DataFrame) -> str:
-    """A cell's value of the stage's metric; bold where it is the stage's best, marked where a baseline is as good."""
+    """Formats a cell's value of the stage's metric; bold if it is the stage's best, marked if a baseline is as good."""
     if found.empty:
         return ""
     line = found.iloc[0]
@@ -36,7 +36,7 @@ def cell_value(stage: Stage, found: pd.DataFrame) -> str:
 
 
 def retrained_estimate(line: pd.Series, name: str) -> Estimate | None:
-    """A column of retrained numbers with its half width over seeds."""
+    """Returns a line's retrained number with its half width over seeds; None if the line has none."""
     if not is_known(line[name]):
         return None
     half_width = line[f"{name}_half_width"]
@@ -44,7 +44,7 @@ def retrained_estimate(line: pd.Series, name: str) -> Estimate | None:
 
 
 def beaten_by(stage: Stage, frame: pd.DataFrame) -> pd.Series:
-    """For each cell the strongest reason to call it undertrained: "mean_image", "pca" or None."""
+    """Returns for each cell the strongest reason to call it undertrained: "mean_image", "pca" or None."""
     return pd.Series(
         [
             next(
@@ -63,7 +63,7 @@ def beaten_by(stage: Stage, frame: pd.DataFrame) -> pd.Series:
 
 
 def table_notes(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> str:
-    """What the signs in a stage's table mean, of those that are in it."""
+    """Explains the signs that occur in a stage's table."""
     notes = []
     if frame["is_best"].any():
         notes.append("Bold: the best cell.")
@@ -80,14 +80,14 @@ def table_notes(stage: Stage, dataset: str, frame: pd.DataFrame, published: Publ
 
 
 def published_dims(stage: Stage, dataset: str, published: Published) -> set[int]:
-    """The latent dimensions at which there are published numbers that this stage's table can have beside its own."""
+    """Returns the latent dimensions of the published numbers that this stage's table can show beside its own."""
     if "latent_dim" not in (stage.rows, stage.columns) or stage.metric != "validation_mse":
         return set()
     return {dim for values in published.architecture(dataset).values() for dim in values}
 
 
 def best_cell(stage: Stage, frame: pd.DataFrame) -> list[str]:
-    """The best cell, and how it stands to PCA."""
+    """Names the best cell and compares it with PCA."""
     best = frame[frame["is_best"]]
     if best.empty:
         return ["No trial of this stage was trained to its end, so there is no best cell."]
@@ -99,7 +99,7 @@ def best_cell(stage: Stage, frame: pd.DataFrame) -> list[str]:
 
 
 def undertrained(stage: Stage, frame: pd.DataFrame) -> list[str]:
-    """Which cells do not beat PCA, or not even the mean image, on the same validation images."""
+    """Names the cells that do not beat PCA, or not even the mean image, on the same validation images."""
     known = frame["pca_validation"].notna() | frame["mean_image_validation"].notna()
     judged = frame[frame["value"].notna() & known]
     if judged.empty:
@@ -131,7 +131,7 @@ def _cells(stage: Stage, frame: pd.DataFrame, method: str) -> str:
 
 
 def empty_cells(stage: Stage, dataset: str, frame: pd.DataFrame) -> list[str]:
-    """Which cells have no fully trained trial, and what became of those that they had."""
+    """Names the cells without a fully trained trial, and says how their trials ended."""
     parts = []
     for _, line in frame[frame["value"].isna()].iterrows():
         axes = [(stage.rows, line["rows"])] + ([(stage.columns, line["columns"])] if stage.columns else [])
@@ -141,7 +141,7 @@ def empty_cells(stage: Stage, dataset: str, frame: pd.DataFrame) -> list[str]:
 
 
 def _endings(trials: list[Trial]) -> str:
-    """How trials ended and when: 2 stopped at epochs 3 and 9, 1 diverged in epoch 12."""
+    """Says how and when trials ended: 2 stopped at epochs 3 and 9, 1 diverged in epoch 12."""
     parts = []
     for status in STATUSES:
         mine = [trial for trial in trials if trial.status == status]

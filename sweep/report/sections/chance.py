@@ -1,4 +1,4 @@
-"""How much two numbers of one stage may differ by chance alone: by how far seeds of one configuration lie apart."""
+"""How much two numbers of one stage may differ by chance alone, estimated from seeds of the same configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aesweep.report.analysis.frames import QUANTITY
 from aesweep.report.rows.types import Run, Stage
 from aesweep.report.text.numbers import number
 
-# What 1 % of an MSE is in dB, for a hundred of them.
+# Converts a small relative difference of MSE to dB: the derivative of 10 log10(x) at x = 1.
 DB_PER_RELATIVE = 10 / math.log(10)
 
 
@@ -22,14 +22,14 @@ class Chance:
 
     Attributes:
         quantity: "mse", whose allowance is relative, or "psnr_db", whose allowance is in dB.
-        allowance: twice the standard deviation of a difference; None where no seeds tell it.
+        allowance: twice the standard deviation of a difference; None if no configuration was trained with two seeds.
     """
 
     quantity: str
     allowance: float | None
 
     def decides(self, value: float, other: float) -> bool:
-        """Whether two values differ by more than chance; where that is unknown, in the digits that are shown."""
+        """Returns whether two values differ by more than chance, or, without an allowance, in the digits shown."""
         if number(value, self.quantity) == number(other, self.quantity):
             return False
         if self.allowance is None:
@@ -39,7 +39,7 @@ class Chance:
 
     @property
     def text(self) -> str:
-        """By what it goes."""
+        """The reason for the decisions, as words of a sentence."""
         if self.allowance is None:
             return "no two seeds tell more"
         by = f"{self.allowance:.2g} dB" if self.quantity == "psnr_db" else f"{100 * self.allowance:.2g} %"
@@ -47,7 +47,11 @@ class Chance:
 
 
 def chance_of(run: Run, stage: Stage, dataset: str) -> Chance:
-    """From the seeds of the stage's winners; where each has one, from retrainings of its like on the data set."""
+    """Estimates the allowance for a stage's metric on a data set from the seeds of the stage's winners.
+
+    If each winner has one seed, it is estimated from the retrainings on the data set that are denoisers or plain
+    autoencoders as the winners are.
+    """
     winners = [winner for winner in stage.cells(dataset).values() if winner is not None]
     spread = _relative([winner.last.per_seed for winner in winners])
     num_seeds = min((len(winner.seeds) for winner in winners), default=1)
@@ -68,7 +72,7 @@ def chance_of(run: Run, stage: Stage, dataset: str) -> Chance:
 
 
 def _relative(groups: Iterable[Iterable[float]]) -> float | None:
-    """The standard deviation within groups, relative to their means; None where no group has two values."""
+    """Returns the standard deviation within groups, relative to their means; None if no group has two values."""
     found = [np.asarray(list(group), dtype=np.float64) for group in groups]
     ratios = [group.std(ddof=1) / group.mean() for group in found if len(group) > 1 and group.mean() > 0]
     return math.sqrt(float(np.mean(np.square(ratios)))) if ratios else None

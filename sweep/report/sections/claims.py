@@ -15,7 +15,7 @@ from aesweep.report.text.markdown import inert
 
 
 def claims_section(view: RunView) -> Section | None:
-    """Each claim with this run's verdict; None where the study names no reference."""
+    """Returns the section with this run's verdict on each claim; None if the study names no reference."""
     if not view.published:
         return None
     rows = [
@@ -36,16 +36,17 @@ def published_claims(
     published: Published,
     section_of: Callable[[Stage], StageSection],
 ) -> list[tuple[str, str, str]]:
-    """Each published claim with the verdict of each data set.
+    """Checks each published claim on each data set.
 
     Args:
         run: the run.
         frames: (stage, data set) to its cell table.
         published: the reference.
-        section_of: how a stage is shown, and which claims it can check.
+        section_of: returns how a stage is shown, which includes the claims that it can check.
 
     Returns:
-        (claim, data set, verdict and its ground) for every claim that the run can speak of; else (claim, "", so).
+        (claim, data set, verdict and its reason) for every claim that the run can check; for any other claim
+        (claim, "", sentence that says so).
     """
     found = []
     for claim in published.claims:

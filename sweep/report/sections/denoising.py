@@ -1,4 +1,4 @@
-"""Stages over noise variances: whether the network beats the best linear denoiser, and what was published."""
+"""Sections of stages over noise variances: whether networks beat the best linear denoiser, and published numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aesweep.report.text.numbers import interval, number
 
 
 class Denoising(StageSection):
-    """A stage whose table's rows are noise variances: its cells are different tasks."""
+    """The section of a stage whose table's rows are noise variances, so that its cells are different tasks."""
 
     rows = ("noise_variance",)
 
@@ -66,7 +66,7 @@ class Denoising(StageSection):
 
 
 def psnr_markdown(stage: Stage, frame: pd.DataFrame) -> str:
-    """A row per cell: PSNR of noisy input, linear denoiser and network, on validation and on test images."""
+    """Formats a row per cell: PSNR of noisy input, linear denoiser and network, on validation and on test images."""
     extra = [stage.columns] if stage.columns else []
     headings = ["Noise variance", *map(axis_name, extra), "Standard deviation"]
     headings += [f"{split}: {name}" for split in ("Validation", "Test") for name in ("noisy", "linear MMSE", "network")]
@@ -83,7 +83,7 @@ def psnr_markdown(stage: Stage, frame: pd.DataFrame) -> str:
 
 
 def ssim_markdown(stage: Stage, frame: pd.DataFrame) -> str:
-    """A row per retrained cell: SSIM on test images; empty where there is none."""
+    """Formats a row per retrained cell: SSIM on test images; empty if no cell was retrained."""
     extra = [stage.columns] if stage.columns else []
     headings = ["Noise variance", *map(axis_name, extra), "Test: noisy", "Test: linear MMSE", "Test: network"]
     rows = [
@@ -101,7 +101,7 @@ def _noise_cells(line: pd.Series, extra: list[str]) -> list[str]:
 
 
 def _triple(noisy: float | None, linear: float | None, network: Estimate | None, quantity: str) -> list[str]:
-    """Three numbers of which the highest is bold, where there are several to compare."""
+    """Formats three numbers, of which the highest is bold if there are several to compare."""
     values = [noisy, linear, network.mean if network else None]
     known = [value for value in values if is_known(value)]
     best = max(known) if len(known) > 1 else None
@@ -112,7 +112,7 @@ def _triple(noisy: float | None, linear: float | None, network: Estimate | None,
 
 
 def denoisers(stage: Stage, frame: pd.DataFrame) -> list[str]:
-    """At which noise variances the network beats the linear MMSE denoiser in PSNR, on validation and on test images."""
+    """Says where the network beats the linear MMSE denoiser in PSNR, or does not, on validation and on test images."""
     sentences = []
     for split in ("validation", "test"):
         value, linear = f"{split}_psnr_db", f"linear_mmse_{split}_psnr_db"
@@ -137,13 +137,13 @@ def denoisers(stage: Stage, frame: pd.DataFrame) -> list[str]:
 
 
 def denoising_headline(stage: Stage, frame: pd.DataFrame, is_alone: bool = True) -> str | None:
-    """One line on a denoising stage: its sentence on test images, if it was retrained; named where there are others."""
+    """Returns a denoising stage's sentence on test images, if it was retrained, with its name if there are others."""
     name = "" if is_alone else f"{inert(stage.name)}: "
     return next((name + text for text in denoisers(stage, frame) if " test images" in text), None)
 
 
 def published_denoising(dataset: str, frame: pd.DataFrame, published: Published) -> list[str]:
-    """Published PSNR beside this run's under both readings of a noise level: standard deviation and variance."""
+    """Compares published PSNR with this run's under both readings of a noise level: standard deviation and variance."""
     return [_published(frame, level, value) for level, value in published.denoising(dataset).items()]
 
 

@@ -1,4 +1,4 @@
-"""Pictures of test images: which winner's they are, and the grids that show them."""
+"""Pictures of test images: which winner they show, and the grids that are drawn from them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PICTURE_NAMES = {
 
 
 def pictures(run: Run, folder: RunFolder, dataset: str, purpose: str, stage: str | None = None) -> list[Drawing]:
-    """The picture grids of one purpose, of a stage or of all; those whose file is not there are left out."""
+    """Returns the picture grids of one purpose, of one stage or of all; grids without a valid file are left out."""
     found = []
     for event in run.pictures:
         wanted = event.dataset == dataset and event.purpose == purpose and stage in (None, event.stage)
@@ -54,22 +54,22 @@ def pictures(run: Run, folder: RunFolder, dataset: str, purpose: str, stage: str
 
 @dataclasses.dataclass(frozen=True)
 class Pictured:
-    """Whose pictures are shown: the cell of a winner and for how many epochs it was retrained; None if unknown."""
+    """Whose pictures are shown: the cell of a winner, and for how many epochs it was retrained; None if unknown."""
 
     cell: Cell | None
     epochs: int | None
 
     def whose(self, others: bool) -> str:
-        """What follows the name of its stage in a sentence; its cell only where there are others to be told from."""
+        """Returns what follows the stage's name in a sentence; the cell is named only if there are `others`."""
         cell = f" at {cell_name(self.cell)}" if self.cell and others else ""
         return cell + (f" after {plural(self.epochs, 'epoch')}" if self.epochs else "")
 
 
 def pictured(run: Run, event: Pictures) -> list[Pictured]:
-    """Whose pictures a `pictures` event is about, in its order.
+    """Returns whose pictures a `pictures` event is about, in its order.
 
-    Journals of older runs do not say so. Their denoisers stood in the order of their noise variances, then of their
-    cells, which tells them apart where all of the stage's were retrained.
+    Journals of older runs do not record it. Their denoisers were sorted by noise variance, then by cell, which
+    identifies them if all of the stage's denoisers were retrained.
     """
     variances = event.noise_variances or [None]
     cells = [read_cell(cell) for cell in event.cells or ()]
@@ -85,7 +85,7 @@ def pictured(run: Run, event: Pictures) -> list[Pictured]:
 
 
 def _unnamed(run: Run, event: Pictures) -> str:
-    """A stage whose pictures do not say whose they are; of several winners it need not be the best's."""
+    """Names a stage whose pictures do not record which winner they show; of several winners it may not be the best."""
     stage, dataset = run.stages.get(event.stage), event.dataset
     mine = {
         trial
@@ -97,14 +97,14 @@ def _unnamed(run: Run, event: Pictures) -> str:
 
 
 def _most_components(facts: dict[str, Any]) -> int:
-    """How many components PCA has, fitted on all training and validation images."""
+    """Returns the number of components of PCA when it is fitted on all training and validation images."""
     return min(facts["num_training_images"] + facts["num_validation_images"], math.prod(facts["shape"]))
 
 
 def picture_arrays(folder: RunFolder, event: Pictures) -> dict[str, np.ndarray] | None:
-    """The arrays of a `pictures` event; None where their file is missing, or not what was recorded, or no arrays.
+    """Returns the arrays of a `pictures` event; None if the file is missing, not what was recorded, or not arrays.
 
-    The hash is no proof: a run's folder may come from somebody else, journal and all.
+    The hash does not prove the file safe: a run's folder may come from someone else, including its journal.
     """
     path = folder.resolve(event.file)
     content = path.read_bytes() if path.is_file() else b""

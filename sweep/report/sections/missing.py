@@ -1,4 +1,4 @@
-"""What is missing of a run, for the top of the page."""
+"""Finds what is missing from a run, for the top of the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aesweep.storage.run_folder import RunFolder
 
 
 def missing_parts(run: Run, folder: RunFolder) -> list[str]:
-    """What is missing of a run; empty where nothing is."""
+    """Returns a sentence for each thing that is missing from a run."""
     found = []
     for name, settings in run.study.get("stages", {}).items():
         stage = run.stages.get(name)

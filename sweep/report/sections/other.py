@@ -1,4 +1,4 @@
-"""Stages over anything else: a line per cell."""
+"""Sections of stages over any other axis: a line per cell."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aesweep.report.text.numbers import number
 
 
 class Other(StageSection):
-    """A stage whose table's rows are no axis that has a section of its own."""
+    """The section of a stage whose table's rows are an axis for which there is no special section."""
 
     def tables(self, view: StageView) -> list[tuple[str, str]]:
         return [("", cells_markdown(view.stage, view.frame))]
@@ -40,7 +40,7 @@ class Other(StageSection):
 
 
 def cells_markdown(stage: Stage, frame: pd.DataFrame) -> str:
-    """A row per cell of the stage."""
+    """Formats a row per cell of the stage."""
     quantity = QUANTITY[stage.metric]
     axes = [(axis, key) for axis, key in ((stage.rows, "rows"), (stage.columns, "columns")) if axis]
     methods = [method for method in METHOD_NAMES if frame[f"{method}_validation"].notna().any()]

@@ -1,4 +1,4 @@
-"""Every section of the page, in its order: a section of one's own is added here, and nowhere else."""
+"""The list of all sections of the page, in its order: an additional section is registered here, and nowhere else."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from aesweep.report.sections.winners import winners_section
 
 STAGE_SECTIONS: list[StageSection] = [Architecture(), Regularization(), Denoising()]
 OTHER: StageSection = Other()
-# After those of the stages, for each data set.
+# These follow the sections of the stages, for each data set.
 DATASET_SECTIONS: list[Callable[[DatasetView], Section | None]] = [
     winners_section,
     configurations_section,
     search_section,
 ]
-# After those of the data sets.
+# These follow the sections of the data sets.
 RUN_SECTIONS: list[Callable[[RunView], Section | None]] = [claims_section, cost_section, failures_section]
 
 
 def section_of(stage: Stage) -> StageSection:
-    """How a stage is shown."""
+    """Returns how a stage is shown."""
     return next((section for section in STAGE_SECTIONS if stage.rows in section.rows), OTHER)

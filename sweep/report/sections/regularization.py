@@ -1,4 +1,4 @@
-"""Stages over regularizers: whether any beats none by more than the spread over seeds, and what the gap says."""
+"""Sections of stages over regularizers: whether any beats none by more than the spread over seeds, and the gap."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from aesweep.report.text.numbers import decimals, interval, number
 from aesweep.search.winners import best as best_of
 from aesweep.study.configuration import REGULARIZERS
 
-# Those that the claim on regularization names; a run may try more.
+# The regularizers that the published claim names; a run may try more.
 PUBLISHED_REGULARIZERS = ("l1", "l2", "l1_l2", "dropout")
 
 
 class Regularization(StageSection):
-    """A stage whose table's rows are regularizers."""
+    """The section of a stage whose table's rows are regularizers."""
 
     rows = ("regularizer",)
 
@@ -58,7 +58,7 @@ class Regularization(StageSection):
 
 
 def regularization_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> str:
-    """A row per regularizer with the strength that won it, then the baselines."""
+    """Formats a row per regularizer with its winner's strength, then the baselines."""
     quantity = QUANTITY[stage.metric]
     known = published.regularization(dataset) if quantity == "mse" else {}
     known = known if not set(known).isdisjoint(frame["regularizer"]) else {}
@@ -87,7 +87,7 @@ def regularization_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, pub
 
 
 def _strength(line: pd.Series) -> str:
-    """The strengths that the winner of a row was trained with."""
+    """Formats the strengths that the winner of a row was trained with."""
     if not is_known(line["value"]):
         return MISSING
     names = [name for name in REGULARIZERS.get(line["regularizer"], ()) if name in line]
@@ -95,7 +95,7 @@ def _strength(line: pd.Series) -> str:
 
 
 def _gap(line: pd.Series) -> str:
-    """How far validation error lies above training error."""
+    """Formats how far the validation error lies above the training error."""
     if not is_known(line["validation_mse"]) or not is_known(line["training_mse"]):
         return MISSING
     gap = gap_of(line["training_mse"], line["validation_mse"])
@@ -103,7 +103,7 @@ def _gap(line: pd.Series) -> str:
 
 
 def regularizers(run: Run, stage: Stage, dataset: str) -> list[str]:
-    """The best regularizer against none, then whether the network without one overfits."""
+    """Compares the best regularizer with none, then says whether the network without one overfits."""
     cells = {dict(cell).get("regularizer"): winner for cell, winner in stage.cells(dataset).items()}
     none = cells.pop("none", None)
     if none is None or stage.columns:
@@ -128,8 +128,8 @@ def _best_against_none(run: Run, stage: Stage, none: Trial, others: dict[str, Tr
 
 
 def _beyond_spread(run: Run, stage: Stage, none: Trial, best: Trial) -> str:
-    """Whether the difference is more than other seeds would make, or turns round, and how that is known."""
-    # Of both the longest retraining that both have: what more epochs bring is no regularizer's doing.
+    """Says whether the difference is larger than other seeds would make it, or is reversed, and how that is known."""
+    # Both are compared by the longest retraining that both have, since the effect of epochs is not the regularizer's.
     budgets = [
         {r.trial.budget for r in run.retrainings if r.result and _same(r.trial, trial)} for trial in (none, best)
     ]
@@ -172,7 +172,7 @@ def _test_values(run: Run, trial: Trial, epochs: int | None = None) -> list[floa
 
 
 def _without(none: Trial) -> list[str]:
-    """Whether the network overfits without a regularizer, and whether its validation error rose."""
+    """Says whether the network overfits without a regularizer, and whether its validation error rose."""
     last = none.last
     if not last.training_mse or not last.validation_mse:
         return []

@@ -1,4 +1,4 @@
-"""What a run was made of: the winners' configurations, what the search cost, and what went wrong."""
+"""Sections about the winners' configurations, the cost of the search, and what went wrong."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from aesweep.report.text.markdown import code, inert, listing, table
 from aesweep.report.text.numbers import duration, hours, percent
 from aesweep.study.configuration import FIELDS
 
-# These statuses have a column even where no trial ended so.
+# These statuses have a column even if no trial has them.
 ALWAYS_SHOWN = ("completed", "stopped", "diverged", "failed")
 
 
 def configurations_section(view: DatasetView) -> Section | None:
-    """Every field of the stages' winners; None where there is none."""
+    """Shows every field of the stages' winners; None if there are no winners."""
     text = configurations_markdown(view.configurations)
     return Section("Best configurations", tables=[("", text)]) if text else None
 
 
 def search_section(view: DatasetView) -> Section | None:
-    """What early stopping saved on one data set; None where no stage has begun."""
+    """Shows what early stopping saved on one data set; None if no stage has begun."""
     sentences = [
         account_sentence(line)
         for _, line in view.account.iterrows()
@@ -36,7 +36,7 @@ def search_section(view: DatasetView) -> Section | None:
 
 
 def cost_section(view: RunView) -> Section:
-    """What became of all trials, and what they cost."""
+    """Shows how all trials ended, and what they cost."""
     title, text = "What the search cost", account_markdown(view.account)
     if not text:
         return Section(title, "No trial has been started.")
@@ -51,7 +51,7 @@ def cost_section(view: RunView) -> Section:
 
 
 def failures_section(view: RunView) -> Section:
-    """What ended badly, and how often the run was taken up again."""
+    """Shows what ended badly, and how often the run was resumed."""
     text, closing = failures_markdown(view.failures), ""
     if view.run.num_resumed:
         closing = f"The run was ended and resumed {plural(view.run.num_resumed, 'time')}."
@@ -75,7 +75,7 @@ def _wall_times(run: Run) -> str:
 
 
 def configurations_markdown(winners: list[tuple[str, Trial]]) -> str:
-    """Every field of the winners' configurations, a column each."""
+    """Formats every field of the winners' configurations, with a column for each winner."""
     headings = ["", *(inert(label) for label, _ in winners)]
     rows = [[axis_name(field), *(inert(_field(trial, field)) for _, trial in winners)] for field in FIELDS]
     rows.append(["Trial", *(code(trial.name) for _, trial in winners)])
@@ -87,7 +87,7 @@ def _field(trial: Trial, field: str) -> str:
 
 
 def account_markdown(frame: pd.DataFrame) -> str:
-    """What became of the trials, and what they cost; with a last row for everything."""
+    """Formats how the trials ended and what they cost, with a last row for the total."""
     if frame.empty:
         return ""
     statuses = [status for status in STATUSES if frame[status].any() or status in ALWAYS_SHOWN]
@@ -119,7 +119,7 @@ def _account(line: pd.Series, statuses: list[str], stops: str, has_gpu: bool) ->
 
 
 def account_sentence(line: pd.Series) -> str:
-    """What early stopping saved in a line of the account."""
+    """Says what early stopping saved in a line of the account."""
     stops = ", ".join(f"{count} at epoch {rung}" for rung, count in line["stopped_at"].items())
     share = line["epochs_trained"] / line["epochs_full"] if line["epochs_full"] else None
     return (
@@ -132,7 +132,7 @@ def account_sentence(line: pd.Series) -> str:
 
 
 def failures_markdown(frame: pd.DataFrame) -> str:
-    """The ledger of what ended badly; empty where nothing did."""
+    """Formats the table of what ended badly; empty if nothing did."""
     rows = [
         [
             code(line["trial"]),

@@ -1,7 +1,7 @@
-"""What a section of the page is made from, and what one has to offer: the seam for sections of one's own.
+"""The interface of a section of the page, and the views that it is made from: the extension point for more sections.
 
 A section of a stage is a `StageSection`; one of a data set, or of the whole run, is a function from its view to a
-`Section`. `registry.py` lists them all, and the page asks nothing else.
+`Section`. `registry.py` lists them all, and the page uses nothing else.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from aesweep.report.sections.example_images import pictures
 from aesweep.report.text.markdown import inert
 from aesweep.storage.run_folder import RunFolder
 
-# From a stage, its frame of cells and what chance allows to a verdict and its ground; None where it cannot tell.
+# Maps a stage, its frame of cells and its allowance for chance to a verdict and its reason; None if it cannot tell.
 Claim = Callable[[Stage, pd.DataFrame, Chance], tuple[str, str] | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """What the page shows under one heading, in this order. All texts are markdown, in which a run's words are inert.
+    """What the page shows under one heading, in this order. All texts are markdown, with text from the run made inert.
 
     Attributes:
         title: the heading.
         intro: a paragraph.
         tables: (a line above, a table); the line may be empty.
-        footer: what signs in the tables mean, and where the CSV files are.
-        prose: sentences, each a bullet.
+        footer: the meaning of signs in the tables, and where the CSV files are.
+        prose: sentences, each of which becomes a bullet.
         drawings: figures.
         closing: a last paragraph.
-        frames: CSV files of its own, by name.
+        frames: additional CSV files of the section, by name.
     """
 
     title: str
@@ -57,9 +57,9 @@ class StageView:
     """What there is to show of one stage on one data set.
 
     Attributes:
-        frame: its cells, of `cell_table`.
-        published: numbers to show beside.
-        folder: where pictures lie.
+        frame: its cells, from `cell_table`.
+        published: published numbers to show beside the run's.
+        folder: the run's folder, which holds the pictures.
         csv: name of the CSV file of the frame.
     """
 
@@ -73,20 +73,20 @@ class StageView:
 
     @property
     def name(self) -> str:
-        """How its figures' files begin."""
+        """The prefix of the names of its figures' files."""
         return file_name(self.dataset, self.stage.name)
 
 
 @dataclasses.dataclass(frozen=True)
 class DatasetView:
-    """What there is to show of one data set beside its stages.
+    """What there is to show of one data set besides its stages.
 
     Attributes:
         facts: number and shape of its images.
-        winners: of `winner_table`.
+        winners: frame from `winner_table`.
         configurations: (label, trial) of the stages' winners.
-        account: of `account_table`.
-        csv: name of the CSV file of the winners.
+        account: frame from `account_table`.
+        csv: name of the CSV file of the winners; None if there are no winners.
     """
 
     run: Run
@@ -106,8 +106,8 @@ class RunView:
 
     Attributes:
         cells: (stage, data set) to its frame of cells.
-        account, failures: of `account_table` and `failure_table`.
-        section_of: how a stage is shown.
+        account, failures: frames from `account_table` and `failure_table`.
+        section_of: returns how a stage is shown.
     """
 
     run: Run
@@ -119,24 +119,24 @@ class RunView:
 
 
 class StageSection:
-    """How stages of one kind are shown. A subclass says which they are, and what differs from the others.
+    """How stages of one kind are shown. A subclass defines which stages these are, and what differs from the others.
 
     Attributes:
-        rows: the axes that make a stage one of the kind, where they are the rows of its table.
+        rows: the axes that make a stage one of the kind if they are the rows of its table.
     """
 
     rows: tuple[str, ...] = ()
 
     @property
     def claims(self) -> dict[str, Claim]:
-        """How such a stage checks published claims, by their words."""
+        """The functions by which such a stage checks published claims, by the text of the claim."""
         return {}
 
     def section(self, view: StageView) -> Section:
-        """The stage's section."""
+        """Returns the stage's section."""
         provisional = " **Provisional:** the stage has not ended." if view.stage.seconds is None else ""
         notes = self.notes(view)
-        # A stage of any kind may hold denoisers, as where the noise variance makes the columns of its table.
+        # A stage of any kind may hold denoisers, for example if the columns of its table are noise variances.
         drawings = [*self.drawings(view), *pictures(view.run, view.folder, view.dataset, "denoising", view.stage.name)]
         return Section(
             inert(view.stage.name.replace("_", " ").capitalize()),
@@ -148,7 +148,7 @@ class StageSection:
         )
 
     def intro(self, view: StageView) -> str:
-        """How many trials, seeds and images stand behind the numbers, and on which split they were judged."""
+        """Says how many trials, seeds and images stand behind the numbers, and on which split they were judged."""
         stage, dataset, facts = view.stage, view.dataset, view.run.datasets[view.dataset]
         training = min(stage.training_images or facts["num_training_images"], facts["num_training_images"])
         validation = min(stage.validation_images or facts["num_validation_images"], facts["num_validation_images"])
@@ -162,26 +162,26 @@ class StageSection:
         )
 
     def tables(self, view: StageView) -> list[tuple[str, str]]:
-        """(A line above, markdown) of each table; those without text are left out."""
+        """Returns (a line above, markdown) of each table; tables without text are left out of the page."""
         return []
 
     def notes(self, view: StageView) -> str:
-        """What signs in the tables mean."""
+        """Explains the signs in the tables."""
         return table_notes(view.stage, view.dataset, view.frame, view.published)
 
     def prose(self, view: StageView) -> list[str]:
-        """What the numbers say, a sentence each."""
+        """Returns sentences on what the numbers show."""
         return []
 
     def drawings(self, view: StageView) -> list[Drawing | None]:
-        """The figures; None for one that has nothing to show."""
+        """Returns the figures, with None for one that has nothing to show."""
         return []
 
     def headline(self, view: StageView, is_alone: bool) -> str | None:
-        """A sentence for the top of the page; `is_alone` where no other stage of the kind is on the data set."""
+        """Returns a sentence for the top of the page; `is_alone` if the data set has no other stage of the kind."""
         return None
 
     def winners(self, view: StageView) -> list[tuple[str, Trial]]:
-        """(Label, trial) of those whose configurations are shown in full."""
+        """Returns (label, trial) of the winners whose configurations are shown in full."""
         best = view.stage.best(view.dataset)
         return [(view.stage.name, best)] if best else []

@@ -1,4 +1,4 @@
-"""The retrained winners of plain autoencoders, and how they stand on the test set."""
+"""Section of the retrained winners among plain autoencoders, and their results on the test set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aesweep.report.text.numbers import decimals, interval, number
 
 
 def winners_section(view: DatasetView) -> Section:
-    """The winners of one data set."""
+    """Returns the section of one data set's winners."""
     plain = view.winners[view.winners["noise_variance"] == 0] if len(view.winners) else view.winners
     drawings = pictures(view.run, view.folder, view.dataset, "reconstruction")
     title = "Winners on the full data"
@@ -39,7 +39,7 @@ def winners_section(view: DatasetView) -> Section:
 
 
 def winners_markdown(frame: pd.DataFrame, published: Published, dataset: str) -> str:
-    """A row per retrained plain autoencoder: before and after retraining, baselines, published numbers."""
+    """Formats a row per retrained plain autoencoder: before and after retraining, baselines, published numbers."""
     known = published.winner(dataset)
     names = {"train_mse": "Published training MSE", "validation_mse": "Published validation MSE"}
     names = {name: heading for name, heading in names.items() if name in known}
@@ -70,20 +70,20 @@ def winners_markdown(frame: pd.DataFrame, published: Published, dataset: str) ->
 
 
 def winners_notes(frame: pd.DataFrame) -> str:
-    """Which lines of the table of winners are those that count, where there are others."""
+    """Explains which lines of the table of winners count, if there are others."""
     counts = frame["is_best"] & frame["is_longest"]
     return "" if counts.all() else "Bold: the winner of each stage, by its longest retraining."
 
 
 def counting(winners: pd.DataFrame) -> pd.DataFrame:
-    """The retrained plain autoencoders by their longest retraining: the lines that sentences speak of."""
+    """Returns the lines that sentences are about: the retrained plain autoencoders by their longest retraining."""
     if winners.empty:
         return winners
     return winners[(winners["num_retrained"] > 0) & (winners["noise_variance"] == 0) & winners["is_longest"]]
 
 
 def winner_names(winners: pd.DataFrame) -> pd.Series:
-    """What tells each line from the others: its stage, and its cell where several of the stage's were retrained."""
+    """Returns a name for each line's winner: its stage, and its cell if several of the stage's were retrained."""
     if winners.empty:
         return pd.Series(dtype=object)
     several = winners.groupby("stage")["trial"].nunique() > 1
@@ -98,7 +98,7 @@ def winner_names(winners: pd.DataFrame) -> pd.Series:
 
 
 def headline(winners: pd.DataFrame) -> str | None:
-    """One line on a data set: the first stage's best plain winner on the test set, beside the baselines."""
+    """Returns a sentence on a data set: the first stage's best plain winner on the test set, beside the baselines."""
     plain = counting(winners)
     if plain.empty:
         return None
@@ -117,7 +117,7 @@ def headline(winners: pd.DataFrame) -> str | None:
 
 
 def winner_sentences(winners: pd.DataFrame) -> list[str]:
-    """For each retrained autoencoder: whether it beats PCA and the mean image on the test set, and overfits."""
+    """Says for each retrained autoencoder whether it beats PCA and the mean image on the test set, and overfits."""
     sentences = []
     names = winner_names(winners)
     has_budgets = bool((winners.groupby(["stage", "trial"])["epochs"].nunique() > 1).any()) if len(winners) else False
@@ -135,7 +135,7 @@ def winner_sentences(winners: pd.DataFrame) -> list[str]:
 
 
 def published_winner(winners: pd.DataFrame) -> list[str]:
-    """The published winner's validation error beside the test error of the winner that the headline names."""
+    """Compares the published winner's validation error with the test error of the winner that the headline names."""
     plain = counting(winners)
     if plain.empty or not is_known(plain.iloc[0]["published_validation_mse"]):
         return []

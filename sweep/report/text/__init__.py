@@ -1,1 +1,1 @@
-"""How the report words things: numbers, and markdown in which text from a run is inert."""
+"""Formatting of the report's numbers, and of its markdown, in which text from a run is inert."""

@@ -1,4 +1,4 @@
-"""Texts and tables as markdown shows them; text from a run is inert, whatever it holds."""
+"""Formats texts and tables as markdown; text from a run is made inert, whatever it holds."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from aesweep.report.rows.names import MISSING
 
 
 def inert(text: Any) -> str:
-    """Text that markdown and HTML show as it is, on one line."""
+    """Returns text escaped so that markdown and HTML show it literally, on one line."""
     plain = "".join(letter if letter.isprintable() else " " for letter in str(text))
     plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*\[\]|~])", r"\\\1", plain).replace("://", ":&#8203;//").strip()
 
 
 def code(text: Any) -> str:
-    """Text in code letters, on one line, also inside a table."""
+    """Formats text as inline code, on one line, also inside a table."""
     plain = "".join(letter if letter.isprintable() else " " for letter in str(text))
     plain = plain.replace("`", "'").strip()
     return "`" + plain.replace("|", "\\|") + "`" if plain else MISSING
 
 
 def shell_block(*commands: Sequence[str]) -> str:
-    """Commands as a code block that they cannot leave, quoted for bash; what is not printable is escaped."""
+    """Formats commands, quoted for bash, as a code block that they cannot end; unprintable characters are escaped."""
     quoted = ((shlex.quote(word) if word.isprintable() else _escaped(word) for word in words) for words in commands)
     lines = "\n".join(" ".join(words) for words in quoted)
     longest = max((len(run) for run in re.findall("`+", lines)), default=0)
@@ -36,13 +36,13 @@ def shell_block(*commands: Sequence[str]) -> str:
 
 
 def _escaped(word: str) -> str:
-    """A word in bash's $'...' quotes, in which a newline is two letters."""
+    """Quotes a word in bash's $'...' form, in which unprintable characters are written as code points."""
     letters = (f"\\{letter}" if letter in "'\\" else letter for letter in word)
     return "$'" + "".join(x if x.isprintable() else f"\\U{ord(x):08x}" for x in letters) + "'"
 
 
 def listing(parts: Sequence[str]) -> str:
-    """a, b and c."""
+    """Joins the parts in the form "a, b and c"."""
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
@@ -51,12 +51,12 @@ def bold(text: str) -> str:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], num_labels: int = 1) -> str:
-    """A markdown table of cells that are inert already.
+    """Formats a markdown table of cells that are inert already; without rows, the result is empty.
 
     Args:
-        headings: of the columns.
-        rows: cells.
-        num_labels: how many leading columns are text, aligned left; the rest are numbers, aligned right.
+        headings: the headings of the columns.
+        rows: the cells of each row.
+        num_labels: number of leading columns that are text, aligned left; the rest are numbers, aligned right.
     """
     align = ["left" if column < num_labels else "right" for column in range(len(headings))]
     if not rows:

@@ -1,4 +1,4 @@
-"""Numbers as the report shows them: as many digits as say something."""
+"""Formats numbers for the report, with no more digits than are meaningful."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aesweep.report.rows.names import MISSING
 
 
 def number(value: float | None, metric: str = "mse") -> str:
-    """An MSE with three significant digits, a PSNR with two decimals, an SSIM with three."""
+    """Formats an MSE with three significant digits, a PSNR with two decimals, an SSIM with three."""
     if value is None or not math.isfinite(value):
         return MISSING
     if metric == "psnr_db":
@@ -23,19 +23,19 @@ def number(value: float | None, metric: str = "mse") -> str:
 
 
 def interval(found: Estimate | None, metric: str = "mse") -> str:
-    """A mean ± the half width of its 95 % interval, both with the same decimals; the mean alone for one value."""
+    """Formats a mean ± the half width of its 95 % interval, with the same decimals; for one value, the mean alone."""
     if found is None or found.half_width is None or not math.isfinite(found.mean):
         return number(found.mean if found else None, metric)
     if metric == "mse" and abs(found.mean) < 1e-5:
         return f"{found.mean:.2e} ± {found.half_width:.0e}"
     least = {"psnr_db": 2, "ssim": 3}.get(metric) or _mse_decimals(found.mean)
-    # An interval narrower than the last digit gets the digits that show it, within reason.
+    # An interval narrower than the last digit gets up to two more decimals, so that it shows.
     decimals = max(least, min(least + 2, _leading_decimals(found.half_width)))
     return f"{found.mean:.{decimals}f} ± {found.half_width:.{decimals}f}"
 
 
 def decimals(values: Sequence[float]) -> list[str]:
-    """Numbers of others as they were given, all with as many decimals as the longest of them."""
+    """Formats published numbers as they were given, all with as many decimals as the longest of them."""
     texts = [f"{value:g}" for value in values]
     longest = max((len(text.partition(".")[2]) for text in texts), default=0)
     return texts if any("e" in text for text in texts) else [f"{value:.{longest}f}" for value in values]
@@ -46,7 +46,7 @@ def percent(share: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds below two minutes, minutes below two hours, else hours."""
+    """Formats a duration: seconds below two minutes, minutes below two hours, else hours."""
     if seconds is None:
         return MISSING
     if seconds < 120:
@@ -59,10 +59,10 @@ def hours(value: float) -> str:
 
 
 def _mse_decimals(value: float) -> int:
-    """Decimals that make three significant digits."""
+    """Returns the number of decimals that makes three significant digits."""
     return max(0, 2 - math.floor(math.log10(abs(value)))) if value else 3
 
 
 def _leading_decimals(value: float) -> int:
-    """Decimals up to the first digit that is not zero."""
+    """Returns the number of decimals up to the first digit that is not zero."""
     return -math.floor(math.log10(value)) if value > 0 else 0

@@ -1,1 +1,1 @@
-"""What follows a run event by event: progress on the screen, and which artifacts are kept."""
+"""Callbacks that follow a run event by event: progress on the screen, and the retention of artifacts."""

@@ -1,4 +1,4 @@
-"""The interface of what follows a run: the seam for exporters of one's own."""
+"""The interface of callbacks, which follow a run: the extension point for additional exporters."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from aesweep.storage.event import Event
 
 
 class Callback:
-    """Hears of a run's events. Each method does nothing unless a subclass says otherwise.
+    """Receives the events of a run. Each method does nothing unless a subclass overrides it.
 
-    A callback runs in the driver, between two events: what it raises ends the run, and what it takes long for holds up
-    every trial.
+    A callback runs in the driver, between two events: an exception that it raises ends the run, and the time that it
+    takes delays every trial.
     """
 
     def take_up(self, events: Sequence[Event]) -> None:
-        """A stage, or the retraining, is taken up again; these of its events were recorded by earlier sessions."""
+        """Receives the events that earlier sessions recorded of a stage, or of the retraining, that is resumed."""
 
     def follow(self, event: Event) -> None:
-        """One event has been recorded."""
+        """Receives an event that has just been recorded."""

@@ -1,6 +1,6 @@
 """Progress of a run on stderr: a live table on a terminal, else a line every few seconds.
 
-Fed with the journal's events, so that it shows what is recorded and nothing else.
+It is fed with the journal's events, so that it shows what is recorded and nothing else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MAX_CELLS = 24
 
 
 class Progress(Callback):
-    """Follows a run's events.
+    """Shows the progress of a run from its events.
 
     Args:
         console: where to write; rich honours NO_COLOR and knows whether it is a terminal.
@@ -59,7 +59,7 @@ class Progress(Callback):
         self._began_at = time.monotonic()
         self._trials: dict[str, TrialCreated | RetrainingCreated] = {}
         self._last: dict[str, Row] = {}
-        # Trial to its last `trial_ended`: one that goes on, or whose checkpoint is lost, ends a second time.
+        # Each trial's last `trial_ended`: a trial that is continued, or whose checkpoint is lost, ends a second time.
         self._ended: dict[str, TrialEnded] = {}
         self._ended_recalled = 0
         self._running: set[str] = set()
@@ -77,23 +77,23 @@ class Progress(Callback):
         self.stop()
 
     def stop(self) -> None:
-        """Ends the live table; lines may still be said."""
+        """Ends the live table; `say` still prints lines afterwards."""
         if self._live:
             self._live.stop()
             self._live = None
 
     def abandon(self) -> None:
-        """Leaves the terminal as it was, from wherever the process is to end."""
+        """Restores the terminal, from any point at which the process is about to end."""
         if self._live:
             os.write(self._console.file.fileno(), b"\x1b[?25h\n")  # a live table hides the cursor
 
     def say(self, message: str) -> None:
-        """A line that stays."""
+        """Prints a line that stays on the screen."""
         if not self._quiet:
             self._console.print(Text(message), soft_wrap=True)
 
     def take_up(self, events: Sequence[Event]) -> None:
-        """Takes note of what an earlier session recorded of the stage that goes on now, and says that much."""
+        """Takes in what earlier sessions recorded of the step that is resumed now, and prints a summary of it."""
         quiet, self._quiet = self._quiet, True
         for event in events:
             if not (isinstance(event, TrialEnded) and event.status is TrialStatus.INTERRUPTED):
@@ -151,7 +151,7 @@ class Progress(Callback):
     def _open(self, event: StageStarted) -> None:
         title = f"stage {event.stage}"
         if isinstance(event, StageExtended) and self._title == title:
-            self._num_trials, self._epochs = event.num_trials, event.epochs  # what has ended stays so
+            self._num_trials, self._epochs = event.num_trials, event.epochs  # ended trials stay ended
         else:
             self._begin(title, event.num_trials, event.epochs, event.metric, event.mode)
         self.say(
@@ -170,7 +170,7 @@ class Progress(Callback):
         return text if remaining is None else f"{text}, at most {remaining:.0f} s left"
 
     def _remaining_s(self) -> float | None:
-        """Time left if nothing more is stopped early, at the pace so far.
+        """Returns the seconds left at the pace so far, if no further trial is stopped early; None if not known yet.
 
         Until a first trial has ended, the pace is that of the epochs alone: most of the time until then went into
         starting workers, which happens once.

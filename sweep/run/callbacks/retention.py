@@ -1,4 +1,4 @@
-"""What a run keeps of its trials' files: the states of those under training, and the model of the best in each cell."""
+"""Retention of trials' artifacts: the states of trials under training, and the model of the best trial in each cell."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from aesweep.storage.run_folder import CHECKPOINTS, STATES, states_among
 
 
 class Retention(Callback):
-    """Removes what a trial leaves behind once it is of no more use.
+    """Removes a trial's artifacts once they are of no more use.
 
     Args:
-        files: the run's.
-        events: the journal so far; what a kill kept from being removed goes now.
+        files: the run's files.
+        events: the journal so far; checkpoints that should have been removed before a kill are removed now.
     """
 
     def __init__(self, files: Files, events: Iterable[Event]):
         self._files = files
         self._openings: dict[str, StageStarted] = {}
-        self._created: dict[str, TrialCreated] = {}  # in their order
-        self._last_rows: dict[str, Row] = {}  # those with a model
+        self._created: dict[str, TrialCreated] = {}  # in the order of creation
+        self._last_rows: dict[str, Row] = {}  # of trials that have a model
         self._kept: dict[tuple[Any, ...], str] = {}  # cell to the trial whose model is kept
         gone = {name for event in events for name in self._superseded(event)}
         for name in gone & {f"{CHECKPOINTS}/{name}" for name in files.names(CHECKPOINTS)} if gone else ():
@@ -39,7 +39,7 @@ class Retention(Callback):
                 self._files.remove(f"{STATES}/{name}")
 
     def _superseded(self, event: Event) -> Iterator[str]:
-        """The checkpoints of which nobody will ask any more: a better one is in the cell."""
+        """Yields the checkpoints that an event makes superfluous, because their cell has a better one."""
         match event:
             case StageStarted():
                 self._openings.setdefault(event.stage, event)
@@ -51,7 +51,7 @@ class Retention(Callback):
                 yield from self._compete(self._created[event.trial])
 
     def _compete(self, trial: TrialCreated) -> Iterator[str]:
-        """The checkpoint that loses where a trial that was trained to its end joins those of its cell."""
+        """Compares a fully trained trial with the best of its cell so far, and yields the loser's checkpoint."""
         cell = trial.stage, trial.dataset, cell_key(trial.cell)
         rivals = {trial.trial, self._kept.get(cell, trial.trial)}
         opening = self._openings[trial.stage]

@@ -16,10 +16,12 @@ from aesweep.study.configuration import Configuration
 
 
 class Background:
-    """A thread that works until its block ends, one thing after the other; takes no longer than the training does.
+    """A thread that executes one task after the other during a `with` block, which waits for it at its end.
+
+    The tasks take no longer than the training does.
 
     Args:
-        stop_requested: once true, what is under way comes to its end early, and is not to be used.
+        stop_requested: once it returns true, the task under way ends early, and its result is not to be used.
     """
 
     def __init__(self, stop_requested: Callable[[], bool]):
@@ -35,7 +37,7 @@ class Background:
     def validation_baselines(
         self, stage: str, specs: list[TrialSpec], images: dict[str, ImageData]
     ) -> Future[list[Baseline]]:
-        """What the cells of a stage are compared with."""
+        """Starts computing the baselines that the cells of a stage are compared with."""
 
         def found() -> Iterable[dict[str, Any]]:
             from aesweep.run.evaluation.baselines import validation_baselines
@@ -48,7 +50,10 @@ class Background:
         return self._thread.submit(self._collected, found())
 
     def test_baselines(self, state: RunState, split_seed: int, images: ImageData) -> Future[list[Baseline]]:
-        """What the winners on a data set are compared with, by all configurations that were searched there."""
+        """Starts computing the baselines that a data set's winners are compared with on the test set.
+
+        They are those of all configurations that were searched on the data set.
+        """
         searched = dict.fromkeys(
             Configuration.from_dict(trial.created.configuration)
             for trial in state.trials.values()
@@ -63,7 +68,7 @@ class Background:
         return self._thread.submit(self._collected, found())
 
     def prepare_pictures(self) -> None:
-        """Imports what takes the pictures; it brings torch, which takes seconds."""
+        """Imports the module that takes the pictures ahead of time, since it imports torch, which takes seconds."""
         self._thread.submit(importlib.import_module, "aesweep.run.evaluation.example_images")
 
     def _collected(self, found: Iterable[dict[str, Any]]) -> list[Baseline]:

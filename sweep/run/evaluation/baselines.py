@@ -1,7 +1,7 @@
-"""What the learned models are compared with: baselines on the images that judged the models, and on the test set.
+"""Baselines that learned models are compared with, on the images that judged the models and on the test set.
 
-On validation images a baseline may know the stage's training subset alone; on test images all training and validation
-images, as a retrained winner does.
+For validation images a baseline is fitted on the stage's training subset alone; for test images it is fitted on all
+training and validation images, on which a retrained winner is trained too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aesweep.training.trial_images import evaluation_input, prepare, to_float
 
 
 def validation_baselines(specs: list[TrialSpec], images: ImageData, stage: str) -> Iterator[dict[str, Any]]:
-    """Baseline events' fields for a stage on one data set.
+    """Computes the baselines of a stage on one data set.
 
     Args:
         specs: the stage's trials on this data set.
@@ -40,12 +40,15 @@ def validation_baselines(specs: list[TrialSpec], images: ImageData, stage: str) 
 def test_baselines(
     configurations: Collection[Configuration], split_seed: int, images: ImageData
 ) -> Iterator[dict[str, Any]]:
-    """The same on the test set, for the latent dimensions and noise variances of configurations (of any stage).
+    """Computes baselines on the test set, for the latent dimensions and noise variances of configurations.
 
     Args:
-        configurations: what was searched on this data set.
-        split_seed: the study's.
+        configurations: the configurations that were searched on this data set, in any stage.
+        split_seed: the study's seed.
         images: the data set.
+
+    Yields:
+        The fields of a `baseline` event.
     """
     training = to_float(images.training.reshape(len(images.training), -1))
     test = to_float(images.test.reshape(len(images.test), -1))

@@ -1,4 +1,4 @@
-"""Test images as the retrained winners and the baselines give them back, kept in the run for the report's pictures."""
+"""Outputs of retrained winners and baselines on test images, which the run keeps for the report's pictures."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def take_pictures(
 ) -> Iterator[dict[str, Any]]:
     """Writes the pictures of one data set and yields the fields of a `pictures` event for each file.
 
-    Shown are the first test images, by the first seed of each winner's longest retraining: of a stage's denoisers every
-    one that was retrained, of its plain autoencoders the best.
+    The pictures show the first test images, processed by the first seed of each winner's longest retraining. Of a
+    stage's denoisers every one that was retrained is shown, of its plain autoencoders the best one.
 
     Args:
-        folder: the run; checkpoints are read from it.
-        study: which names the stages' metrics, and how many images are shown.
+        folder: the run's folder, from which checkpoints are read.
+        study: the study, which gives the stages' metrics and the number of images shown.
         images: the data set.
-        done: its finished retrainings.
-        skip: (stage, purpose) of pictures that are there already.
+        done: the finished retrainings on it.
+        skip: (stage, purpose) of pictures that exist already.
     """
     training = to_float(images.training.reshape(len(images.training), -1))
     every = to_float(images.test.reshape(len(images.test), -1))
@@ -74,7 +74,7 @@ def take_pictures(
                 "winner": _outputs(folder, _longest(done, shown_best), original).reshape(shape),
                 "pca": Pca.fit(training, known).reconstruct(original, known).reshape(shape),
             }
-            # A file of its own where the stage's denoisers have one.
+            # The stage's denoisers may have a file too, so this one needs another name.
             part = "+reconstruction" if denoisers else ""
             yield {
                 **_write(folder, images.name, stage, "reconstruction", arrays, part),
@@ -85,13 +85,16 @@ def take_pictures(
 
 
 def _longest(done: list[Retraining], winner: Winner) -> Retraining:
-    """The first seed of a winner's longest retraining, whatever it was made for: what the report's numbers are of."""
+    """Returns the first seed of a winner's longest retraining, for which the report gives numbers.
+
+    It may have been made for another winner with the same configuration.
+    """
     mine = [retraining for retraining in done if retraining.spec.configuration == winner.configuration]
     return max(mine, key=lambda retraining: retraining.spec.epochs)
 
 
 def _whose(done: list[Retraining], shown: list[Winner]) -> dict[str, Any]:
-    """What names each winner that is shown: its cell, and for how many epochs it was retrained."""
+    """Returns what identifies each winner shown: its cell, and the number of epochs of its retraining."""
     return {
         "cells": [winner.cell for winner in shown],
         "epochs": [_longest(done, winner).spec.epochs for winner in shown],
@@ -109,7 +112,7 @@ def _write(
 ) -> dict[str, Any]:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{name: a.clip(0, 1).astype(np.float32) for name, a in arrays.items()})
-    # No name holds a plus, so that a-b of c and a of b-c are two files.
+    # No name holds a plus, so stage c of data set a-b and stage b-c of data set a get different files.
     joint = "+" if "-" in dataset + stage else "-"
     path = folder.pictures / f"{dataset}{joint}{stage}{part}.npz"
     write_whole(path, buffer.getvalue())

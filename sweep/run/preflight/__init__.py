@@ -1,1 +1,1 @@
-"""What is found out before anything trains: how long it would take, what would stop it, and on what it would run."""
+"""Checks before anything trains: how long a study would take, what would stop it, and on what it would run."""

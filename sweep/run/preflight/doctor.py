@@ -1,4 +1,4 @@
-"""What stands in the way of a run, before it starts: on this machine, and in what it would be sent to."""
+"""Checks for what would stop a run, before it starts: on this machine, and where the run would be sent to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARTS = {"aesweep": "sweep", "aesweep.models": "models", "aesweep.data": "data"}
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what, how it stands, and whether it is in the way."""
+    """The result of one check: its subject, what was found, and whether that would stop a run."""
 
     subject: str
     text: str
@@ -35,14 +35,17 @@ class Finding:
 
 
 def examine_machine() -> Iterator[Finding]:
-    """Versions against the project's pins, the project's own packages, and the GPUs of this machine."""
+    """Checks versions against the project's pins, the project's own packages, and the GPUs of this machine."""
     yield from _versions(importlib.metadata.requires("aesweep") or [], importlib.metadata.version)
     yield from _packages(PACKAGE)
     yield from _gpus()
 
 
 def examine_token(path: Path | None = None) -> Iterator[Finding]:
-    """The token by which a cluster knows its users. Ray writes it with what permissions the shell's umask leaves."""
+    """Checks the token by which a cluster authenticates its users.
+
+    Ray writes it with the permissions that the shell's umask leaves.
+    """
     fault, place = token_fault(path), token_place(path)
     if place is None:
         yield Finding(
@@ -55,12 +58,12 @@ def examine_token(path: Path | None = None) -> Iterator[Finding]:
 def examine_cluster_file(
     path: Path, values: dict[str, Any], validate: Callable[[dict[str, Any]], None]
 ) -> Iterator[Finding]:
-    """A cluster file: our own rules first, then Ray's.
+    """Checks a cluster file, first by this project's rules, then by Ray's.
 
     Args:
         path: the file; `ray up` is expected to be called from this process's folder.
-        values: what `read_cluster_file` read in it.
-        validate: raises AesweepError where Ray would refuse the values.
+        values: the contents of the file, as `read_cluster_file` returns them.
+        validate: raises AesweepError if Ray would refuse the values.
     """
     faults = cluster_faults(values, Path.cwd())
     yield from (Finding(str(path), fault, is_fault=True) for fault in faults)
@@ -74,7 +77,7 @@ def examine_cluster_file(
 
 
 def examine_storage(url: str) -> Iterator[Finding]:
-    """A storage of runs, tried from this machine with this user's credentials."""
+    """Checks a storage of runs from this machine, with this user's credentials."""
     try:
         try_storage(url)
     except (AesweepError, OSError) as error:
@@ -85,7 +88,7 @@ def examine_storage(url: str) -> Iterator[Finding]:
 
 
 def examine_data(names: Iterable[str], url: str) -> Iterator[Finding]:
-    """MNIST and Fashion-MNIST in a storage, from where nodes are to bring them."""
+    """Checks that data sets (MNIST, Fashion-MNIST) are in the storage from which nodes are to copy them."""
     for name in names:
         try:
             check_pushed(name, Storage(url.rstrip("/")))
@@ -96,11 +99,11 @@ def examine_data(names: Iterable[str], url: str) -> Iterator[Finding]:
 
 
 def examine_gpus(least: float, counts: dict[str, Callable[[], float]]) -> Iterator[Finding]:
-    """The GPUs that a study asks for against those that are seen.
+    """Compares the number of GPUs that a study needs with the numbers that are available.
 
     Args:
-        least: nothing can be trained with fewer.
-        counts: where GPUs are, and how many there; raises AesweepError where nobody can be asked.
+        least: number of GPUs without which nothing can be trained.
+        counts: for each place, a function that counts its GPUs; it raises AesweepError if the place does not answer.
     """
     try:
         seen = {place: count() for place, count in counts.items()}
@@ -130,7 +133,10 @@ def _versions(requirements: Iterable[str], installed: Callable[[str], str]) -> I
 
 
 def _packages(own: Path) -> Iterator[Finding]:
-    """The package's folders lie side by side in a checkout and inside each other where it is installed without one."""
+    """Checks where the package's folders are found.
+
+    They lie side by side in a checkout, and inside each other if the package is installed without one.
+    """
     for name, folder in PARTS.items():
         spec = importlib.util.find_spec(name)
         found = Path(spec.origin).resolve().parent if spec and spec.origin else None
@@ -141,7 +147,7 @@ def _packages(own: Path) -> Iterator[Finding]:
 
 
 def usable_gpus() -> int:
-    """Those of this machine that PyTorch can use."""
+    """Returns the number of GPUs of this machine that PyTorch can use."""
     import torch
 
     return torch.cuda.device_count()

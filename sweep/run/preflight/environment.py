@@ -1,4 +1,4 @@
-"""What a run was made with: versions, hardware, the project's commit."""
+"""Describes what a run is made with: versions, hardware, the project's commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("aesweep", "ray", "torch", "torchvision", "numpy", "pandas", "scikit
 
 
 def describe_environment() -> dict[str, Any]:
-    """Plain values for the journal; nothing in them names the user or the host."""
+    """Returns plain values for the journal; none of them names the user or the host."""
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -40,13 +40,13 @@ def _cpu() -> str:
 
 
 def describe_gpus() -> list[str]:
-    """The names of the GPUs that the driver shows."""
+    """Returns the names of the GPUs that the driver shows."""
     tool = shutil.which("nvidia-smi")
     return _output([tool, "--query-gpu=name", "--format=csv,noheader"]).splitlines() if tool else []
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that the project runs from; None where it was installed without one."""
+    """Returns the commit of the checkout that the project runs from; None if it was installed without one."""
     tool = shutil.which("git")
     if tool is None or not (CHECKOUT / ".git").exists():
         return None
@@ -64,5 +64,5 @@ def _output(command: list[str]) -> str:
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Which trials of a stage share packs, and the memory that these need: for `plan`, by counting."""
+"""Computes for `plan` which trials of a stage share packs, and how much memory these need, by counting."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from aesweep.study.schema import Resources
 
 @dataclasses.dataclass(frozen=True)
 class PackPlan:
-    """Trials of one kind.
+    """The trials of a stage that can share a pack, and the largest pack that they form.
 
     Attributes:
-        dataset: what they train on.
-        widths: from the image to the code.
-        batch_size: images a step.
-        num_trials: how many of the stage are of the kind.
-        trials_at_once: how many of them at most share a pack at a time.
-        members_at_once: the members of these.
-        members_per_step: how many of those go in lock-step, if the device has the memory; fewer, if not.
-        memory_bytes: what that pack needs of its device, its images included.
+        dataset: name of the data set that they train on.
+        widths: layer widths from the image to the code.
+        batch_size: images per step.
+        num_trials: number of these trials in the stage.
+        trials_at_once: largest number of them that share a pack at a time.
+        members_at_once: number of members of that pack.
+        members_per_step: number of its members that train in lock-step if the device has the memory; fewer if not.
+        memory_bytes: what that pack needs of its device's memory, its images included.
     """
 
     dataset: str
@@ -35,12 +35,15 @@ class PackPlan:
 
 
 def plan_packs(specs: list[TrialSpec], resources: Resources, sizes: dict[str, tuple[int, int]]) -> list[PackPlan]:
-    """The kinds of trials of a stage, as a search of it would pack them.
+    """Groups the trials of a stage as a search of it would pack them.
 
     Args:
-        specs: the stage's.
-        resources: the study's.
+        specs: the stage's trials.
+        resources: the study's resources.
         sizes: data set name to (number of training images, validation images included; pixels of an image).
+
+    Returns:
+        One plan for each group of trials that can share a pack.
     """
     from aesweep.training.engine.member import architecture_of
     from aesweep.training.evaluation import pairs_at_once

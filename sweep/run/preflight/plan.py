@@ -1,4 +1,4 @@
-"""What a study would run, and about how long it would take here: nothing is trained beyond a few timed steps."""
+"""Estimates what a study would run, and about how long it would take here; it trains nothing but a few timed steps."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from aesweep.study.schema import Stage, Study
 from aesweep.training.trial_images import count_images
 
 TIMED_STEPS = 8
-_STATE_MODELS = 2 * 3  # the newest two states, of the parameters and Adam's two moments each
+_STATE_MODELS = 2 * 3  # the newest two states, each with the parameters and Adam's two moments
 
 
 @dataclasses.dataclass(frozen=True)
 class StagePlan:
-    """A stage before it runs.
+    """What a stage would run.
 
     Attributes:
-        num_trials, num_cells: over all data sets.
+        num_trials, num_cells: totals over all data sets.
         rungs: epochs at which ASHA decides.
-        epochs_without_stopping: trained if ASHA stopped nothing.
-        epochs_expected: if each rung kept one in `reduction_factor` of a cell, and at least one.
-        seconds: expected, on the workers given.
-        state_bytes: the most that the states of trials under training take on the disk, one trial a worker.
-        checkpoint_bytes: of the best model in each cell, which stays.
+        epochs_without_stopping: number of epochs that are trained if ASHA stops no trial.
+        epochs_expected: number of epochs that are trained if each rung keeps one trial in `reduction_factor` of a cell,
+            and at least one.
+        seconds: expected duration on the given number of workers.
+        state_bytes: the most disk space that the states of trials under training take, with one trial per worker.
+        checkpoint_bytes: disk space of the best model in each cell, which is kept.
         packs: which trials share packs.
-        assumed_from: the stage whose slowest configuration stands for its winner, which is not known yet; None where
+        assumed_from: the stage whose slowest configuration stands for its winner, which is not known yet; None if
             nothing is assumed.
     """
 
@@ -55,19 +56,19 @@ class StagePlan:
 def plan_study(
     study: Study, sizes: dict[str, tuple[int, int]], num_workers: int
 ) -> tuple[list[StagePlan], dict[str, Any]]:
-    """The stages, and the retraining, as they would run.
+    """Plans the stages and the retraining of a study.
 
-    A stage that starts from another's winner is planned with that stage's slowest configuration: the winner is not
-    known yet. Evaluation, the baselines and Ray's own start are left out.
+    A stage that starts from another's winner is planned with that stage's slowest configuration, because the winner is
+    not known yet. The estimates leave out evaluation, the baselines and Ray's own start.
 
     Args:
-        study: what to plan.
+        study: the study to plan.
         sizes: data set name to (number of training images, pixels of an image).
-        num_workers: trials at once.
+        num_workers: number of trials that train at once.
 
     Returns:
-        The stages' plans, and the retraining's as a dict of num_trainings, epochs, seconds and checkpoint_bytes (of all
-        winners' checkpoints, which stay).
+        The stages' plans, and the retraining's as a dict of num_trainings, epochs, seconds and checkpoint_bytes (the
+        size of all winners' checkpoints, which are kept).
     """
     timer = _StepTimer(study.precision)
     plans, slowest = [], {}
@@ -123,7 +124,7 @@ def plan_study(
 
 
 def model_bytes(configuration: Configuration, num_pixels: int) -> int:
-    """Bytes of a model's parameters in fp32."""
+    """Returns the size of a model's parameters in fp32, in bytes."""
     half = [num_pixels, *configuration.hidden_layers, configuration.latent_dim]
     widths = [*half, *half[-2::-1]]
     return 4 * sum(inputs * outputs + outputs for inputs, outputs in itertools.pairwise(widths))
@@ -148,7 +149,7 @@ def _stage_cost(
 
 
 def expected_epochs(num_trials: int, stage: Stage) -> int:
-    """Epochs of one cell if every rung keeps one in `reduction_factor`, and never less than one trial."""
+    """Returns the epochs that a cell trains if every rung keeps one trial in `reduction_factor`, and at least one."""
     alive, since, total = num_trials, 0, 0
     for rung in [*stage.rungs(), stage.epochs]:
         total += alive * (rung - since)
@@ -157,7 +158,7 @@ def expected_epochs(num_trials: int, stage: Stage) -> int:
 
 
 def plan_table(stages: list[StagePlan], retraining: dict[str, Any]) -> str:
-    """The plan for people, as a markdown table."""
+    """Formats the plan as a markdown table."""
     rows: list[tuple[Any, ...]] = [
         (
             stage.stage,
@@ -178,7 +179,7 @@ LEFT_OUT = "Ray's start, judging on validation and test images, the baselines, p
 
 
 def assumptions(stages: list[StagePlan]) -> list[str]:
-    """What the plan takes for granted, a line each."""
+    """Returns the assumptions of the plan, a line each."""
     return [
         f"{stage.stage} starts from the winner of {stage.assumed_from}, which is not known yet: "
         "the slowest configuration there stands for it"
@@ -188,12 +189,12 @@ def assumptions(stages: list[StagePlan]) -> list[str]:
 
 
 def size(num_bytes: int) -> str:
-    """A number of bytes in the unit that suits it."""
+    """Formats a number of bytes in MB or GB."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
 
 
 def packs_table(stages: list[StagePlan]) -> str:
-    """Which trials share packs, as a markdown table."""
+    """Formats which trials share packs as a markdown table."""
     rows = [
         (
             stage.stage,
@@ -214,14 +215,14 @@ def packs_table(stages: list[StagePlan]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in the unit that suits it."""
+    """Formats a number of seconds in s, min or h."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class _StepTimer:
-    """Seconds to train on one image, measured here for each distinct set of layers."""
+    """Measures the seconds of training per image on this machine, once per set of layers, batch size and image size."""
 
     def __init__(self, precision: str):
         self._precision = precision
@@ -250,5 +251,5 @@ class _StepTimer:
             pack.train_epoch()
             return (time.perf_counter() - started) / num_images
         finally:
-            # This is the caller's own thread, whose arithmetic is not ours to change.
+            # `configure_torch` set this for the current thread, which is the caller's.
             torch.set_flush_denormal(False)

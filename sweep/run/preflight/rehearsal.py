@@ -1,4 +1,4 @@
-"""The steps of a run, each tried on this machine as the run itself takes it, and with nothing left behind."""
+"""Tries each step of a run on this machine in the way the run itself takes it, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from aesweep.study.schema import Study
 WORKERS_IMPORTS = "import aesweep.cluster.tune.trial, aesweep.training.single_trial, torch, numpy"
 IMPORT_LIMIT_S = 300  # from a cold, remote disk
 PROBE = b"\0" * 1_000_000  # about what the first trials of a small run write
-WHAT_FAILS = (AesweepError, DataError, OSError, NotImplementedError)  # the last from locks that a disk lacks
+WHAT_FAILS = (AesweepError, DataError, OSError, NotImplementedError)  # the last if a file system has no locks
 
 
 def try_worker() -> Iterator[Finding]:
-    """What a worker of Ray imports first, in a process that is started as workers are."""
+    """Tries to import what a worker of Ray imports first, in a process that is started as workers are."""
     expected = f"{sys.executable} to import the project and PyTorch"
     with _scratch_folder() as folder, hidden_from_workers(str(folder)):
         try:
@@ -49,7 +49,7 @@ def try_worker() -> Iterator[Finding]:
 
 
 def try_scratch_folder() -> Iterator[Finding]:
-    """The folder of Ray's sockets and logs, with a socket of the longest name that Ray gives."""
+    """Tries the folder of Ray's sockets and logs, with a socket of the longest name that Ray gives."""
     expected, remedy = "a folder for Ray that holds files and sockets", "name one in TMPDIR"
     try:
         with _scratch_folder() as folder:
@@ -67,7 +67,7 @@ def try_scratch_folder() -> Iterator[Finding]:
 
 
 def try_figure() -> Iterator[Finding]:
-    """A small figure of the report's style in the formats of the report."""
+    """Tries to draw a small figure in the report's style and to encode it in the report's formats."""
     try:
         from aesweep.report.figures.style import METADATA, encoded, log_errors, new_figure, styled
 
@@ -77,7 +77,7 @@ def try_figure() -> Iterator[Finding]:
             axes.legend()
             log_errors(axes)
             num_bytes = sum(len(encoded(figure, suffix)) for suffix in METADATA)
-    # Whatever a library that draws may raise.
+    # A drawing library may raise any exception.
     except Exception as error:
         yield _fault(
             "figures", "matplotlib to draw", f"{type(error).__name__}: {error}", "`make install` puts it right"
@@ -89,12 +89,12 @@ def try_figure() -> Iterator[Finding]:
 
 
 def try_folder(subject: str, wanted: Path, remedy: str) -> Iterator[Finding]:
-    """A run's folder made, held and written in a folder, or in the nearest above it that is there.
+    """Tries to make, lock and write a run's folder in a folder, or in the nearest folder above it that exists.
 
     Args:
-        subject: of what is found.
+        subject: subject of the finding.
         wanted: the folder; it is not made.
-        remedy: for the user.
+        remedy: advice to the user.
     """
     place = next(path for path in (wanted.absolute(), *wanted.absolute().parents) if os.path.lexists(path))
     expected = (
@@ -122,7 +122,7 @@ def try_folder(subject: str, wanted: Path, remedy: str) -> Iterator[Finding]:
 
 
 def try_reference(study: Study) -> Iterator[Finding]:
-    """The published numbers that a study names, if it does."""
+    """Tries to read the published numbers that a study names, if it names any."""
     if study.report.reference:
         yield from _read(
             "reference", lambda: read_reference(study.report.reference), f"{study.report.reference} is read"
@@ -130,12 +130,13 @@ def try_reference(study: Study) -> Iterator[Finding]:
 
 
 def try_images(study: Study, data_dir: Path | None, download: bool) -> Iterator[Finding]:
-    """A study's images, all of them read and checked, and whether its stages ask for more than there are.
+    """Reads and checks all of a study's images, and checks whether its stages ask for more than there are.
 
     Args:
-        study: with its images' places.
+        study: the study, with the places of its images.
         data_dir: see `aesweep.data.datasets.load_dataset`.
-        download: what would be fetched is no fault where it can be kept; nothing is fetched here.
+        download: whether a run would fetch missing images. They are then no fault if they can be stored; nothing is
+            fetched here.
     """
     known = [dataset.name for dataset in study.datasets if dataset.path is None and dataset.name in IDX_FOLDERS]
     fetched = [name for name in known if download and not is_there(name, data_dir)]

@@ -1,1 +1,1 @@
-"""How the configurations of a stage are chosen from its search space, a module for each way."""
+"""Samplers, which choose the configurations of a stage from its search space; each has a module."""

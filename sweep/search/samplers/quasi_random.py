@@ -1,8 +1,8 @@
-"""The configurations of a stage from its search space alone: grids crossed, and draws that spread evenly.
+"""Chooses the configurations of a stage from its search space alone: crossed grids, and draws that spread evenly.
 
 Draws follow a Richtmyer sequence (multiples of square roots of primes, modulo one, under a random shift), which spreads
-few samples more evenly than independent draws do and goes on where it stopped when samples are added. Sample i has the
-same draws in every cell: cells are compared on the same learning rates, and differ by what the table shows alone.
+few samples more evenly than independent draws do and continues where it stopped when samples are added. Sample i has
+the same draws in every cell, so that cells are compared on the same learning rates and differ only in the table's axes.
 Source: Niederreiter, Random Number Generation and Quasi-Monte Carlo Methods, SIAM 1992, on Kronecker sequences.
 """
 
@@ -25,10 +25,10 @@ def draw(space: SearchSpace, num_samples: int, seed: str, base: Configuration | 
 
     Args:
         space: the axes; grids are crossed with each other.
-        num_samples: draws per point of the grids. A point without random axes is yielded once.
+        num_samples: number of draws per point of the grids. A point without random axes is yielded once.
         seed: text from which the draws' random shift follows.
-        base: where unset fields come from; None for the defaults of `Configuration`, and then the space must set
-            the hidden layers and the latent dimension.
+        base: the configuration from which unset fields are taken; None for the defaults of `Configuration`, in which
+            case the space must set the hidden layers and the latent dimension.
     """
     axes = space.axes()
     shift = {name: random.Random(f"{seed}/{name}").random() for name in FIELDS}  # noqa: S311 - not for secrets
@@ -52,7 +52,7 @@ def draw(space: SearchSpace, num_samples: int, seed: str, base: Configuration | 
 
 
 def _branches(axes: dict[str, Axis], values: dict[str, Any], position: dict[str, float]) -> Iterator[dict[str, Any]]:
-    """Completes the unconditional grids' values with constants, draws, and conditional grids (which branch)."""
+    """Completes a point of the unconditional grids with constants and draws; conditional grids yield several points."""
     pending = [values]
     for name, axis in axes.items():
         if name in values:

@@ -1,1 +1,1 @@
-"""Rules that stop trials early, each kept apart from Ray, so that its decisions can be derived again from the rows."""
+"""Rules that stop trials early. They do not depend on Ray, so that decisions can be derived again from the rows."""

@@ -5,7 +5,7 @@ The rule is that of Li et al., A System for Massively Parallel Hyperparameter Tu
 1 / reduction_factor of the values that the rung had seen before it. The best trial so far always goes on, so a cell
 ends with a fully trained best.
 
-Kept apart from Ray, so that each decision can be derived again from the journal's rows alone.
+The rule does not depend on Ray, so that each decision can be derived again from the journal's rows alone.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """What ASHA decided for a trial at a rung, and on which ground.
+    """ASHA's decision on a trial at a rung, with its reason.
 
     Attributes:
         rung: the rung's epoch.
         keep: whether the trial goes on.
-        cutoff: the value that it had to reach; None where it was the first.
-        num_compared: how many trials the rung had seen before.
+        cutoff: the value that the trial had to reach; None where it was the first at the rung.
+        num_compared: number of trials that had reached the rung before.
     """
 
     rung: int
@@ -38,7 +38,7 @@ class Asha:
 
     Args:
         rungs: the epochs at which trials are compared, ascending.
-        reduction_factor: one in so many goes on.
+        reduction_factor: the best 1 / reduction_factor of the trials go on.
         mode: "min" where a smaller value is better, else "max".
     """
 
@@ -48,12 +48,18 @@ class Asha:
         self._sign = -1.0 if mode == "min" else 1.0
 
     def decide(self, trial: str, epoch: int, value: float) -> Decision | None:
-        """Records a trial's value and returns the decision; None where the epoch is no rung.
+        """Records a trial's value at a rung and returns the decision.
 
         Args:
-            trial: its id.
+            trial: the trial's id.
             epoch: 1-based; every epoch is reported.
-            value: the stage's metric, finite (a diverged trial is not compared with anyone).
+            value: the stage's metric, finite (a diverged trial is not compared with others).
+
+        Returns:
+            The decision; None where the epoch is not a rung, or where the trial has a decision already.
+
+        Raises:
+            ValueError: the value is not finite.
         """
         seen = self._seen.get(epoch)
         if seen is None or trial in seen:

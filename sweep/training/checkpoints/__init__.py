@@ -1,1 +1,1 @@
-"""Files of trained models and of trainings under way, and a trained model at work on image files."""
+"""Files of trained models, states of trainings under way, and reconstruction of image files with a trained model."""

@@ -1,7 +1,7 @@
-"""A trained model as a file: written whole or not at all, verified when read, and loadable without this project.
+"""Checkpoints of trained models: written atomically, verified when read, and loadable without this project.
 
 The file is safetensors. Its tensors are named as the state of `nn.Sequential(Linear, GELU, ..., Linear, Sigmoid)`:
-"0.weight" [out, in], "0.bias" [out], "2.weight", ... Its metadata says what the model is and what it was trained on.
+"0.weight" [out, in], "0.bias" [out], "2.weight", ... Its metadata describes the model and what it was trained on.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class CheckpointError(AesweepError):
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointMetadata:
-    """What a checkpoint says about its model.
+    """Metadata of a checkpoint.
 
     Attributes:
-        configuration: what it was trained with.
-        dataset: name of the data set that it was trained on.
-        image_shape: (C, H, W).
-        seed: of its training.
-        epochs: epochs done.
+        configuration: the configuration that the model was trained with.
+        dataset: name of the data set that the model was trained on.
+        image_shape: shape of an image, (C, H, W).
+        seed: seed of the training.
+        epochs: how many epochs the model was trained.
     """
 
     configuration: Configuration
@@ -64,9 +64,9 @@ def write_checkpoint(
     image_shape: Sequence[int],
     seed: int,
 ) -> str:
-    """Writes a member's model; the arguments are those of `checkpoint_content`.
+    """Writes a member's model as a checkpoint; the arguments are those of `checkpoint_content`.
 
-    The file appears under its name only when it is complete and on the disk. Folders on the way are made.
+    The file appears under its name only when it is complete and on the disk. Missing parent folders are created.
 
     Returns:
         The file's SHA-256, hexadecimal.
@@ -84,14 +84,14 @@ def checkpoint_content(
     image_shape: Sequence[int],
     seed: int,
 ) -> bytes:
-    """A member's model as the bytes of a checkpoint; Adam's moments are left out.
+    """Returns a member's model as the bytes of a checkpoint, without Adam's moments.
 
     Args:
-        state: the member.
-        configuration: what it was trained with.
-        dataset: name of the data set that it was trained on.
-        image_shape: (C, H, W).
-        seed: of its training.
+        state: the member's state.
+        configuration: the configuration that the member was trained with.
+        dataset: name of the data set that the member was trained on.
+        image_shape: shape of an image, (C, H, W).
+        seed: seed of the training.
     """
     module = as_module(architecture_of(configuration, math.prod(image_shape)), state.parameters)
     description = {
@@ -105,23 +105,23 @@ def checkpoint_content(
     }
     tensors = module.state_dict()
     description["sha256"] = content_digest(description, tensors)
-    # Sorted, and one entry alone: the library keeps no order among entries, and the same model gives the same bytes.
+    # One entry with sorted keys: the library keeps no order among entries, and the same model must give the same bytes.
     metadata = {FORMAT: json.dumps(description, sort_keys=True)}
     return safetensors.torch.save(tensors, metadata=metadata)
 
 
 def read_checkpoint(path: Path | str, sha256: str | None = None) -> tuple[nn.Sequential, CheckpointMetadata]:
-    """Reads a model and checks it.
+    """Reads a checkpoint and verifies it.
 
     Args:
-        path: the file.
-        sha256: what its hash must be, as the journal has it; None accepts any whole checkpoint.
+        path: the checkpoint's file.
+        sha256: the file's expected hash, hexadecimal, from the journal; None accepts any undamaged checkpoint.
 
     Returns:
-        The model, in evaluation mode, images [N, D] to images [N, D]; and its metadata.
+        The model, in evaluation mode, which maps images [N, D] to images [N, D]; and its metadata.
 
     Raises:
-        CheckpointError: the file is missing, damaged, of another hash, or no checkpoint of this project.
+        CheckpointError: the file is missing or damaged, has another hash, or is no checkpoint of this project.
     """
     path = Path(path)
     try:
@@ -142,7 +142,7 @@ def read_checkpoint(path: Path | str, sha256: str | None = None) -> tuple[nn.Seq
             f"{path}: expected a whole safetensors file, got a damaged one ({error}); {_REMEDY}"
         ) from error
     metadata, architecture = _parse(path, text, tensors)
-    # No memory is taken for what a strange file claims to hold: only the tensors that it does hold are used.
+    # On "meta" no memory is allocated for what the metadata claim: only the tensors that the file does hold are used.
     with torch.device("meta"):
         module = as_module(architecture)
     _check_shapes(path, module, tensors)
@@ -151,7 +151,11 @@ def read_checkpoint(path: Path | str, sha256: str | None = None) -> tuple[nn.Seq
 
 
 def load_autoencoder(path: Path | str) -> nn.Sequential:
-    """The model of a checkpoint: images [N, D], float in [0, 1], to images [N, D]. Raises as `read_checkpoint`."""
+    """Returns the model of a checkpoint, which maps images [N, D], float in [0, 1], to images [N, D].
+
+    Raises:
+        CheckpointError: see `read_checkpoint`.
+    """
     return read_checkpoint(path)[0]
 
 
@@ -179,7 +183,12 @@ def _parse(path: Path, text: str | None, tensors: dict[str, Tensor]) -> tuple[Ch
 
 
 def content_digest(description: dict[str, Any], tensors: dict[str, Tensor]) -> str:
-    """A hash of a checkpoint's content, so that a damaged file is known without the journal at hand."""
+    """Returns a SHA-256 of a file's content, with which damage is found without the journal.
+
+    Args:
+        description: metadata, as values that JSON can hold.
+        tensors: tensors by name, on the CPU.
+    """
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())

@@ -1,4 +1,4 @@
-"""A note on a machine that it is about to be taken away: its trials then keep a state after every epoch."""
+"""Marker file of a preemption: while it exists on a machine, the trials there keep a state after every epoch."""
 
 from __future__ import annotations
 
@@ -8,5 +8,8 @@ from pathlib import Path
 
 
 def leaving_note() -> Path:
-    """The file that is there once this machine is about to go; `AESWEEP_LEAVING` names another."""
+    """Returns the path of the file that exists once this machine is about to be preempted.
+
+    The environment variable `AESWEEP_LEAVING` overrides the default path.
+    """
     return Path(os.environ.get("AESWEEP_LEAVING") or Path(tempfile.gettempdir()) / "aesweep-leaving")

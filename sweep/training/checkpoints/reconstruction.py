@@ -1,4 +1,4 @@
-"""A winner's checkpoint at work on image files: reconstructed, or denoised."""
+"""Reconstruction, or denoising, of image files with a winner's checkpoint."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ from aesweep.training.checkpoints.model_file import read_checkpoint
 def reconstruct_files(
     checkpoint: Path, files: list[Path], output: Path, add_noise: float, seed: int
 ) -> list[dict[str, Any]]:
-    """Writes what the model makes of each image, as PNG files of the same name, and returns how close it came.
+    """Reconstructs image files with a model, writes the outputs as PNG files, and returns their errors.
+
+    An output has its image's name, with the suffix .png.
 
     Args:
-        checkpoint: of a retrained winner.
+        checkpoint: checkpoint of a retrained winner.
         files: image files of the size that the model was trained on.
         output: folder for the results; the noisy input is written beside the result where noise is added.
         add_noise: variance of the Gaussian noise added to each image first, pixels in [0, 1]; 0 for none.
-        seed: of that noise.
+        seed: seed of that noise.
 
     Returns:
-        For each file: image, output, mse and psnr_db of the output against the image as it was given.
+        For each file `image` and `output`, the two paths, and `mse` and `psnr_db` of the output against the image
+        without added noise.
 
     Raises:
-        CheckpointError: the checkpoint is damaged or not one.
+        CheckpointError: the checkpoint is damaged, or the file is not one.
         aesweep.data.DataError: an image is damaged or of another size.
         AesweepError: a result would overwrite an image or another result.
     """

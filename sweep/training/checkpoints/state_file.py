@@ -1,7 +1,7 @@
-"""What a killed training goes on from: the states of a trial's members after an epoch, as a file.
+"""State files: the states of a trial's members after an epoch, from which a killed training resumes.
 
-The file is safetensors, written whole and verified when read: by a hash of its content, and by what it says it is the
-state of. The newest two of a trial are kept, so that one damaged file costs epochs and not the training.
+A state file is safetensors, written atomically. When it is read, a hash of its content is verified, and its metadata
+must match the trial. The newest two of a trial are kept, so that one damaged file costs epochs and not the training.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ TENSORS = ("parameters", "moment1", "moment2")
 
 @dataclasses.dataclass(frozen=True)
 class Continuation:
-    """Where a trial goes on.
+    """The point from which a trial resumes.
 
     Attributes:
-        epoch: epochs done; 0 where it starts afresh.
-        states: by seed; empty where it starts afresh.
-        rejected: why each newer file was passed over.
+        epoch: how many epochs have been trained; 0 where the trial begins at the start.
+        states: the members' states by seed; empty where the trial begins at the start.
+        rejected: for each newer file, why it was rejected.
     """
 
     epoch: int
@@ -46,14 +46,14 @@ class Continuation:
 def write_members(
     spec: TrialSpec, images_sha256: str, epoch: int, states: dict[int, MemberState], files: Files = FOLDER
 ) -> None:
-    """Writes the states of all members of a trial, and lets go of all files but this and the one before it.
+    """Writes the states of all members of a trial, and removes the trial's other state files but the previous one.
 
     Args:
-        spec: whose they are; `spec.states` names the folder.
-        images_sha256: hash of the data set.
-        epoch: after which they were taken.
-        states: by seed.
-        files: where they go.
+        spec: the trial; `spec.states` names the folder.
+        images_sha256: SHA-256 of the data set.
+        epoch: the epoch after which the states were copied.
+        states: the members' states by seed.
+        files: storage for the state files.
     """
     tensors = {f"{seed}.{name}": getattr(state, name) for seed, state in states.items() for name in TENSORS}
     description = _description(spec, images_sha256, epoch)
@@ -61,7 +61,7 @@ def write_members(
     description["sha256"] = content_digest(description, tensors)
     content = safetensors.torch.save(tensors, metadata={FORMAT: json.dumps(description, sort_keys=True)})
     files.write(f"{spec.states}/{state_name(spec.trial, epoch)}", content)
-    # A file of a later epoch was passed over when this training went on.
+    # A file of a later epoch was rejected when this training resumed, so it is removed as well.
     found = states_among(files.names(spec.states), spec.trial)
     kept = [state for state in found if state[0] <= epoch][:NUM_KEPT]
     for state in found:
@@ -70,14 +70,26 @@ def write_members(
 
 
 def is_due(spec: TrialSpec, epoch: int, seconds: float) -> bool:
-    """Whether a state is to be kept after an epoch that is not the last, so long after the one before."""
+    """Returns whether a state is to be kept after an epoch; never after the last one.
+
+    Args:
+        spec: the trial, with its rungs and the interval between states.
+        epoch: the epoch that has just been trained.
+        seconds: time since the last state was kept.
+    """
     if not spec.states or epoch >= spec.epochs:
         return False
     return epoch in spec.rungs or seconds >= spec.state_interval_s or leaving_note().exists()
 
 
 def newest_members(spec: TrialSpec, images_sha256: str, files: Files = FOLDER) -> Continuation:
-    """The newest whole states of a trial that are no newer than its recorded rows, whatever else lies there."""
+    """Returns the newest undamaged states of a trial that are no newer than its recorded rows.
+
+    Args:
+        spec: the trial; `spec.states` names the folder, `spec.recorded` the last recorded epoch.
+        images_sha256: SHA-256 of the data set.
+        files: storage of the state files.
+    """
     rejected = []
     for epoch, name in states_among(files.names(spec.states), spec.trial) if spec.states else ():
         if epoch > spec.recorded:
@@ -93,7 +105,7 @@ def newest_members(spec: TrialSpec, images_sha256: str, files: Files = FOLDER) -
 
 def _parse(content: bytes, spec: TrialSpec, images_sha256: str, epoch: int) -> dict[int, MemberState]:
     tensors = safetensors.torch.load(content)
-    # The library gives no metadata from bytes; after it has read the file, the header is known to be whole.
+    # The library cannot read metadata from bytes; as it has loaded the tensors, the header is known to be valid.
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     description = json.loads(header.get("__metadata__", {}).get(FORMAT, "null"))
     if not isinstance(description, dict):
@@ -111,7 +123,7 @@ def _parse(content: bytes, spec: TrialSpec, images_sha256: str, epoch: int) -> d
 
 
 def _description(spec: TrialSpec, images_sha256: str, epoch: int) -> dict[str, Any]:
-    """What must agree for a training to go on from the file: everything that its numbers depend on."""
+    """Returns what must agree for a training to resume from a file: everything that its numbers depend on."""
     fields = dataclasses.asdict(spec)
     for name in ("cell", "checkpoint", "states", "state_interval_s", "rungs", "recorded", "configuration", "seeds"):
         del fields[name]

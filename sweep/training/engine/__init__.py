@@ -1,1 +1,1 @@
-"""One epoch of a stack of models with a shape in common: parameters, products, optimizer, random streams, precision."""
+"""Training of a stack of equally shaped models for one epoch: products, optimizer, random streams, precision."""

@@ -1,4 +1,4 @@
-"""One model of a pack: what it trains, how far it is, and the tensors that make up its state."""
+"""One model of a pack: its configuration, its progress, and the tensors that make up its state."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from aesweep.training.engine.randomness import stream
 
 @dataclasses.dataclass(frozen=True)
 class MemberState:
-    """All that a member needs to go on elsewhere, on the CPU.
+    """State from which a member's training can be resumed in any pack; its tensors are on the CPU.
 
     Attributes:
         parameters: flat vector [P], in the order of `aesweep.models.autoencoder.Layout`.
         moment1: Adam's running mean of the gradient, [P].
-        moment2: Adam's running mean of its square, [P].
-        step: steps done.
-        epoch: epochs done.
+        moment2: Adam's running mean of the squared gradient, [P].
+        step: number of steps done.
+        epoch: number of epochs done.
     """
 
     parameters: Tensor
@@ -34,7 +34,7 @@ class MemberState:
 
 
 def architecture_of(configuration: Configuration, num_pixels: int) -> Architecture:
-    """The shape of the model that a configuration trains on images of so many pixels."""
+    """Returns the architecture of a configuration's model for images of `num_pixels` pixels."""
     return Architecture(
         num_pixels=num_pixels,
         hidden_layers=configuration.hidden_layers,
@@ -48,15 +48,15 @@ class Member:
     """A model under training.
 
     Attributes:
-        key: its name in the pack.
-        configuration: what it trains with.
-        seed: of all its random streams.
+        key: the member's name in the pack.
+        configuration: the configuration that it is trained with.
+        seed: seed of all its random streams.
         epochs: its whole budget, over which the learning rate is scheduled.
-        epoch: epochs done.
-        step: steps done.
+        epoch: number of epochs done.
+        step: number of steps done.
         diverged: whether a loss or a parameter became infinite or not a number.
         parameters, moment1, moment2: flat vectors [P] on the device; rows of a stack where it trains in one.
-        step_counter: the number of steps as Adam's kernel wants it, a float32 scalar on the device.
+        step_counter: `step` in the form that Adam's kernel needs, a float32 scalar on the device.
     """
 
     def __init__(
@@ -98,16 +98,16 @@ class Member:
 
     @property
     def active(self) -> bool:
-        """Whether there is anything left to train."""
+        """Whether the member has epochs left to train and has not diverged."""
         return not self.diverged and self.epoch < self.epochs
 
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
-        """The rate of a step, counted from 0."""
+        """Returns the learning rate of a step of the whole training, counted from 0."""
         factor = FACTORS[self.configuration.schedule](step, self.epochs * steps_per_epoch)
         return self.configuration.learning_rate * factor
 
     def export(self) -> MemberState:
-        """A copy of the state."""
+        """Returns a copy of the member's state on the CPU."""
         return MemberState(
             *(
                 tensor.detach().to("cpu", copy=True).contiguous()

@@ -1,8 +1,8 @@
-"""The matrix products of a training step: of the matrices as they are, or of their bfloat16 roundings.
+"""The matrix products of a training step, of float32 matrices or of matrices rounded to bfloat16.
 
-Everything else of a step - parameters, biases, activations, gradients, Adam - is `Workspace`'s and the optimizer's, and
-the same for both. Letters: K models, B batch, I and O the widths before and after a layer; with one model no shape has
-a K.
+Everything else of a step - parameters, biases, activations, gradients, Adam - is implemented in `Workspace` and in the
+optimizer, and is the same for both. Letters: K models, B batch, I and O the widths before and after a layer; with one
+model no shape has a K.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from aesweep.models.autoencoder import Architecture, Layer
 
 
 class PlainProducts:
-    """Products of the factors' own type, as exact as `torch.get_float32_matmul_precision` says."""
+    """Products in the factors' own type, with the precision of `torch.get_float32_matmul_precision`."""
 
     def __init__(self, num_models: int):
         self._lone = num_models == 1
@@ -23,10 +23,10 @@ class PlainProducts:
         """Writes vectors @ weight + bias.
 
         Args:
-            index: of the layer.
-            vectors: [K, B, I].
-            layer: its parameters.
-            out: [K, B, O], overwritten.
+            index: index of the layer.
+            vectors: the layer's inputs, [K, B, I].
+            layer: the layer's parameters.
+            out: the layer's outputs, [K, B, O], overwritten.
         """
         if self._lone:
             torch.addmm(layer.bias, vectors, layer.weight, out=out)
@@ -36,15 +36,16 @@ class PlainProducts:
     def backward(
         self, index: int, vectors: Tensor, layer: Layer, error: Tensor, gradient: Tensor, vectors_error: Tensor | None
     ) -> None:
-        """Writes the gradients by a layer's weight and by what it was given.
+        """Writes the gradients with respect to a layer's weight and to its inputs.
 
         Args:
-            index: of the layer.
-            vectors: [K, B, I], what `forward` was last given for this layer.
-            layer: its parameters, unchanged since.
-            error: the gradient by what `forward` wrote, [K, B, O].
-            gradient: by the weight, [K, I, O], overwritten.
-            vectors_error: by `vectors`, [K, B, I], overwritten; None where nobody asks, before the first layer.
+            index: index of the layer.
+            vectors: the inputs of the last `forward` for this layer, [K, B, I].
+            layer: the layer's parameters, unchanged since that `forward`.
+            error: gradient with respect to the outputs of `forward`, [K, B, O].
+            gradient: gradient with respect to the weight, [K, I, O], overwritten.
+            vectors_error: gradient with respect to `vectors`, [K, B, I], overwritten; None for the first layer, where
+                it is not needed.
         """
         product = torch.mm if self._lone else torch.bmm
         product(vectors.mT, error, out=gradient)
@@ -53,11 +54,11 @@ class PlainProducts:
 
 
 class Bfloat16Products:
-    """The same from float32 to float32, with every factor, and every product as a whole, rounded to bfloat16.
+    """Products of float32 matrices into float32, with every factor, and every finished product, rounded to bfloat16.
 
-    Sums run over float32 inside a product; the bias is added in float32. (PyTorch has no product of bfloat16 factors
-    that keeps its float32 sum on a CPU.) A factor is rounded once a step: vectors and weights by `forward`, and kept
-    for `backward`, which therefore has to follow it.
+    A product accumulates in float32; the bias is added in float32. (On a CPU PyTorch has no product of bfloat16 factors
+    that returns its float32 sum.) A factor is rounded once a step: `forward` rounds vectors and weights and keeps them
+    for `backward`, which must therefore follow it.
     """
 
     def __init__(self, architecture: Architecture, num_models: int, batch: int, device: str):
@@ -67,7 +68,7 @@ class Bfloat16Products:
         shapes = list(zip(before, after, strict=True))
         self._vectors = [torch.empty(*prefix, batch, width, **options) for width in before]
         self._weights = [torch.empty(*prefix, *shape, **options) for shape in shapes]
-        # Errors and products are used up at once: all layers share two pieces of memory, small enough for the cache.
+        # Errors and products are consumed at once: all layers share two buffers, which are small enough for the cache.
         errors = torch.empty(num_models * batch * max(after), **options)
         largest = max(
             max(batch * width for width in architecture.widths), *(rows * columns for rows, columns in shapes)
@@ -80,16 +81,16 @@ class Bfloat16Products:
         self._product = torch.mm if num_models == 1 else torch.bmm
 
     def forward(self, index: int, vectors: Tensor, layer: Layer, out: Tensor) -> None:
-        """As `PlainProducts.forward`."""
+        """Writes vectors @ weight + bias; see `PlainProducts.forward`."""
         rounded, weight, product = self._vectors[index], self._weights[index], self._outputs[index]
-        # Layer by layer, and not all weights in one piece: a weight is in the cache when its product asks for it.
+        # Weights are rounded layer by layer and not all at once, so that a weight is in the cache for its product.
         self._product(rounded.copy_(vectors), weight.copy_(layer.weight), out=product)
         out.copy_(product).add_(layer.bias.unsqueeze(-2))
 
     def backward(
         self, index: int, vectors: Tensor, layer: Layer, error: Tensor, gradient: Tensor, vectors_error: Tensor | None
     ) -> None:
-        """As `PlainProducts.backward`."""
+        """Writes the gradients with respect to weight and inputs; see `PlainProducts.backward`."""
         rounded = self._errors[index].copy_(error)
         gradient.copy_(self._product(self._vectors[index].mT, rounded, out=self._gradients[index]))
         if vectors_error is not None:
@@ -98,5 +99,5 @@ class Bfloat16Products:
 
 
 def _front(memory: Tensor, *shape: int) -> Tensor:
-    """The front of flat memory, in a shape."""
+    """Returns the front of a flat buffer as a view of the given shape."""
     return memory[: torch.Size(shape).numel()].view(shape)

@@ -1,6 +1,7 @@
-"""Members in lock-step: one epoch of K models as one, each with its own batches, noise, dropout, penalties and rate.
+"""Training of K models in lock-step for one epoch, each with its own batches, noise, dropout, penalties and rate.
 
-No autograd and no allocation inside an epoch. Letters: K models, B batch, N images, P length of a parameter vector.
+An epoch uses no autograd, and its steps compute in preallocated buffers. Letters: K models, B batch, N images, P
+length of a parameter vector.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from aesweep.training.engine.workspace import Workspace, Workspaces
 class Stack:
     """K members whose parameters lie in one tensor.
 
-    The members' own tensors become rows of the stack's, so nothing needs to be copied back. A member that goes on in
-    another stack is copied out of this one by that one.
+    The members' own tensors become rows of the stack's, so nothing needs to be copied back. Where a member moves to
+    another stack, that stack copies it out of this one.
 
     Attributes:
         members: the members.
-        layers: their parameters, views [K, ...], or without K where there is one member.
+        layers: the members' parameters, views [K, ...]; without K where there is one member.
     """
 
     def __init__(self, members: list[Member], workspaces: Workspaces):
@@ -30,7 +31,7 @@ class Stack:
         self._workspaces = workspaces
         layout = workspaces.layout
         if len(members) == 1:
-            # A lone model is trained where its state lies, unless that is a row which keeps an old stack in memory.
+            # A single model is trained in its own tensors, unless these are rows that keep an old stack in memory.
             for name in ("parameters", "moment1", "moment2"):
                 tensor = getattr(members[0], name)
                 if tensor.untyped_storage().nbytes() > tensor.nbytes:
@@ -62,11 +63,11 @@ class Stack:
     def train_epoch(self, images: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
         """Trains every member on every image once; the last batch may be smaller.
 
-        Where the device's memory does not suffice, the epoch has not happened: the members are as they were before.
+        Where the device's memory does not suffice, the members are restored to their state before the epoch.
 
         Args:
-            images: uint8 [N, D] on the stack's device.
-            batch_size: B.
+            images: training images, uint8 [N, D] on the stack's device.
+            batch_size: images per batch, B.
 
         Returns:
             Mean squared error per pixel and penalties of every step, both float64 [steps, K] on the CPU.
@@ -138,7 +139,7 @@ class Stack:
                     rows.fill_(1)
 
     def _penalize(self, workspace: Workspace, penalties: Tensor) -> None:
-        """Adds the gradient of the penalties on weights, and writes the value of all penalties into [K]."""
+        """Adds the gradients of the penalties on weights, and adds the values of all penalties to `penalties`, [K]."""
         codes = workspace.of_each(workspace.after[workspace.architecture.code_layer])
         for index, (member, gradient, code) in enumerate(zip(self.members, self._gradient_rows, codes, strict=True)):
             configuration = member.configuration

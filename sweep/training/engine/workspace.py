@@ -1,4 +1,4 @@
-"""What one step of a stack computes in: buffers for a batch, made once and written over at every step.
+"""Buffers for one step of a stack, allocated once and overwritten at every step, and the passes through them.
 
 Letters: K models in lock-step, B batch, D pixels, W width of a layer. A stack of one has no K in its shapes, because
 plain matrix products are faster than batched ones; all code works on either form.
@@ -22,12 +22,13 @@ class Workspace:
 
     Attributes:
         clean: the batch's images, [K, B, D].
-        noisy: the same with noise, [K, B, D]; allocated when first asked for.
-        masks: per hidden layer, [K, B, W]: 0 for a dropped unit, 1 / (1 - rate) for a kept one; likewise.
-        before: per layer, what comes out of its matrix product, [K, B, W].
-        after: per layer, what its activation makes of that; the same tensor as `before` where there is none.
-        dropped: per hidden layer, the same with units dropped, [K, B, W]; allocated when first asked for.
-        errors: per layer, the gradient of the objective by `before`, [K, B, W].
+        noisy: the batch's images with noise, [K, B, D]; allocated at the first access.
+        masks: per hidden layer, 0 for a dropped unit, 1 / (1 - rate) for a kept one, [K, B, W]; allocated at the first
+            access.
+        before: per layer, the output of its matrix product with the bias, [K, B, W].
+        after: per layer, the output of its activation, [K, B, W]; the same tensor as `before` where it has none.
+        dropped: per hidden layer, `after` with units dropped, [K, B, W]; allocated at the first access.
+        errors: per layer, the gradient of the objective with respect to `before`, [K, B, W].
     """
 
     def __init__(
@@ -77,17 +78,31 @@ class Workspace:
         return {index: torch.empty_like(self.after[index]) for index in self.hidden}
 
     def of_each(self, tensor: Tensor) -> list[Tensor]:
-        """A buffer cut by model: K views [B, W]."""
+        """Returns a buffer split by model: K views [B, W]."""
         return [tensor] if self.num_models == 1 else list(tensor)
 
     def gather(self, images: Tensor, indices: Tensor) -> None:
-        """Fills `clean` with images (uint8 [N, D]) scaled to [0, 1]; indices int64 [K * B]."""
+        """Fills `clean` with images scaled to [0, 1].
+
+        Args:
+            images: all training images, uint8 [N, D].
+            indices: images of each model's batch, int64 [K * B].
+        """
         torch.index_select(images, 0, indices, out=self.pixels)
-        # In two operations: a single torch.div from uint8 would convert in a fresh buffer of its own, ten times slower.
+        # In two operations, because a single torch.div from uint8 would convert in a new buffer, ten times slower.
         self.clean.copy_(self.pixels.view(self.clean.shape)).div_(255)
 
     def forward(self, layers: list[Layer], inputs: Tensor, dropout: bool) -> Tensor:
-        """Images [K, B, D] to outputs [K, B, D]; with dropout, by the masks as they stand."""
+        """Computes the models' outputs.
+
+        Args:
+            layers: the models' parameters.
+            inputs: images, [K, B, D].
+            dropout: whether units are dropped, according to the present `masks`.
+
+        Returns:
+            The outputs [K, B, D], in a buffer of the workspace.
+        """
         vectors = inputs
         for index, layer in enumerate(layers):
             before, after = self.before[index], self.after[index]
@@ -99,7 +114,11 @@ class Workspace:
         return vectors
 
     def differ(self, squared_errors: Tensor) -> None:
-        """Puts outputs minus clean images where `backward` starts from, and the sum of its squares into [K]."""
+        """Writes outputs minus clean images where `backward` starts, and each model's sum of their squares.
+
+        Args:
+            squared_errors: each model's sum of squared differences, [K], overwritten.
+        """
         difference = self.errors[-1]
         torch.sub(self.after[-1], self.clean, out=difference)
         flat = difference.view(self.num_models, -1)
@@ -118,11 +137,11 @@ class Workspace:
 
         Args:
             layers: the parameters that `forward` used.
-            gradients: of the same shapes; overwritten.
-            inputs: what `forward` was given.
-            dropout: whether it dropped units.
-            sparse_code: per model, the weight of the code's absolute sum, mean over the batch; a tensor [K] where all
-                are to be seen to at once, None where all are zero.
+            gradients: the gradients, of the same shapes; overwritten.
+            inputs: the inputs of `forward`.
+            dropout: whether `forward` dropped units.
+            sparse_code: per model, the weight of the code's absolute sum, mean over the batch; a tensor [K] to process
+                all models in one operation, None where all weights are zero.
         """
         self.errors[-1].mul_(2 / (self.batch * self.architecture.num_pixels))
         for index in reversed(range(len(layers))):
@@ -159,13 +178,13 @@ def _activate(name: str, before: Tensor, after: Tensor) -> None:
 
 
 def _backpropagate(name: str, error: Tensor, before: Tensor, after: Tensor) -> None:
-    """Turns the gradient by an activation's output into that by its input, in place.
+    """Turns the gradient with respect to an activation's output into that with respect to its input, in place.
 
     Args:
-        name: of the activation.
-        error: the gradient.
+        name: name of the activation.
+        error: the gradient; overwritten.
         before: the activation's input.
-        after: its output.
+        after: the activation's output.
     """
     if name == "gelu":
         _aten.gelu_backward.grad_input(error, before, grad_input=error)
@@ -192,7 +211,7 @@ class Workspaces:
         self._gradients: dict[int, Tensor] = {}
 
     def get(self, num_models: int, batch: int) -> Workspace:
-        """The buffers for so many models and images."""
+        """Returns the workspace for `num_models` models and batches of `batch` images."""
         key = (num_models, batch)
         if key not in self._workspaces:
             self._workspaces[key] = Workspace(
@@ -201,13 +220,13 @@ class Workspaces:
         return self._workspaces[key]
 
     def gradient(self, num_models: int) -> Tensor:
-        """A buffer for the gradients of so many models, [K, P]."""
+        """Returns the buffer for the gradients of `num_models` models, [K, P]."""
         if num_models not in self._gradients:
             shape = (num_models, self.layout.num_elements)
             self._gradients[num_models] = torch.zeros(shape, dtype=self.dtype, device=self.device)
         return self._gradients[num_models]
 
     def release(self) -> None:
-        """Lets go of all buffers; those that are asked for again are made anew."""
+        """Releases all buffers; later calls allocate new ones."""
         self._workspaces.clear()
         self._gradients.clear()

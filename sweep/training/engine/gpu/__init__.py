@@ -1,1 +1,1 @@
-"""The same epoch on a GPU: all members in lock-step, with fused kernels, counter-based streams and a captured graph."""
+"""Training of a stack on a GPU: members in lock-step, with fused kernels, counter-based streams and a CUDA graph."""

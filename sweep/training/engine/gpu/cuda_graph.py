@@ -1,4 +1,4 @@
-"""A step that is repeated thousands of times. On a GPU it becomes a CUDA graph, which is launched as a whole.
+"""Capture of a training step, which is repeated thousands of times, as a CUDA graph that is launched as a whole.
 
 A step of a small model is some fifty operations, each of which takes longer to launch than to run.
 """
@@ -10,15 +10,17 @@ from collections.abc import Callable
 
 import torch
 
-# Makes of a step what repeats its operations, and does not run it.
+# Captures a step's operations, without running them, and returns a function that replays them.
 Capture = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 class RepeatedStep:
-    """Calls a step the first time: buffers are made, kernels compiled, libraries opened. Then captures and replays it.
+    """Runs a step repeatedly: directly at the first call, and by replaying a capture of it from the second call on.
+
+    The first, direct call allocates buffers, compiles kernels and loads libraries, so that the capture need not.
 
     Args:
-        capture: how; None where the step is to be called each time.
+        capture: how a step is captured; None to call the step directly each time.
     """
 
     def __init__(self, capture: Capture | None):
@@ -30,8 +32,8 @@ class RepeatedStep:
         """Runs the step.
 
         Args:
-            step: the same operations on the same memory at every call, whose numbers nobody asks for in between: what
-                differs from call to call it finds by a counter in that memory, which outlives this object.
+            step: performs the same operations on the same memory at every call, and reads no result on the host. What
+                differs from call to call it looks up by a counter in that memory, which must outlive this object.
         """
         if self._called and self._capture is not None and self._replay is None:
             self._replay = self._capture(step)
@@ -40,7 +42,10 @@ class RepeatedStep:
 
 
 def capture_as_cuda_graph(step: Callable[[], None]) -> Callable[[], None]:
-    """A step's operations on a GPU as a CUDA graph; other threads of the process may use the GPU meanwhile."""
+    """Captures a step's operations on a GPU as a CUDA graph, and returns the function that replays it.
+
+    Other threads of the process may use the GPU during the capture.
+    """
     graph = torch.cuda.CUDAGraph()
     stream = _capture_stream(torch.cuda.current_device())
     with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
@@ -50,5 +55,5 @@ def capture_as_cuda_graph(step: Callable[[], None]) -> Callable[[], None]:
 
 @functools.cache
 def _capture_stream(device: int) -> torch.cuda.Stream:
-    """One for all captures: torch keeps a workspace of cuBLAS for each stream that it has seen."""
+    """Returns one stream for all captures, because torch keeps a cuBLAS workspace for each stream that it has seen."""
     return torch.cuda.Stream(device)

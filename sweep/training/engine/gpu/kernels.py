@@ -1,10 +1,10 @@
-"""What a step of a pack in lock-step asks of a GPU beyond matrix products, as one Triton kernel each.
+"""Triton kernels for a lock-step: the update, the noise and the dropout masks, each fused into one kernel.
 
-The references are `philox.py` and `update_plainly` in `lock_step.py`; tests compare
-with them in Triton's interpreter, and compile for A100 and H100: vectors are read and written 16 bytes at a time, and
-all registers fit. They have not run on a GPU yet. Imported only where there is one.
+The references are `philox.py` and `update_plainly` in `lock_step.py`. Tests compare the kernels with them in Triton's
+interpreter, and compile the kernels for A100 and H100: vectors are read and written 16 bytes at a time, and no
+registers are spilled. The kernels have not run on a GPU yet. The module is imported only where there is one.
 
-Letters: K members, P length of a parameter vector, n numbers a member.
+Letters: K members, P length of a parameter vector, n numbers per member.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# Elements of a program: of a vector, and blocks of four numbers drawn.
+# Elements of a vector, and blocks of four random numbers, that one Triton program processes.
 BLOCK, DRAWN_BLOCKS = 1024, 256
 
 
@@ -30,7 +30,7 @@ def _update(
     g = tl.load(gradient + at, mask=inside)
     m = tl.load(moment1 + at, mask=inside)
     v = tl.load(moment2 + at, mask=inside)
-    # From memory, and not as literals, which would be float32 beside float64.
+    # The constants are loaded, because literals would be float32 where the parameters are float64.
     keep1, add1 = tl.load(constants), tl.load(constants + 1)
     keep2, add2, epsilon = tl.load(constants + 2), tl.load(constants + 3), tl.load(constants + 4)
     own = scalars + member * 5
@@ -53,7 +53,7 @@ def update(
     parameters: Tensor, gradient: Tensor, moment1: Tensor, moment2: Tensor, scalars: Tensor, constants: Tensor,
     num_weights: int, has_penalty: bool,
 ) -> None:  # fmt: skip
-    """As `aesweep.training.engine.gpu.lock_step.update_plainly`, in one pass; the gradient is left as it was."""
+    """Does `aesweep.training.engine.gpu.lock_step.update_plainly` in one pass; the gradient is not overwritten."""
     num_members, num_elements = parameters.shape
     grid = (triton.cdiv(num_elements, BLOCK), num_members)
     _update[grid](
@@ -80,7 +80,7 @@ def _draw(
         r0, r1 = tl.sqrt(-2 * tl.log(u0 + half)), tl.sqrt(-2 * tl.log(u2 + half))
         a0, a1 = 6.283185307179586 * (u1 + half), 6.283185307179586 * (u3 + half)
         u0, u1, u2, u3 = r0 * tl.cos(a0), r0 * tl.sin(a0), r1 * tl.cos(a1), r1 * tl.sin(a1)
-    # In the order of their counters, so that neighbouring threads read and write neighbouring memory.
+    # Interleaved into the order of their counters, so that neighbouring threads read and write neighbouring memory.
     drawn = tl.interleave(tl.interleave(u0, u2), tl.interleave(u1, u3)).to(strength.dtype)
     offsets = tl.program_id(0) * (4 * block) + tl.arange(0, 4 * block)
     inside = offsets < num
@@ -96,11 +96,11 @@ def add_noise(out: Tensor, clean: Tensor, keys: Tensor, deviations: Tensor, step
     """Writes clean + deviation * normal numbers.
 
     Args:
-        out: [K, n], overwritten.
-        clean: [K, n].
-        keys: int64 [K].
-        deviations: [K], of the type of `out`.
-        step: within the epoch; int64, one element.
+        out: noisy images, [K, n], overwritten.
+        clean: clean images, [K, n].
+        keys: keys of the members' noise streams, int64 [K].
+        deviations: standard deviation of each member's noise, [K], of the type of `out`.
+        step: step within the epoch, from 0; int64, one element.
     """
     num_members, num = out.shape
     grid = (triton.cdiv(num, 4 * DRAWN_BLOCKS), num_members)
@@ -111,11 +111,11 @@ def draw_masks(out: Tensor, keys: Tensor, kept: Tensor, step: Tensor, layer: int
     """Writes 1 / kept with probability `kept`, else 0.
 
     Args:
-        out: [K, n], overwritten.
-        keys: int64 [K].
-        kept: [K], of the type of `out`.
-        step: within the epoch; int64, one element.
-        layer: number of the mask's layer.
+        out: masks, [K, n], overwritten.
+        keys: keys of the members' dropout streams, int64 [K].
+        kept: each member's probability to keep a unit, [K], of the type of `out`.
+        step: step within the epoch, from 0; int64, one element.
+        layer: index of the mask's layer.
     """
     num_members, num = out.shape
     grid = (triton.cdiv(num, 4 * DRAWN_BLOCKS), num_members)

@@ -1,9 +1,9 @@
-"""Members in lock-step as a GPU wants it: every operation of a step works on all of them, and none waits for the host.
+"""Lock-step training for a GPU: every operation of a step works on all members, and none waits for the host.
 
 What differs between members (rates, strengths, keys) lies in tensors [K]; what differs between steps is taken from
 tensors [steps, ...] by a counter on the device. So each step is the same operations on the same memory, and can be
-captured as a CUDA graph (`cuda_graph.py`). The next epoch is drawn up on the host while the device
-works. (Nothing here has run on a GPU yet.)
+captured as a CUDA graph (`cuda_graph.py`). The host prepares the next epoch while the device works. (Nothing here has
+run on a GPU yet.)
 
 Letters: K models, B batch, N images, P length of a parameter vector.
 """
@@ -31,17 +31,20 @@ def update_plainly(
     parameters: Tensor, gradient: Tensor, moment1: Tensor, moment2: Tensor, scalars: Tensor, constants: Tensor,
     num_weights: int, has_penalty: bool,
 ) -> None:  # fmt: skip
-    """Penalties' gradients, decoupled decay and a step of Adam on a stack, in place: the reference of the kernel.
+    """Applies the penalties' gradients, decoupled decay and a step of Adam to a stack, in place.
+
+    This is the reference of the kernel `aesweep.training.engine.gpu.kernels.update`.
 
     Args:
-        parameters: [K, P]; `gradient`, `moment1` and `moment2` alike. The gradient is overwritten.
-        gradient: of the objective without the penalties on weights.
-        moment1: running mean of the gradient.
-        moment2: running mean of its square.
-        scalars: [K, 5]: rate over the first bias correction, square root of the second one, 1 - rate * weight decay,
-            L1, twice L2.
-        constants: beta1, 1 - beta1, beta2, 1 - beta2, epsilon.
-        num_weights: of the P, the front that penalties and decay are for.
+        parameters: parameters, [K, P].
+        gradient: gradient of the objective without the penalties on weights, [K, P]; overwritten.
+        moment1: running mean of the gradient, [K, P].
+        moment2: running mean of the squared gradient, [K, P].
+        scalars: per member, the rate over the first bias correction, the square root of the second bias correction,
+            1 - rate * weight decay, L1, and twice L2, [K, 5].
+        constants: beta1, 1 - beta1, beta2, 1 - beta2, epsilon, [5].
+        num_weights: length of the front of a parameter vector that holds the weights, to which penalties and decay
+            apply.
         has_penalty: whether any member has L1 or L2.
     """
     step_size, root, decay, l1, twice_l2 = scalars.T.unsqueeze(-1)
@@ -57,14 +60,14 @@ def update_plainly(
 
 @dataclasses.dataclass(frozen=True)
 class Agenda:
-    """What the steps of an epoch differ in: on the host as it is drawn up, and on the device as it is worked through.
+    """Inputs in which the steps and epochs differ: one agenda is prepared on the host, one is in use on the device.
 
     Attributes:
-        order: images of each whole batch, member by member, int64 [whole, K * B].
-        last: images of the smaller batch that is left over, int64 [1, K * rest].
-        noise_keys: of the members' streams, int64 [K].
-        dropout_keys: likewise.
-        scalars: what the update of each step needs of each member, see `update_plainly`, [steps, K, 5].
+        order: indices of the images of each whole batch, member by member, int64 [whole, K * B].
+        last: indices of the images of the smaller batch that is left over, int64 [1, K * rest].
+        noise_keys: keys of the members' noise streams, int64 [K].
+        dropout_keys: keys of the members' dropout streams, int64 [K].
+        scalars: each member's scalars for the update of each step, see `update_plainly`, [steps, K, 5].
     """
 
     order: Tensor
@@ -77,29 +80,29 @@ class Agenda:
         return [getattr(self, field.name) for field in dataclasses.fields(self)]
 
     def pinned(self) -> Agenda:
-        """In memory from which a GPU fetches while the host goes on."""
+        """Returns a copy in pinned memory, from which a GPU can fetch while the host continues."""
         return Agenda(*(tensor.pin_memory() for tensor in self.tensors()))
 
     def empty_on(self, device: torch.device) -> Agenda:
-        """Of the same shapes, there."""
+        """Returns an uninitialized agenda of the same shapes on a device."""
         return Agenda(*(torch.empty(tensor.shape, dtype=tensor.dtype, device=device) for tensor in self.tensors()))
 
     def take(self, other: Agenda) -> None:
-        """Writes another one over this one."""
+        """Copies another agenda into this one's memory, without waiting for the device."""
         for mine, theirs in zip(self.tensors(), other.tensors(), strict=True):
             mine.copy_(theirs, non_blocking=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Desk:
-    """What a stack's steps work on from epoch to epoch. It stays where it is, so that a captured step stays right.
+    """Memory that a stack's steps read and write from epoch to epoch; it is not moved, so a captured step stays valid.
 
     Attributes:
-        images: uint8 [N, D].
-        agenda: of the epoch under training.
+        images: training images, uint8 [N, D].
+        agenda: agenda of the epoch under training.
         errors: summed squared error of each step, [steps, K].
-        penalties: likewise.
-        repeat: the step of a whole batch.
+        penalties: value of the penalties of each step, [steps, K].
+        repeat: runs the step of a whole batch.
     """
 
     images: Tensor
@@ -110,9 +113,9 @@ class _Desk:
 
 
 class LockStepStack(Stack):
-    """K members whose steps are single operations for all."""
+    """K members that are trained by operations on all of them at once."""
 
-    # How a step is captured, by the kind of device that can.
+    # The capture function of each type of device that supports one.
     capture: ClassVar[dict[str, Capture]] = {"cuda": capture_as_cuda_graph}
 
     def __init__(self, members: list[Member], workspaces: Workspaces):
@@ -136,11 +139,11 @@ class LockStepStack(Stack):
         self._step = torch.zeros(1, dtype=torch.int64, device=options["device"])
         self._squared_errors = torch.empty(self._num_models, **options)
         self._current: _Desk | None = None
-        self._next: tuple[list[int], Agenda] | None = None  # the epochs that members have done before it, and itself
+        self._next: tuple[list[int], Agenda] | None = None  # members' epochs before it, and the agenda
 
     @functools.cached_property
     def _kernels(self) -> ModuleType | None:
-        """The kernels where there is a GPU for them."""
+        """The Triton kernels, or None where the stack is not on a GPU."""
         if self._parameters.device.type != "cuda":
             return None
         from aesweep.training.engine.gpu import kernels
@@ -180,7 +183,7 @@ class LockStepStack(Stack):
         return work.errors.cpu().double() / pixels, work.penalties.cpu().double()
 
     def _draw_up(self, num_images: int, batch_size: int) -> Agenda:
-        """What the members' next epoch consists of, on the host."""
+        """Returns the agenda of the members' next epoch, on the host."""
         whole, rest = divmod(num_images, batch_size)
         orders = torch.stack([epoch_order(member.seed, member.epoch + 1, num_images) for member in self.members])
         cut = orders[:, : whole * batch_size].view(self._num_models, whole, batch_size)
@@ -197,7 +200,7 @@ class LockStepStack(Stack):
         return agenda.pinned() if self._parameters.device.type == "cuda" else agenda
 
     def _desk(self, images: Tensor, agenda: Agenda) -> _Desk:
-        """The same one as long as the images are the same."""
+        """Returns the memory of the steps: the existing one where the images are the same object, else a new one."""
         if self._current is None or self._current.images is not images:
             errors, penalties = (torch.zeros(len(agenda.scalars), self._num_models, **self._options) for _ in range(2))
             repeat = RepeatedStep(self.capture.get(images.device.type))
@@ -205,7 +208,7 @@ class LockStepStack(Stack):
         return self._current
 
     def _train_step(self, work: _Desk, indices: Tensor) -> None:
-        """One step of all members. Everything that it reads and writes stays where it is from step to step."""
+        """Trains all members for one step. All memory that it reads and writes is the same from step to step."""
         num_models, agenda = self._num_models, work.agenda
         workspace = self._workspaces.get(num_models, indices.numel() // num_models)
         workspace.gather(work.images, indices.view(-1))
@@ -231,7 +234,7 @@ class LockStepStack(Stack):
         self._step += 1
 
     def _scalars(self, steps: int) -> Tensor:
-        """What the update of each step needs of each member, [steps, K, 5]; computed in float64."""
+        """Returns each member's scalars for the update of each step, [steps, K, 5]; computed in float64."""
         rates = torch.tensor(
             [[member.learning_rate(member.step + step, steps) for member in self.members] for step in range(steps)],
             dtype=torch.float64,
@@ -245,7 +248,7 @@ class LockStepStack(Stack):
         return torch.stack(columns, -1).to(self._parameters.dtype)
 
     def _penalties(self, workspace: Workspace) -> Tensor:
-        """The value of all penalties, [K]."""
+        """Returns each member's value of all penalties, [K]."""
         total = torch.zeros(self._num_models, **self._options)
         if self._has_weight_penalty:
             weights = self._stacked[0][:, : self._num_weights]

@@ -1,11 +1,12 @@
-"""Random numbers from counters, for members in lock-step: any of them at once, from key and position alone.
+"""Counter-based random numbers for members in lock-step: each number depends on its key and position alone.
 
 A generator per member has to be called member by member, which on a GPU is a kernel for each. Here the numbers of all
-members come from one call: Philox4x32-10 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011), keyed
-by a member's seed, purpose and epoch, counted by the block of four numbers, the step and the layer. So a member's
-numbers depend neither on who shares its pack nor on the device. The reference of `aesweep.training.engine.gpu.kernels`.
+members come from one call: Philox4x32-10 (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011). Its key
+is derived from a member's seed, purpose and epoch; its counter is the block of four numbers, the step and the layer. So
+a member's numbers depend neither on the other members of its pack nor on the device. The module is the reference of
+`aesweep.training.engine.gpu.kernels`.
 
-Letters: K members, n numbers a member.
+Letters: K members, n numbers per member.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ _LOW = 0xFFFFFFFF
 
 
 def philox(keys: Tensor, counters: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
-    """Four random 32-bit integers for each key and counter, as int64 from 0 to 2^32 - 1.
+    """Returns four random 32-bit integers for each key and counter, as int64 from 0 to 2^32 - 1.
 
     Args:
-        keys: int64.
-        counters: four tensors int64 from 0 to 2^32 - 1 that broadcast with the keys.
+        keys: 64-bit keys, int64.
+        counters: the counter's four words, int64 from 0 to 2^32 - 1; they broadcast with the keys.
     """
     # Products of two 32-bit numbers wrap around in int64 and keep all 64 bits, the highest as a sign.
     key0, key1 = keys & _LOW, (keys >> 32) & _LOW
@@ -42,7 +43,7 @@ def philox(keys: Tensor, counters: tuple[Tensor, Tensor, Tensor, Tensor]) -> tup
 
 
 def _blocks(keys: Tensor, step: Tensor, layer: int, num: int) -> list[Tensor]:
-    """Random 24-bit integers for `num` numbers of each key, in blocks of four: four tensors int64 [K, num / 4]."""
+    """Returns random 24-bit integers for `num` numbers of each key: four tensors int64 [K, num / 4, rounded up]."""
     blocks = torch.arange(-(-num // 4), device=keys.device).unsqueeze(0)
     layers = torch.full((1, 1), layer, device=keys.device)
     found = philox(keys.unsqueeze(1), (blocks, step.view(1, 1), layers, torch.zeros_like(layers)))
@@ -50,21 +51,21 @@ def _blocks(keys: Tensor, step: Tensor, layer: int, num: int) -> list[Tensor]:
 
 
 def uniform(keys: Tensor, step: Tensor, layer: int, num: int) -> Tensor:
-    """Numbers in [0, 1), multiples of 2^-24, float32 [K, num].
+    """Returns uniform random numbers in [0, 1), multiples of 2^-24, float32 [K, n].
 
     Args:
         keys: `aesweep.training.engine.randomness.stream_key` of each member, int64 [K].
-        step: within the epoch, from 0; int64, one element, on the keys' device.
-        layer: which of a step's draws.
-        num: n.
+        step: step within the epoch, from 0; int64, one element, on the keys' device.
+        layer: index that tells a step's draws from the same keys apart.
+        num: how many numbers to draw for each member, n.
     """
     parts = [part.float() * 2**-24 for part in _blocks(keys, step, layer, num)]
     return torch.stack(parts, -1).flatten(1)[:, :num]
 
 
 def normal(keys: Tensor, step: Tensor, layer: int, num: int) -> Tensor:
-    """Standard normal numbers by Box and Muller (1958), float32 [K, num]; arguments as `uniform`'s."""
-    # Half a unit up, so that no logarithm of zero is taken.
+    """Returns standard normal numbers by Box and Muller (1958), float32 [K, n]; arguments as `uniform`'s."""
+    # Shifted up by half a unit, so that the logarithm of zero is never taken.
     u = [part.float() * 2**-24 + 2**-25 for part in _blocks(keys, step, layer, num)]
     radii = [torch.sqrt(-2 * torch.log(u[0])), torch.sqrt(-2 * torch.log(u[2]))]
     angles = [2 * torch.pi * u[1], 2 * torch.pi * u[3]]
@@ -76,11 +77,11 @@ def add_noise(out: Tensor, clean: Tensor, keys: Tensor, deviations: Tensor, step
     """Writes clean + deviation * normal numbers.
 
     Args:
-        out: [K, n], overwritten.
-        clean: [K, n].
-        keys: as above.
-        deviations: [K], of the type of `out`.
-        step: as above.
+        out: noisy images, [K, n], overwritten.
+        clean: clean images, [K, n].
+        keys: keys of the members' noise streams, see `uniform`.
+        deviations: standard deviation of each member's noise, [K], of the type of `out`.
+        step: step within the epoch, see `uniform`.
     """
     torch.add(clean, normal(keys, step, 0, out.shape[1]).to(out.dtype) * deviations.unsqueeze(1), out=out)
 
@@ -89,11 +90,11 @@ def draw_masks(out: Tensor, keys: Tensor, kept: Tensor, step: Tensor, layer: int
     """Writes 1 / kept with probability `kept`, else 0.
 
     Args:
-        out: [K, n], overwritten.
-        keys: as above.
-        kept: [K], of the type of `out`.
-        step: as above.
-        layer: number of the mask's layer.
+        out: masks, [K, n], overwritten.
+        keys: keys of the members' dropout streams, see `uniform`.
+        kept: each member's probability to keep a unit, [K], of the type of `out`.
+        step: step within the epoch, see `uniform`.
+        layer: index of the mask's layer.
     """
     kept = kept.unsqueeze(1)
     torch.div((uniform(keys, step, layer, out.shape[1]).to(out.dtype) < kept).to(out.dtype), kept, out=out)
