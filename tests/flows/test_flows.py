@@ -118,7 +118,7 @@ def test_run_that_is_killed_in_every_phase_comes_to_the_same_end(tmp_path, study
 EXTENSIONS = {
     "extended by samples": ("extend", "--samples", "1"),
     "extended by epochs": ("extend", "--epochs", None),
-    "retrained": ("retrain", "--epochs", "7", "--seeds", "1"),
+    "retrained": ("retrain", "--epochs", "3", "--seeds", "1"),
 }
 
 
