@@ -135,6 +135,7 @@ class Recorder:
             return None
         num_failures = self._failures.get(spec.trial, self._before_session(spec).num_failures) + 1
         self._failures[spec.trial] = num_failures
+        self._lost_seconds.setdefault(spec.trial, 0.0)  # it was attempted, even where it has no row
         again = self._again(spec)
         retried = can_help(cause, num_failures)
         self._record(Failure(trial=spec.trial, epoch=again.recorded, cause=cause, reason=reason, retried=retried))
@@ -148,7 +149,8 @@ class Recorder:
         return [self._again(spec) for spec in self.unfinished.values()]
 
     def _again(self, spec: TrialSpec) -> TrialSpec:
-        self._lost_seconds[spec.trial] = self._lost_seconds.get(spec.trial, 0.0) + self._seconds.pop(spec.trial, 0.0)
+        if spec.trial in self._seconds:
+            self._lost_seconds[spec.trial] = self._lost_seconds.get(spec.trial, 0.0) + self._seconds.pop(spec.trial)
         return dataclasses.replace(spec, recorded=self._epochs.get(spec.trial, self._before_session(spec).epochs))
 
     def end_unfinished(self, reason: str) -> None:

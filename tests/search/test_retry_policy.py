@@ -159,3 +159,18 @@ def test_jobs_that_are_left_go_on_after_what_is_recorded_and_their_time_counts()
         record.take(epoch, seconds=5.0)
     assert record.recorder.left() == []
     assert record.of("trial_ended")[0].seconds == 9.0
+
+
+def test_only_trials_that_were_attempted_are_recorded_as_interrupted():
+    record = Record()
+    record.recorder.open(SPEC)
+    record.recorder.left()  # as the driver asks whenever Tune has ended
+    record.recorder.end_unfinished("the run was interrupted")
+    assert not record.of("trial_ended")
+    for attempt in (lambda record: record.take(1), lambda record: record.fail()):
+        record = Record()
+        record.recorder.open(SPEC)
+        attempt(record)
+        record.recorder.left()
+        record.recorder.end_unfinished("the run was interrupted")
+        assert [event.status for event in record.of("trial_ended")] == ["interrupted"]
