@@ -32,6 +32,10 @@ SHARED = ("hidden_layers", "latent_dim", "activation", "output", "batch_size")
 STRENGTHS = ("l1", "l2", "weight_decay", "dropout", "sparse_code")
 
 
+# Metadata of a field that is added from now on: `beta: float = dataclasses.field(default=0.0, metadata=LATER)`.
+LATER = {"is_later": True}
+
+
 @dataclasses.dataclass(frozen=True)
 class Configuration:
     """What one trial trains.
@@ -73,10 +77,17 @@ class Configuration:
     noise_variance: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the fields as values that JSON can hold, with the widths as a list."""
-        values = dataclasses.asdict(self)
-        values["hidden_layers"] = list(self.hidden_layers)
-        return values
+        """Returns the fields as values that JSON can hold, with the widths as a list.
+
+        A field that was added `LATER` is left out where it has its default. What was recorded before there was such a
+        field (journals, hashes in states, names of retrainings) is then what is derived again today.
+        """
+        values = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if not (field.metadata == LATER and getattr(self, field.name) == field.default)
+        }
+        return {**values, "hidden_layers": list(self.hidden_layers)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Configuration:

@@ -17,7 +17,10 @@ from typing import Any
 from aesweep.study.configuration import FIELDS, REGULARIZERS, STRENGTHS, Configuration
 from aesweep.study.search_space import Axis, SearchSpace
 
-PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
+
+def primes() -> Iterator[int]:
+    """Yields 2, 3, 5, 7, ...: each field of a configuration has the prime of its place."""
+    return (number for number in itertools.count(2) if all(number % divisor for divisor in range(2, number)))
 
 
 def draw(space: SearchSpace, num_samples: int, seed: str, base: Configuration | None) -> Iterator[Configuration]:
@@ -40,7 +43,7 @@ def draw(space: SearchSpace, num_samples: int, seed: str, base: Configuration | 
     for sample in range(num_samples):
         position = {
             name: (shift[name] + (sample + 1) * math.sqrt(prime)) % 1.0
-            for name, prime in zip(FIELDS, PRIMES, strict=True)
+            for name, prime in zip(FIELDS, primes(), strict=False)
         }
         for point in itertools.product(*(axes[name].grid for name in grids)):
             values = dict(zip(grids, point, strict=True))

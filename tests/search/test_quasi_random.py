@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import json
 import math
 
 import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from aesweep.search.samplers.quasi_random import draw
-from aesweep.study.configuration import REGULARIZERS, STRENGTHS, Configuration
+from aesweep.search.samplers.quasi_random import draw, primes
+from aesweep.study.configuration import LATER, REGULARIZERS, STRENGTHS, Configuration
 from aesweep.study.search_space import SearchSpace
 
 BASE = Configuration(hidden_layers=(8,), latent_dim=2, learning_rate=0.5, activation="relu", l1=0.25)
@@ -94,3 +97,30 @@ def test_configuration_survives_a_round_trip_and_equal_ones_share_a_digest():
     assert again == BASE
     assert again.digest() == BASE.digest()
     assert Configuration(hidden_layers=(8,), latent_dim=3).digest() != BASE.digest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Extended(Configuration):
+    """A configuration as a later version may have it."""
+
+    beta: float = dataclasses.field(default=0.5, metadata=LATER)
+
+
+def test_field_that_is_added_later_changes_nothing_of_what_was_recorded_without_it():
+    old, new = Configuration((8, 4), 2, l1=1e-5), Extended((8, 4), 2, l1=1e-5)
+    assert json.dumps(new.as_dict()) == json.dumps(old.as_dict()) and new.digest() == old.digest()
+    assert Extended.from_dict(old.as_dict()) == new
+    changed = dataclasses.replace(new, beta=2.0)
+    assert changed.digest() != new.digest() and changed.as_dict()["beta"] == 2.0
+    assert Extended.from_dict(json.loads(json.dumps(changed.as_dict()))) == changed
+
+
+def test_each_field_has_a_prime_of_its_own_however_many_there_are():
+    found = list(itertools.islice(primes(), 40))
+    assert found == [number for number in range(2, found[-1] + 1) if is_prime(number)]
+    assert found[:3] == [2, 3, 5] and len(set(found)) == 40
+
+
+def is_prime(number: int) -> bool:
+    """Wilson's theorem."""
+    return (math.factorial(number - 1) + 1) % number == 0
