@@ -164,8 +164,8 @@ def extend(
 def _loaded(session: Session, recorded: RecordedRun, download: bool) -> Run:
     """Loads the images of a recorded run and returns its driver."""
     images = recorded.load_images(download)
-    if recorded.left_out:
-        click.echo(recorded.left_out, err=True)
+    for message in recorded.left_out:
+        click.echo(message, err=True)
     return session.run(recorded.study, images, recorded.state, recorded.options)
 
 

@@ -83,12 +83,19 @@ def resume_command(run: Path, options: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def left_out(options: Mapping[str, Any], recorded: Mapping[str, Any]) -> str | None:
-    """Returns a message if the earlier command kept the run in a storage and this one does not, else None."""
-    storage = recorded.get("storage")
-    if storage is None or "storage" in options:
-        return None
-    return (
-        f"the run was also kept in {storage}: give --storage {shlex.quote(storage)} again, or nothing that is recorded "
-        "from now on is copied there"
-    )
+def left_out(options: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
+    """Returns a message for each place that the earlier command used and this one does not: a storage, a cluster."""
+    messages = []
+    if "storage" in recorded and "storage" not in options:
+        storage = recorded["storage"]
+        messages.append(
+            f"the run was also kept in {storage}: give --storage {shlex.quote(storage)} again, or nothing that is "
+            "recorded from now on is copied there"
+        )
+    if "address" in recorded and "address" not in options:
+        address = recorded["address"]
+        messages.append(
+            f"the run trained on the cluster at {address}: give --address {shlex.quote(address)} again, or it trains "
+            "on this machine from now on"
+        )
+    return messages

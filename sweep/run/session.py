@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from aesweep.data.datasets import ImageData
+from aesweep.data.image_data import ImageData
 from aesweep.process.errors import AesweepError, ReportError
 from aesweep.process.signals import Interruption
 from aesweep.run.callbacks.progress import Progress
@@ -181,7 +181,7 @@ class RecordedRun:
     Attributes:
         study, state: the recorded study, and the state that the journal holds.
         options: the options given, with the places of images that the earlier command recorded.
-        left_out: message about a storage that is not given again; None for no message.
+        left_out: messages about a storage and a cluster that are not given again.
 
     Raises:
         JournalError: nothing is recorded, or the journal is damaged.

@@ -82,9 +82,12 @@ class Packs:
                 self._divide_memory(spec)
             except MemoryError:
                 self._take_out(shared, packed)
+                self._give_up(key)
+                self._divide_memory(spec)  # among those that stay, as it was before
                 raise
         finally:
-            self._give_up(key)
+            if key in self._packs:
+                self._give_up(key)
         return packed
 
     def leave(self, packed: PackedTrial) -> None:

@@ -18,7 +18,7 @@ import yaml
 from click.testing import CliRunner
 
 from aesweep.cli.commands import commands
-from aesweep.run.command_options import options_to_record, resume_command
+from aesweep.run.command_options import left_out, options_to_record, resume_command
 from aesweep.storage.journal import Journal, read_journal
 from tests.process.test_user_path import image_folder
 from tests.search.test_replay import ToyCluster, interruption, toy  # noqa: F401 - fixtures
@@ -244,3 +244,10 @@ def test_command_is_quoted_for_a_shell():
         *("aesweep", "resume", "it's mine", "--images", "faces=/a b/$c", "--storage", "s3://b/x;y"),
         *("--workers", "3", "--save-every", "2.5"),
     ]
+
+
+def test_cluster_and_storage_that_are_left_out_are_told_and_no_others():
+    recorded = {"storage": "s3://b/x y", "address": "10.0.0.1:6379", "workers": 2}
+    told = left_out({}, recorded)
+    assert len(told) == 2 and "--storage 's3://b/x y'" in told[0] and "--address 10.0.0.1:6379" in told[1]
+    assert left_out({"storage": "/elsewhere", "address": "auto"}, recorded) == left_out({}, {"workers": 2}) == []

@@ -176,6 +176,16 @@ def test_job_that_has_no_room_even_alone_is_refused_and_the_others_stay(images):
     assert packs.join(spec(1), images).epoch == 0
 
 
+def test_job_that_has_no_room_leaves_the_packs_that_stay_the_room_that_they_had(images):
+    memory = pack_memory(Architecture(16, BASE.hidden_layers, BASE.latent_dim), 48, 16, 60, CPU_PAIRS)
+    packs = Packs(memory_bytes=memory.needed(1, 4))
+    pack = packs.join(spec(0), images).pack
+    assert pack._limit == 4
+    with pytest.raises(MemoryError):
+        packs.join(spec(1, dataclasses.replace(BASE, hidden_layers=(4_000,))), images)
+    assert pack._limit == 4
+
+
 @pytest.mark.parametrize("step", [0, 2])
 @pytest.mark.parametrize("epoch", [0, 1])
 @pytest.mark.parametrize("limit", [1, 2, 4])

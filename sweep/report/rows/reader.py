@@ -6,7 +6,7 @@ from typing import Any
 
 from aesweep.report.rows.types import Cell, Epoch, Retraining, Run, Stage, Trial
 from aesweep.search.winners import best
-from aesweep.storage.event import Fields, cell_key
+from aesweep.storage.event import cell_key
 from aesweep.storage.events import (
     CheckpointLost,
     Continued,
@@ -121,11 +121,6 @@ def _winners(trials: tuple[Trial, ...], metric: str, mode: str) -> dict[tuple[st
         cell: best(mode, ((trial, trial.value(metric)) for trial in mine if trial.status == "completed"))
         for cell, mine in cells.items()
     }
-
-
-def read_cell(values: Fields) -> Cell:
-    """Converts a cell from the journal's form, which maps axes to values."""
-    return cell_key(values)
 
 
 def _retrainings(state: RunState, trials: dict[str, Trial], stages: dict[str, Stage]) -> tuple[Retraining, ...]:

@@ -16,8 +16,8 @@ from aesweep.process.wording import plural
 from aesweep.report.figures.pictures import denoising_grid, reconstruction_grid
 from aesweep.report.figures.style import Drawing
 from aesweep.report.rows.names import axis_value, cell_name, file_name
-from aesweep.report.rows.reader import read_cell
 from aesweep.report.rows.types import Cell, Run
+from aesweep.storage.event import cell_key
 from aesweep.storage.events import Pictures
 from aesweep.storage.run_folder import RunFolder
 
@@ -72,7 +72,7 @@ def pictured(run: Run, event: Pictures) -> list[Pictured]:
     identifies them if all of the stage's denoisers were retrained.
     """
     variances = event.noise_variances or [None]
-    cells = [read_cell(cell) for cell in event.cells or ()]
+    cells = [cell_key(cell) for cell in event.cells or ()]
     stage = run.stages.get(event.stage)
     if not cells and stage is not None and event.purpose == "denoising":
         winners = [winner for winner in stage.cells(event.dataset).values() if winner is not None]
