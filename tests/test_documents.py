@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+from PIL import Image
 
 from aesweep.cli.commands import commands
 
@@ -74,6 +75,14 @@ def test_walks_pass_no_file_twice():
     for walk in walks:
         files = re.findall(r"`(sweep/[\w/.]+)`", walk)
         assert len(files) >= 5 and len(set(files)) == len(files), walk
+
+
+def test_picture_of_the_readme_is_small_and_whole():
+    (name,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    with Image.open(ROOT / name) as picture:
+        picture.load()
+        assert picture.format == "PNG" and picture.width >= 800
+    assert (ROOT / name).stat().st_size < 200_000
 
 
 def test_readme_fits_a_few_screens():
