@@ -14,7 +14,7 @@ from aesweep.cluster.tune.session import Feed, TuneSession
 from aesweep.search.recorder import Recorder
 from aesweep.search.retry_policy import Cause
 from aesweep.storage.event import Event
-from aesweep.storage.events import Row
+from aesweep.storage.events import Failure, Row, TrialEnded
 from tests.cluster.local_ray import local_ray
 from tests.tiny_jobs import tiny_job
 
@@ -133,9 +133,9 @@ def test_worker_that_dies_between_two_batches_costs_its_trial_one_attempt_at_mos
         left = recorder.left()
         open_session().train(left, recorder, never, None)
     assert not recorder.unfinished
-    assert {fields["epochs"] for kind, fields in recorder.events if kind == "trial_ended"} == {EPOCHS}
-    failures = [fields for kind, fields in recorder.events if kind == "failure"]
-    assert len(failures) <= 1 and all(fields["cause"] == Cause.CRASHED and fields["retried"] for fields in failures)
+    assert {event.epochs for event in recorder.events if isinstance(event, TrialEnded)} == {EPOCHS}
+    failures = [event for event in recorder.events if isinstance(event, Failure)]
+    assert len(failures) <= 1 and all(event.cause is Cause.CRASHED and event.retried for event in failures)
     assert victim not in recorder.pids
 
 
@@ -148,7 +148,7 @@ def test_interruption_and_a_recorder_that_fails_end_the_session_at_once(open_ses
     broken = open_session()
     specs, recorder = batch(2, 2)
 
-    def full(kind, **fields):
+    def full(event):
         raise OSError("No space left on device")
 
     recorder._record = full
