@@ -15,6 +15,8 @@ from aesweep.report.text.markdown import table
 from aesweep.run.callbacks.callback import Callback
 from aesweep.run.driver import Run
 from aesweep.run.settings import RunSettings
+from aesweep.search.samplers import registry as samplers
+from aesweep.search.samplers.quasi_random import draw
 from aesweep.storage.event import Event
 from aesweep.storage.events import Row
 from aesweep.storage.journal import Journal, read_journal
@@ -51,6 +53,31 @@ def test_section_of_ones_own_needs_a_line_in_the_registry(tmp_path, monkeypatch)
     # The rest of the page is as it was.
     assert parts[0] + "".join(part[part.index("\n#") + 1 :] for part in parts[1:]) == before
     assert list(pd.read_csv(folder.tables / "mnist-depth.csv")) == ["winner", "num_hidden_layers"]
+
+
+def same_point(space, num_samples, seed, base):
+    """A sampler that proposes the middle of the space, over and over, in each cell."""
+    for _ in range(num_samples):
+        yield from draw(space, 1, "always the same", base)
+
+
+def test_sampler_of_ones_own_needs_a_line_in_the_registry(study, images, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(samplers, "sampler_of", lambda stage: same_point)
+    folder = RunFolder.create(tmp_path, "run")
+    Run(study, folder, images, RunState(), RunSettings(1), interruption).execute(["aesweep"])
+    events = read_journal(folder.journal)
+    created = [event for event in events if event["kind"] == "trial_created" and event["stage"] == "architecture"]
+    by_cell: dict[str, set[str]] = {}
+    for event in created:
+        by_cell.setdefault(str(event["cell"]), set()).add(str(event["configuration"]))
+    assert all(len(configurations) == 1 for configurations in by_cell.values())
+    assert len(created) == len(by_cell) * study.stages["architecture"].samples > len(by_cell)
+    assert events[-1]["status"] == "completed"
+    # A resumed run asks the sampler again, and derives the same trials.
+    lines = folder.journal.read_bytes().splitlines(keepends=True)
+    folder.journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    state = RunState(read_journal(folder.journal))
+    assert Run(study, folder, images, state, RunSettings(1), interruption).resume(["aesweep"]).status == "completed"
 
 
 class RowsToCsv(Callback):

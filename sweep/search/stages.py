@@ -19,7 +19,7 @@ from typing import Any
 
 from aesweep.process.errors import StudyError
 from aesweep.process.wording import plural
-from aesweep.search.samplers.quasi_random import draw
+from aesweep.search.samplers import registry
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import cell_winners, stage_winner
 from aesweep.storage.event import Event
@@ -167,7 +167,8 @@ def stage_trials(study: Study, stage_name: str, bases: dict[str, Configuration |
     stage = study.stages[stage_name]
     specs = []
     for dataset, base in bases.items():
-        drawn = draw(stage.space, stage.samples, f"{study.seed}/{stage_name}", base)
+        sampler = registry.sampler_of(stage)
+        drawn = sampler(stage.space, stage.samples, f"{study.seed}/{stage_name}", base)
         for number, configuration in enumerate(drawn):
             cell = tuple((axis, getattr(configuration, axis)) for axis in stage.table.axes())
             specs.append(
