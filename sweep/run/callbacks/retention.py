@@ -55,7 +55,7 @@ class Retention(Callback):
         cell = trial.stage, trial.dataset, cell_key(trial.cell)
         rivals = {trial.trial, self._kept.get(cell, trial.trial)}
         opening = self._openings[trial.stage]
-        in_order = [name for name in self._created if name in rivals] if len(rivals) > 1 else [trial.trial]
+        in_order = sorted(rivals, key=lambda name: self._created[name].seq)
         values = ((name, getattr(self._last_rows[name], opening.metric)) for name in in_order)
         self._kept[cell] = kept = best(opening.mode, values) or trial.trial
         for name in rivals - {kept}:
