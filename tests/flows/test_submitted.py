@@ -78,6 +78,8 @@ def test_submitted_run_is_killed_stopped_and_comes_to_the_same_end(tmp_path, stu
     journal = run / "journal.jsonl"
     one = () if study.is_ordered else ("--set", "resources.trainers=1")  # the head has one core
     arguments = ["submit", *study.arguments(tmp_path), *one, "--address", head.url]
+    # The study is that of the run by then: settings that would change it are refused.
+    again = ["submit", study.write(tmp_path), "--resume", "--address", head.url]
     with flow(study.name, "submitted, kill"):
         ended_well(*arguments, environment=head.environment)
         wait_for(journal, PHASES["search"], 0, lambda: None)
@@ -87,13 +89,13 @@ def test_submitted_run_is_killed_stopped_and_comes_to_the_same_end(tmp_path, stu
         assert job_status(head, study) == "failed"
     with flow(study.name, "submitted, stop"):
         known = num_lines(journal)
-        ended_well(*arguments, "--resume", environment=head.environment)
+        ended_well(*again, environment=head.environment)
         wait_for(journal, PHASES["retraining"], known, lambda: None)
         ended_well("stop", study.name, "--address", head.url, environment=head.environment)
         wait_until_ended(head, study)
         assert "interrupted" in journal.read_text().splitlines()[-1]
     with flow(study.name, "submitted, resume"):
-        ended_well(*arguments, "--resume", "--wait", environment=head.environment)
+        ended_well(*again, "--wait", environment=head.environment)
         assert job_status(head, study) == "succeeded"
         assert wrong(run, study, expected) == []
 
