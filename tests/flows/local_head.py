@@ -34,7 +34,8 @@ class LocalHead(LocalNodes):
             "node_ip_address": ADDRESS,
         }
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        super().__init__([specification], {"HOME": str(home), "PATH": path})
+        # A stopped job is waited for as the cluster files that ship ask for it.
+        super().__init__([specification], {"HOME": str(home), "PATH": path, "RAY_JOB_STOP_WAIT_TIME_S": "60"})
         self.url = f"http://127.0.0.1:{dashboard}"
         self.runs = home / "aesweep-runs"
 
