@@ -42,7 +42,6 @@ def test_section_of_ones_own_needs_a_line_in_the_registry(tmp_path, monkeypatch)
             journal.append(event["kind"], **{name: value for name, value in event.items() if name != "kind"})
     monkeypatch.setattr("aesweep.report.page.save", lambda *_: None)
     before = write_report(folder).read_text()
-    monkeypatch.setattr(registry, "DATASET_SECTIONS", registry.DATASET_SECTIONS)
     registry.DATASET_SECTIONS.append(num_parameters_section)
     try:
         after = write_report(folder).read_text()

@@ -68,7 +68,3 @@ def main() -> None:
     except OutputError as error:
         click.echo(f"error: {error.filename}: {error.strerror}; the rest of the output is lost", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

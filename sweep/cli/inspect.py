@@ -38,10 +38,9 @@ def status(run_folder: Path, address: str | None, as_json: bool) -> None:
         click.echo(json.dumps(values) if as_json else f"{values['run']}: {values['status']} (job {values['job']})")
         return
     from aesweep.report.status import run_status, status_text
-    from aesweep.storage.event_reader import read_events
     from aesweep.storage.run_state import RunState
 
-    state = RunState(read_events(RunFolder.open(run_folder).journal))
+    state = RunState.read(RunFolder.open(run_folder).journal)
     values = run_status(state)
     if values["status"] in ("interrupted", "unfinished", "open"):
         values["goes_on_with"] = resume_command(run_folder, state.options)

@@ -33,7 +33,6 @@ from aesweep.report.sections.section import DatasetView, RunView, Section, Stage
 from aesweep.report.sections.winners import headline
 from aesweep.report.text.markdown import code, inert, shell_block
 from aesweep.storage.atomic_file import write_whole
-from aesweep.storage.event_reader import read_events
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 
@@ -50,7 +49,7 @@ def write_report(folder: RunFolder | Path) -> Path:
         JournalError: the journal is missing or damaged.
     """
     folder = folder if isinstance(folder, RunFolder) else RunFolder.open(folder)
-    run = read_run(RunState(read_events(folder.journal)))
+    run = read_run(RunState.read(folder.journal))
     with styled():
         report = Report(run, folder)
         text = report.render()

@@ -22,7 +22,6 @@ from aesweep.run.preflight.environment import num_cores
 from aesweep.run.settings import RunSettings, SessionSettings
 from aesweep.search.replay import recorded_study
 from aesweep.storage.event import RunStatus
-from aesweep.storage.event_reader import read_events
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 from aesweep.study.image_places import ImagePlaces
@@ -190,7 +189,7 @@ class RecordedRun:
     """
 
     def __init__(self, folder: RunFolder, given: Mapping[str, Any], storage: str | None):
-        self.state = RunState(read_events(folder.journal))
+        self.state = RunState.read(folder.journal)
         if self.state.start is None and storage is not None:
             replica_of(folder, storage)  # if the run is there, raises with advice on how to fetch it
         self.study = recorded_study(self.state, folder.journal)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,3 @@ def read_events(path: Path) -> list[Event]:
                 "aesweep: read it with that one"
             ) from error
     return typed
-
-
-def parse_events(values: Iterable[Mapping[str, Any] | Event]) -> list[Event]:
-    """Returns the typed events for several events' plain values, as `parse_event` does for one."""
-    return [parse_event(event) for event in values]

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from aesweep.storage.event import Action, Event, TrialStatus
-from aesweep.storage.event_reader import parse_event
+from aesweep.storage.event_reader import parse_event, read_events
 from aesweep.storage.events import (
     Baseline,
     CellWinner,
@@ -174,6 +175,11 @@ class RunState:
         self.result_at = -1
         for event in events:
             self.apply(parse_event(event))
+
+    @classmethod
+    def read(cls, path: Path) -> RunState:
+        """Returns the state of the run that a journal records; raises as `read_events`."""
+        return cls(read_events(path))
 
     def apply(self, event: Event) -> None:
         """Updates the state by the next event."""

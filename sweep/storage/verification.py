@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 from aesweep.process.errors import AesweepError
-from aesweep.storage.event_reader import read_events
 from aesweep.storage.named_files import named_files
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
@@ -26,7 +25,7 @@ def check_run(root: Path) -> int:
     """
     folder = RunFolder.open(root)
     wrong, num_files = [], 0
-    for name, sha256 in named_files(RunState(read_events(folder.journal))):
+    for name, sha256 in named_files(RunState.read(folder.journal)):
         num_files += 1
         path = folder.resolve(name)
         if not path.is_file():

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from aesweep.run.callbacks import progress
 from aesweep.run.callbacks.progress import Progress
-from aesweep.storage.event_reader import parse_event, parse_events
+from aesweep.storage.event_reader import parse_event
 
 STAGE = {
     "kind": "stage_started",
@@ -98,7 +98,7 @@ def test_stage_that_goes_on_counts_what_is_recorded_and_its_pace_anew(monkeypatc
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     interrupted = {"kind": "trial_ended", "trial": "b", "status": "interrupted", "epochs": 1}
-    shown.take_up(parse_events([*list(events())[:-1], interrupted]))
+    shown.take_up([parse_event(event) for event in [*list(events())[:-1], interrupted]])
     assert file.getvalue() == "stage architecture goes on: 1 of 2 trials ended (1 completed), 0 running\n"
     shown.follow(
         parse_event({"kind": "continued", "trial": "b", "epoch": 0, "rejected": ["b.1.safetensors was passed over"]})
@@ -124,7 +124,7 @@ def lines_of(monkeypatch, followed, recalled=()) -> list[str]:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
     file = io.StringIO()
     with Progress(Console(file=file, force_terminal=False, width=200)) as shown:
-        shown.take_up(parse_events(list(recalled)))
+        shown.take_up([parse_event(event) for event in recalled])
         for event in followed:
             shown.follow(parse_event(event))
     return file.getvalue().splitlines()

@@ -32,7 +32,7 @@ from aesweep.search.replay import (
 from aesweep.search.retry_policy import Cause
 from aesweep.search.trial_row import ErrorsOnTest, TrialRow
 from aesweep.storage.artifacts import FolderFiles
-from aesweep.storage.event_reader import parse_event, parse_events
+from aesweep.storage.event_reader import parse_event
 from aesweep.storage.journal import Journal, read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
@@ -411,7 +411,7 @@ def test_decision_that_does_not_follow_from_those_before_is_refused(study, tmp_p
 def test_trial_of_another_configuration_is_refused(study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     created = next(event for event in events if event["kind"] == "trial_created")
-    expected, known = parse_event(created), parse_events(events)
+    expected, known = parse_event(created), RunState(events).events
     assert not list(missing([expected], known, tmp_path))
     configuration = {**expected.configuration, "latent_dim": 99}
     with pytest.raises(JournalError, match="trial_created: configuration"):

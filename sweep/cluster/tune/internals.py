@@ -6,17 +6,15 @@ tests/cluster/test_internals.py fails where another version is installed, or whe
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.tune.execution.tune_controller import TuneController
-from ray.tune.experiment import Trial
+
+if TYPE_CHECKING:  # a run that is interrupted before Tune has begun ends without importing it
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import Trial
 
 RAY_VERSION = "2.60.0"
-CONTROLLER_ATTRIBUTES = (
-    *("_resetting_trials", "_staged_trials", "_actor_cache", "_schedule_trial_actor", "_actor_manager"),
-    "_trial_to_actor",
-)
 
 
 def is_being_reset(controller: TuneController, trial: Trial) -> bool:
