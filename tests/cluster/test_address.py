@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from concurrent import futures
 
@@ -18,6 +16,7 @@ import pytest
 from aesweep.cluster.remote import address
 from aesweep.cluster.remote.address import LIMIT_S, dashboard_address, is_loopback, reach_dashboard, reach_head
 from aesweep.process.errors import AesweepError
+from tests.local_http import Quiet, served
 
 
 @pytest.fixture
@@ -36,18 +35,12 @@ def closed() -> int:
 
 @contextlib.contextmanager
 def answering(status: int):
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self):
-            self.send_response(status)
-            self.end_headers()
+            self.answer(status=status)
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(Handler) as url:
+        yield url
 
 
 def test_both_steps_together_stay_under_20_s():
@@ -124,21 +117,15 @@ def proxy():
     """Settings of an environment that sends everything through a proxy, and what was asked of it."""
     asked = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def __getattr__(self, name):
             if name.startswith("do_"):
                 return lambda: (asked.append((self.path, dict(self.headers))), self.send_error(502))
             raise AttributeError(name)
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        where = f"http://127.0.0.1:{server.server_port}"
+    with served(Handler) as where:
         names = ("http_proxy", "https_proxy", "all_proxy")
         yield {name: where for given in names for name in (given, given.upper())}, asked
-        server.shutdown()
 
 
 @contextlib.contextmanager
@@ -146,24 +133,14 @@ def dashboard():
     """A dashboard with one job, and the headers of the requests to it."""
     asked = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self):
             asked.append(dict(self.headers))
             content = b'{"version": "4", "ray_version": "2.60.0", "session_name": "x"}'
-            content = b"[]" if self.path.startswith("/api/jobs") else content
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(b"[]" if self.path.startswith("/api/jobs") else content)
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port, asked
-        server.shutdown()
+    with served(Handler) as url:
+        yield int(url.rpartition(":")[2]), asked
 
 
 def command(*words: str, **environment: str) -> subprocess.CompletedProcess:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import http.server
 import os
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -16,6 +14,7 @@ from aesweep.cluster.remote import spot
 from aesweep.training.checkpoints.preemption import leaving_note
 from aesweep.training.checkpoints.state_file import is_due
 from tests.cluster.local_nodes import LocalNodes
+from tests.local_http import Quiet, served
 from tests.search.test_retry_policy import SPEC
 
 
@@ -24,31 +23,21 @@ def metadata_service(notice_at: int):
     """An instance's metadata, version 2: nothing without a token; the notice is there from so many questions on."""
     asked = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_PUT(self):
-            self._answer(200 if "X-aws-ec2-metadata-token-ttl-seconds" in self.headers else 400, b"a token")
+            self.answer(b"a token", 200 if "X-aws-ec2-metadata-token-ttl-seconds" in self.headers else 400)
 
         def do_GET(self):
             asked.append(self.path)
             if self.headers.get("X-aws-ec2-metadata-token") != "a token":
-                self._answer(401, b"")
+                self.answer(status=401)
             elif self.path == "/latest/meta-data/spot/instance-action" and len(asked) >= notice_at:
-                self._answer(200, b'{"action": "terminate", "time": "2026-01-01T00:00:00Z"}')
+                self.answer(b'{"action": "terminate", "time": "2026-01-01T00:00:00Z"}')
             else:
-                self._answer(404, b"")
+                self.answer(status=404)
 
-        def _answer(self, status, content):
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/latest", asked
-        server.shutdown()
+    with served(Handler) as url:
+        yield f"{url}/latest", asked
 
 
 @pytest.fixture

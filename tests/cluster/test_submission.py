@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 
 import pytest
 
 from aesweep.cluster.remote import submission as jobs
 from aesweep.cluster.remote.submission import RUN, Jobs
 from aesweep.process.errors import EX_CANTCREAT, AesweepError
+from tests.local_http import Quiet, served
 
 # What Ray's head says before its agent is up.
 NO_AGENT = (
@@ -27,38 +26,29 @@ def dashboard(num_refusals: int = 0, refusal: str = NO_AGENT, known: list[dict] 
     """One that takes no job so many times, and then each; yields its address and the jobs that it was sent."""
     sent: list[dict] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self):
             if self.path.startswith("/api/version"):
-                self.answer({"version": "4", "ray_version": "2.60.0", "session_name": "x"})
+                self.tell({"version": "4", "ray_version": "2.60.0", "session_name": "x"})
             else:
-                self.answer((known or []) if self.path.startswith("/api/jobs") else {})
+                self.tell((known or []) if self.path.startswith("/api/jobs") else {})
 
         def do_PUT(self):
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.answer({})
+            self.tell({})
 
         def do_POST(self):
             sent.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             if len(sent) <= num_refusals:
-                self.answer(refusal, 500)
+                self.answer(refusal.encode(), 500)
             else:
-                self.answer(dict.fromkeys(("job_id", "submission_id"), sent[-1]["submission_id"]))
+                self.tell(dict.fromkeys(("job_id", "submission_id"), sent[-1]["submission_id"]))
 
-        def answer(self, values, status=200):
-            content = values.encode() if isinstance(values, str) else json.dumps(values).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+        def tell(self, values):
+            self.answer(json.dumps(values).encode())
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", sent
-        server.shutdown()
+    with served(Handler) as url:
+        yield url, sent
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ import http.server
 import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from sklearn.datasets import load_digits
 
 from aesweep.data.datasets import data_folder, load_dataset
 from aesweep.data.image_data import DataError, ImageData
+from tests.local_http import Quiet, served
 
 
 def test_digits_are_scikit_learns_scaled_to_bytes():
@@ -116,19 +116,15 @@ def torchvision_mnist(mirror, monkeypatch) -> Iterator[type]:
 
     mnist = torchvision.datasets.MNIST
     resources = [(name, hashlib.md5((mirror / name).read_bytes()).hexdigest()) for name, _ in mnist.resources]
-    handler = functools.partial(_Quiet, directory=mirror)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    with served(functools.partial(_Files, directory=mirror)) as url:
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         monkeypatch.setattr(mnist, "resources", resources)
-        monkeypatch.setattr(mnist, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        monkeypatch.setattr(mnist, "mirrors", [f"{url}/"])
         yield mnist
-        server.shutdown()
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
+class _Files(Quiet, http.server.SimpleHTTPRequestHandler):
+    """The files of a folder."""
 
 
 def test_download_fetches_what_is_missing_and_leaves_nothing_else(torchvision_mnist, tmp_path, capsys):
