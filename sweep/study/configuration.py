@@ -9,12 +9,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 ACTIVATIONS = ("gelu", "relu", "silu", "tanh")
 OUTPUTS = ("sigmoid", "linear")
 INITIALIZATIONS = ("orthogonal", "uniform")
 SCHEDULES = ("one_cycle", "cosine", "constant")
+NORMALIZATIONS = ("none", "layer")
+CODES = ("plain", "variational")
+LIKELIHOODS = ("gaussian", "bernoulli")
+
+# The fields that describe the models of one family alone; under another family they keep their defaults.
+FAMILY_FIELDS: dict[str, tuple[str, ...]] = {"dense": (), "convolutional": ("channels", "kernel_size", "normalization")}
+NEEDED_BY_FAMILY: dict[str, tuple[str, ...]] = {"dense": ("hidden_layers",), "convolutional": ("channels",)}
+# Names that a table may give to rows or columns, with the fields whose values make up the name's value.
+DERIVED = {"model": ("family", "hidden_layers", "channels", "kernel_size", "normalization", "code", "likelihood")}
 
 # The strengths that a regularizer needs; every other strength is zero under it.
 REGULARIZERS: dict[str, tuple[str, ...]] = {
@@ -26,8 +36,12 @@ REGULARIZERS: dict[str, tuple[str, ...]] = {
     "dropout": ("dropout",),
     "sparse_code": ("sparse_code",),
 }
-# The fields in which the members of a pack must agree, because they share matrix products.
-SHARED = ("hidden_layers", "latent_dim", "activation", "output", "batch_size")
+# The fields that make a model's shape: the members of a pack must agree in them, because they share operations.
+SHAPE = (
+    *("family", "hidden_layers", "channels", "kernel_size", "normalization", "latent_dim", "activation", "output"),
+    *("code", "likelihood"),
+)
+SHARED = (*SHAPE, "batch_size")
 
 STRENGTHS = ("l1", "l2", "weight_decay", "dropout", "sparse_code")
 
@@ -41,7 +55,8 @@ class Configuration:
     """What one trial trains.
 
     Attributes:
-        hidden_layers: widths of the encoder's hidden layers, from the image to the code; the decoder mirrors them.
+        hidden_layers: widths of the encoder's hidden layers, from the image (of a convolutional model: from its last
+            map) to the code; the decoder mirrors them.
         latent_dim: Z, the length of the code.
         activation: one of `ACTIVATIONS`, after every hidden layer.
         output: one of `OUTPUTS`, after the last layer.
@@ -58,6 +73,14 @@ class Configuration:
         sparse_code: weight of the code's absolute sum, mean over the batch, in the objective.
         noise_variance: variance of the Gaussian noise added to the input (pixels in [0, 1]); 0 trains a plain
             autoencoder, more a denoiser. The target is always the clean image.
+        family: the kind of model, one of `FAMILY_FIELDS`.
+        channels: channels of a convolutional encoder's maps, one for each stage of stride 2; the decoder mirrors them.
+        kernel_size: width and height of its kernels, in pixels.
+        normalization: one of `NORMALIZATIONS`: none, or each map's normalization over its channels and pixels.
+        code: one of `CODES`: a plain code, or one that training draws from a Gaussian which the encoder gives.
+        beta: weight of a variational code's divergence in the objective, see `aesweep.models.terms`.
+        likelihood: one of `LIKELIHOODS`, by which training compares outputs with images: squared errors, or cross
+            entropies.
     """
 
     hidden_layers: tuple[int, ...]
@@ -75,6 +98,27 @@ class Configuration:
     dropout: float = 0.0
     sparse_code: float = 0.0
     noise_variance: float = 0.0
+    family: str = dataclasses.field(default="dense", metadata=LATER)
+    channels: tuple[int, ...] = dataclasses.field(default=(), metadata=LATER)
+    kernel_size: int = dataclasses.field(default=4, metadata=LATER)
+    normalization: str = dataclasses.field(default="none", metadata=LATER)
+    code: str = dataclasses.field(default="plain", metadata=LATER)
+    beta: float = dataclasses.field(default=1.0, metadata=LATER)
+    likelihood: str = dataclasses.field(default="gaussian", metadata=LATER)
+
+    @property
+    def model(self) -> str:
+        """What is trained, without its latent dimension, in a few characters: "512-128", "convolutional 32-64"."""
+        parts = [] if self.code == "plain" else [self.code]
+        parts += [] if self.likelihood == "gaussian" else [self.likelihood]
+        parts += [] if self.family == "dense" else [self.family, "-".join(map(str, self.channels))]
+        if self.hidden_layers:
+            parts.append("-".join(map(str, self.hidden_layers)))
+        elif self.family == "dense":
+            parts.append("no hidden layers")
+        parts += [] if self.kernel_size == 4 else [f"{self.kernel_size}x{self.kernel_size}"]
+        parts += [] if self.normalization == "none" else [f"{self.normalization} norm"]
+        return " ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields as values that JSON can hold, with the widths as a list.
@@ -87,12 +131,12 @@ class Configuration:
             for field in dataclasses.fields(self)
             if not (field.metadata == LATER and getattr(self, field.name) == field.default)
         }
-        return {**values, "hidden_layers": list(self.hidden_layers)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Configuration:
         """Inverts `as_dict`. Raises TypeError for an unknown or missing field."""
-        return cls(**{**values, "hidden_layers": tuple(values["hidden_layers"])})
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
     def digest(self) -> str:
         """Returns eight hexadecimal digits of a hash of the fields, which equal configurations share."""
@@ -101,3 +145,16 @@ class Configuration:
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Configuration))
+
+
+def fields_in_use(configurations: Iterable[Configuration]) -> list[str]:
+    """Returns the fields that a list of these configurations needs, in their order.
+
+    A field that was added `LATER` is left out where all of them have its default.
+    """
+    known = list(configurations)
+    return [
+        field.name
+        for field in dataclasses.fields(Configuration)
+        if field.metadata != LATER or any(getattr(found, field.name) != field.default for found in known)
+    ]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aesweep.models.autoencoder import Architecture, Layer, reconstruct
+from aesweep.models.family import Architecture
 
 # How many pairs of an image and a model are evaluated at a time. On a CPU the outputs of the widest layer for so many
 # pairs still fit a core's cache; on a GPU so many keep the device busy.
@@ -44,7 +44,7 @@ class Judge:
     def per_image_mse(
         self,
         architecture: Architecture,
-        layers: list[Layer],
+        parameters: Tensor,
         deviations: list[float],
         clean: np.ndarray,
         noise: np.ndarray | None,
@@ -53,7 +53,7 @@ class Judge:
 
         Args:
             architecture: the models' architecture.
-            layers: layers of one model, or of a stack of K.
+            parameters: parameters of one model, [P], or of a stack, [K, P].
             deviations: standard deviation of the noise, for each model.
             clean: clean images, float32 [N, D]; an array object that is passed again is not copied to the device again.
             noise: noise of variance 1, float32 [N, D], copied to the device only once as well; None for no noise.
@@ -62,13 +62,13 @@ class Judge:
             The mean squared error per pixel of each image, float64 [K, N] on the host.
         """
         strengths = torch.tensor(deviations, dtype=torch.float32, device=self._device)
-        if layers[0].weight.ndim == 2:
+        if parameters.ndim == 1:
             strengths = strengths[0]
         images, pattern = self._there(clean), None if noise is None else self._there(noise)
         while True:
             rows = max(1, self._pairs // len(deviations))
             try:
-                errors = per_image_mse(architecture, layers, images, pattern, strengths, rows)
+                errors = per_image_mse(architecture, parameters, images, pattern, strengths, rows)
                 return errors.cpu().numpy().reshape(len(deviations), -1)
             except torch.OutOfMemoryError:
                 if rows == 1:
@@ -91,7 +91,7 @@ def writable(array: np.ndarray) -> np.ndarray:
 @torch.no_grad()
 def per_image_mse(
     architecture: Architecture,
-    layers: list[Layer],
+    parameters: Tensor,
     clean: Tensor,
     noise: Tensor | None,
     deviations: Tensor,
@@ -103,7 +103,7 @@ def per_image_mse(
 
     Args:
         architecture: the models' architecture.
-        layers: layers of one model, or of a stack of K.
+        parameters: parameters of one model, [P], or of a stack, [K, P].
         clean: clean images, float32 [N, D] on the models' device.
         noise: noise of variance 1, float32 [N, D] on the models' device; None where no deviation is above 0.
         deviations: standard deviation of each model's noise, float32 [K]; a scalar for one model.
@@ -113,7 +113,7 @@ def per_image_mse(
         The mean squared error per pixel of each image, float64 [K, N], or [N] for one model. An image's error is not
         finite where any of its outputs is not.
     """
-    dtype = layers[0].weight.dtype
+    dtype = parameters.dtype
     deviations = deviations.view([*deviations.shape, *[1, 1] * deviations.ndim])
     lowest = torch.where(deviations > 0, 0.0, -torch.inf).to(dtype)
     highest = torch.where(deviations > 0, 1.0, torch.inf).to(dtype)
@@ -121,7 +121,7 @@ def per_image_mse(
     for start in range(0, len(clean), rows):
         targets = clean[start : start + rows]
         shown = targets if noise is None else targets + deviations * noise[start : start + rows]
-        outputs = reconstruct(architecture, layers, shown.to(dtype))
+        outputs = architecture.reconstruct(parameters, shown.to(dtype))
         if noise is not None:
             outputs = outputs.clamp(lowest, highest)
         found.append(outputs.double().sub_(targets).square_().mean(-1))

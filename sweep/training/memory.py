@@ -10,7 +10,8 @@ import dataclasses
 
 import torch
 
-from aesweep.models.autoencoder import Architecture, Layout
+from aesweep.models.family import Architecture
+from aesweep.training.engine.workspaces import workspace_type
 
 # Share of a device's free memory that packs may plan with.
 HEADROOM = 0.85
@@ -56,20 +57,17 @@ def pack_memory(
         dtype: type of the parameters.
     """
     item = dtype.itemsize
-    num_parameters = Layout(architecture).num_elements
+    num_parameters = architecture.layout.num_elements
     batches = [batch for batch in (min(batch_size, num_images), num_images % batch_size) if batch]
     if num_images <= batch_size:
         batches = [num_images]
-    hidden = [i for i in range(architecture.num_layers - 1) if i != architecture.code_layer]
-    widths = architecture.widths[1:]
-    # The buffers of a `Workspace`: clean and noisy images; each layer's product, activation and error; dropout masks
-    # and activations with units dropped.
-    floats = 2 * architecture.num_pixels + 2 * sum(widths) + 2 * sum(widths[index] for index in hidden)
-    floats += sum(width for i, width in enumerate(widths) if architecture.activation_after(i) != "linear")
+    floats = workspace_type(architecture).floats_per_image(architecture)
     step_bytes = sum(batches) * (floats * item + architecture.num_pixels) + 4 * num_parameters * item
     # The order of an epoch's images, as 64-bit indices.
     step_bytes += num_images * torch.int64.itemsize
     # Evaluation: noisy images; outputs as computed, clamped, and in float64; a layer's vectors before and after it.
     judging = 2 * num_judging * architecture.num_pixels * torch.float32.itemsize
-    judging += judged_at_once * (architecture.num_pixels * (3 * item + torch.float64.itemsize) + 3 * max(widths) * item)
+    judging += judged_at_once * (
+        architecture.num_pixels * (3 * item + torch.float64.itemsize) + 3 * architecture.largest_layer * item
+    )
     return PackMemory(num_images * architecture.num_pixels + judging, 3 * num_parameters * item, step_bytes)

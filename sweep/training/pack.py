@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aesweep.models.autoencoder import Architecture, encode, reconstruct
 from aesweep.study.configuration import SHARED, Configuration
 from aesweep.training.engine.gpu.lock_step import LockStepStack
 from aesweep.training.engine.member import Member, MemberState, architecture_of
 from aesweep.training.engine.precision import configure_torch, has_bfloat16_products, matmul_precision
 from aesweep.training.engine.stack import Stack
-from aesweep.training.engine.workspace import Workspaces
+from aesweep.training.engine.workspaces import Workspaces
 from aesweep.training.evaluation import Judge, pairs_at_once, writable
 
 __all__ = ["EpochResult", "MemberState", "Pack", "configure_torch"]
@@ -65,6 +64,7 @@ class Pack:
         self,
         images: np.ndarray | Tensor,
         *,
+        image_shape: tuple[int, ...] | None = None,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         precision: str = "fp32",
@@ -76,6 +76,7 @@ class Pack:
 
         Args:
             images: training images, uint8 [N, D]; they stay uint8 and are scaled to [0, 1] batch by batch.
+            image_shape: shape of an image, (C, H, W); None for (1, 1, D), which suffices for dense models.
             device: "cpu", "cuda", "cuda:1", ...
             dtype: type of the parameters and of all computation.
             precision: "fp32", "tf32" or "bf16": how exactly float32 matrices are multiplied. For the effect of "bf16",
@@ -94,6 +95,7 @@ class Pack:
         if members_per_step is not None and members_per_step < 1:
             raise ValueError(f"members_per_step: expected 1 or more; got {members_per_step}")
         self.images = images.to(device).contiguous() if like is None else like.images
+        self.image_shape = (1, 1, images.shape[1]) if image_shape is None else tuple(image_shape)
         self.device = device
         self.dtype = dtype
         self.precision = precision
@@ -138,7 +140,7 @@ class Pack:
                         f"members of a pack share {name}: {other.key} has {theirs}, {key} has {mine}; "
                         "put it into another pack"
                     )
-        architecture = architecture_of(configuration, self.images.shape[1])
+        architecture = architecture_of(configuration, self.image_shape)
         if self._workspaces is None or self._workspaces.architecture != architecture:
             self._workspaces = Workspaces(architecture, self.dtype, self.device, self.bfloat16_products)
         self._members[key] = Member(
@@ -264,36 +266,31 @@ class Pack:
             if isinstance(stack, LockStepStack) and any(key in keys for key in names)
         }
         grouped = {key for names in together for key in names}
-        groups = [(names, stack.layers) for names, stack in together.items()]
+        groups = [(names, stack.parameters) for names, stack in together.items()]
         groups += [
-            ((key,), self._workspaces.layout.views(member.parameters))
-            for key, member in self._members.items()
-            if key in keys and key not in grouped
+            ((key,), member.parameters) for key, member in self._members.items() if key in keys and key not in grouped
         ]
         found: dict[str, np.ndarray] = {}
-        for names, layers in groups:
+        for names, parameters in groups:
             deviations = [self._members[key].configuration.noise_variance ** 0.5 for key in names]
             with matmul_precision(self._torch_precision):
-                errors = self._judge.per_image_mse(self._workspaces.architecture, layers, deviations, clean, noise)
+                errors = self._judge.per_image_mse(self._workspaces.architecture, parameters, deviations, clean, noise)
             found |= {key: row for key, row in zip(names, errors, strict=True) if key in keys}
         return found
 
     def reconstruct(self, key: str, inputs: np.ndarray | Tensor) -> Tensor:
         """Returns a member's outputs [N, D] for inputs [N, D] (float in [0, 1]), without dropout, on the device."""
-        return self._evaluate(key, inputs, reconstruct)
+        return self._evaluate(key, inputs, self._workspaces.architecture.reconstruct)
 
     def encode(self, key: str, inputs: np.ndarray | Tensor) -> Tensor:
         """Returns a member's codes [N, Z] for inputs [N, D]."""
-        return self._evaluate(key, inputs, encode)
+        return self._evaluate(key, inputs, self._workspaces.architecture.encode)
 
     @torch.no_grad()
-    def _evaluate(
-        self, key: str, inputs: np.ndarray | Tensor, function: Callable[[Architecture, list, Tensor], Tensor]
-    ) -> Tensor:
-        layers = self._workspaces.layout.views(self._members[key].parameters)
+    def _evaluate(self, key: str, inputs: np.ndarray | Tensor, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         inputs = torch.as_tensor(writable(inputs) if isinstance(inputs, np.ndarray) else inputs)
         inputs = inputs.to(self.device, self.dtype)
         rows = pairs_at_once(self.device)
         with matmul_precision(self._torch_precision):
-            chunks = [function(self._workspaces.architecture, layers, part) for part in inputs.split(rows)]
+            chunks = [function(self._members[key].parameters, part) for part in inputs.split(rows)]
         return torch.cat(chunks)

@@ -66,14 +66,16 @@ class Packs:
         shared = self._packs.get(key)
         if shared is None:
             training = prepare(images, spec).training
-            architecture = architecture_of(spec.configuration, training.shape[1])
+            image_shape = images.training.shape[1:]
+            architecture = architecture_of(spec.configuration, image_shape)
             _, num_judging = count_images(spec, len(images.training))
             memory = pack_memory(
                 architecture, len(training), spec.configuration.batch_size, num_judging, pairs_at_once(self.device)
             )
             # A pack of another shape that trains on the same images has them on the device already.
             known = {id(other.pack.source): other.pack for other in self._packs.values()}
-            pack = Pack(training, device=self.device, precision=spec.precision, like=known.get(id(training)))
+            like = known.get(id(training))
+            pack = Pack(training, image_shape=image_shape, device=self.device, precision=spec.precision, like=like)
             shared = self._packs[key] = _Shared(pack, memory)
         try:
             packed = PackedTrial(spec, images, shared.pack, files)

@@ -15,6 +15,7 @@ Prints 'no GPU' and exits with 0 where there is none. It has not run on a GPU ye
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import subprocess
 import sys
@@ -25,7 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from aesweep.models.autoencoder import Architecture, Layout
+from aesweep.models.dense import Dense
 from aesweep.study.configuration import Configuration
 from aesweep.training.engine.precision import configure_torch
 from aesweep.training.pack import Pack
@@ -35,23 +36,23 @@ CONFIGURATION = Configuration(hidden_layers=(512, 128), latent_dim=100, batch_si
 ROUNDS = 5
 
 
-def flops_of_step(architecture: Architecture, batch: int) -> int:
+def flops_of_step(architecture: Dense, batch: int) -> int:
     """Multiplications and additions of a model-step's matrix products: forward, by the weights, and by the inputs.
 
     The last is not needed for the first layer.
     """
-    products = [rows * columns for rows, columns in Layout(architecture).shapes]
+    products = [rows * columns for rows, columns in itertools.pairwise(architecture.widths)]
     return 2 * batch * (3 * sum(products) - products[0])
 
 
-def bytes_of_step(architecture: Architecture, batch: int) -> int:
+def bytes_of_step(architecture: Dense, batch: int) -> int:
     """Bytes of a float32 model-step that no cache can save where many models take turns.
 
     Parameters: read by the forward and the backward pass, read and written by Adam. Gradient: written, and read.
     Moments: both read and written. Activations: each layer's product is written, read by its activation and written
     again, and read twice more by the backward pass, whose errors are written and read.
     """
-    parameters = Layout(architecture).num_elements
+    parameters = architecture.layout.num_elements
     activations = batch * sum(architecture.widths[1:])
     return 4 * ((2 + 2 + 2 + 4) * parameters + 7 * activations) + batch * NUM_PIXELS
 
@@ -86,10 +87,9 @@ def pack_of(num_members: int, images: np.ndarray, precision: str) -> Pack:
 
 def eager_loop(images: torch.Tensor, steps: int) -> Callable[[], None]:
     """One epoch of one model as a bare loop would train it."""
-    architecture = Architecture(NUM_PIXELS, CONFIGURATION.hidden_layers, CONFIGURATION.latent_dim)
-    from aesweep.models.autoencoder import as_module
+    architecture = Dense(NUM_PIXELS, CONFIGURATION.hidden_layers, CONFIGURATION.latent_dim)
 
-    model = as_module(architecture).to("cuda")
+    model = architecture.as_module().to("cuda")
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
 
     def epoch() -> None:
@@ -131,7 +131,7 @@ def compare(arguments: argparse.Namespace, precision: str) -> None:
     configure_torch(1, precision)
     images, steps = some_images(arguments.steps), arguments.steps
     flop_rate, byte_rate = measured_rates()
-    architecture = Architecture(NUM_PIXELS, CONFIGURATION.hidden_layers, CONFIGURATION.latent_dim)
+    architecture = Dense(NUM_PIXELS, CONFIGURATION.hidden_layers, CONFIGURATION.latent_dim)
     floor_s = max(
         flops_of_step(architecture, BATCH) / flop_rate,
         bytes_of_step(architecture, BATCH) / byte_rate,

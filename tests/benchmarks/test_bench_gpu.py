@@ -8,26 +8,25 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from aesweep.models.autoencoder import Architecture, Layout
+from aesweep.models.dense import Dense
 from aesweep.training.pack import Pack
 
 
 @pytest.mark.parametrize("hidden_layers", [(), (512, 128), (30, 20, 10)])
 def test_counted_operations_are_those_that_torch_counts(hidden_layers):
     """Of a plain loop of one model: the pack asks for the same products."""
-    from aesweep.models.autoencoder import as_module
 
-    architecture = Architecture(784, hidden_layers, 100)
-    model, images = as_module(architecture), torch.rand(128, 784)
+    architecture = Dense(784, hidden_layers, 100)
+    model, images = architecture.as_module(), torch.rand(128, 784)
     with FlopCounterMode(display=False) as counter:
         torch.nn.functional.mse_loss(model(images), images).backward()
     assert bench_gpu.flops_of_step(architecture, 128) == counter.get_total_flops()
 
 
 def test_published_shape_costs_what_is_said_of_it():
-    architecture = Architecture(784, (512, 128), 100)
+    architecture = Dense(784, (512, 128), 100)
     assert bench_gpu.flops_of_step(architecture, 128) == pytest.approx(634e6, rel=0.15)
-    state = 4 * Layout(architecture).num_elements
+    state = 4 * architecture.layout.num_elements
     assert bench_gpu.bytes_of_step(architecture, 128) > 10 * state
 
 

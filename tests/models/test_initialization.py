@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from aesweep.models.autoencoder import Architecture, Layout, as_module
-from aesweep.models.initialization import activation_gain, initial_parameters
+from aesweep.models.activations import activation_gain
+from aesweep.models.dense import Dense
 
 ACTIVATIONS = ("gelu", "relu", "silu", "tanh")
 
 
-def layers_of(architecture: Architecture, seed: int = 0, initialization: str = "orthogonal"):
+def layers_of(architecture: Dense, seed: int = 0, initialization: str = "orthogonal"):
     mean = torch.full((architecture.num_pixels,), 0.3)
-    flat = initial_parameters(architecture, torch.Generator().manual_seed(seed), initialization, mean)
-    return flat, Layout(architecture).views(flat)
+    flat = architecture.initial_parameters(torch.Generator().manual_seed(seed), initialization, mean)
+    return flat, architecture.layers(flat)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -33,7 +33,7 @@ def test_the_gain_of_relu_is_that_of_he_and_a_linear_layer_needs_none():
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_rows_or_columns_of_every_weight_are_orthogonal_and_of_one_length(activation):
-    _, layers = layers_of(Architecture(30, (20, 25), 6, activation))
+    _, layers = layers_of(Dense(30, (20, 25), 6, activation))
     for weight, _ in layers:
         small = weight if weight.shape[0] <= weight.shape[1] else weight.T
         product = (small @ small.T).double()
@@ -42,7 +42,7 @@ def test_rows_or_columns_of_every_weight_are_orthogonal_and_of_one_length(activa
 
 
 def test_a_signal_of_unit_variance_keeps_its_size_through_a_widening_and_a_square_layer():
-    _, layers = layers_of(Architecture(400, (400,), 400, "relu"))
+    _, layers = layers_of(Dense(400, (400,), 400, "relu"))
     signal = torch.randn(2000, 400, generator=torch.Generator().manual_seed(1))
     for index in range(2):
         signal = signal @ layers[index].weight
@@ -52,10 +52,10 @@ def test_a_signal_of_unit_variance_keeps_its_size_through_a_widening_and_a_squar
 
 @pytest.mark.parametrize("output", ["sigmoid", "linear"])
 def test_a_blank_code_gives_the_mean_image(output):
-    architecture = Architecture(36, (12,), 4, "gelu", output)
+    architecture = Dense(36, (12,), 4, "gelu", output)
     mean = torch.linspace(0, 1, 36, dtype=torch.float64)
-    flat = initial_parameters(architecture, torch.Generator().manual_seed(0), "orthogonal", mean)
-    decoder = as_module(architecture, flat)[3:]
+    flat = architecture.initial_parameters(torch.Generator().manual_seed(0), "orthogonal", mean)
+    decoder = architecture.as_module(flat)[3:]
     got = decoder(torch.zeros(1, 4))[0].detach()
     # A sigmoid cannot give 0 or 1: pixels beyond 0.01 and 0.99 start there.
     expected = mean.clamp(0.01, 0.99) if output == "sigmoid" else mean
@@ -64,7 +64,7 @@ def test_a_blank_code_gives_the_mean_image(output):
 
 @pytest.mark.parametrize("initialization", ["uniform", "orthogonal"])
 def test_it_depends_on_the_generator_alone_and_leaves_the_gaps_of_the_layout_zero(initialization):
-    architecture = Architecture(65, (31, 17), 5)
+    architecture = Dense(65, (31, 17), 5)
     first, _ = layers_of(architecture, 4, initialization)
     torch.rand(100)
     again, layers = layers_of(architecture, 4, initialization)
@@ -78,9 +78,9 @@ def test_it_depends_on_the_generator_alone_and_leaves_the_gaps_of_the_layout_zer
 
 
 def test_an_unknown_initialization_and_a_missing_mean_image_are_refused():
-    architecture = Architecture(9, (), 2)
+    architecture = Dense(9, (), 2)
     generator = torch.Generator()
     with pytest.raises(ValueError, match="expected uniform, or orthogonal with a mean image; got 'zeros'"):
-        initial_parameters(architecture, generator, "zeros", torch.zeros(9))
+        architecture.initial_parameters(generator, "zeros", torch.zeros(9))
     with pytest.raises(ValueError, match="with a mean image; got 'orthogonal'"):
-        initial_parameters(architecture, generator, "orthogonal")
+        architecture.initial_parameters(generator, "orthogonal")

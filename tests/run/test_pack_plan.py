@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from aesweep.cluster.tune.placement import Placement
-from aesweep.models.autoencoder import Architecture
+from aesweep.models.dense import Dense
 from aesweep.run.preflight.pack_plan import plan_packs
 from aesweep.search.stages import stage_trials
 from aesweep.search.trial_spec import pack_key
@@ -25,7 +25,7 @@ def jobs_of(values, **resources):
 @pytest.mark.parametrize("trials_per_trainer", [1, 2, 16])
 def test_no_more_trials_share_a_pack_than_are_said_to(small_study, trainers, trials_per_trainer):
     specs, resources = jobs_of(small_study, trainers=trainers, trials_per_trainer=trials_per_trainer)
-    plans = plan_packs(specs, resources, {"digits": (1293, 64)})
+    plans = plan_packs(specs, resources, {"digits": (1293, (1, 8, 8))})
     assert sum(plan.num_trials for plan in plans) == len(specs) == 12
     assert len(plans) == len({pack_key(spec) for spec in specs}) == 4
     placement = Placement(trainers, trials_per_trainer, len(specs))
@@ -35,10 +35,12 @@ def test_no_more_trials_share_a_pack_than_are_said_to(small_study, trainers, tri
 
 def test_memory_is_that_of_all_members_with_those_in_lock_step(small_study):
     small_study["stages"]["architecture"]["seeds"] = 2
-    sizes = {"digits": (1293, 64)}
+    sizes = {"digits": (1293, (1, 8, 8))}
     specs, resources = jobs_of(small_study, trainers=1, trials_per_trainer=3)
     plan = plan_packs(specs, resources, sizes)[0]
-    architecture = Architecture(64, plan.widths[1:-1], plan.widths[-1])
+    configuration = specs[0].configuration
+    architecture = Dense(64, configuration.hidden_layers, configuration.latent_dim)
+    assert plan.model == str(architecture)
 
     def memory(judged_at_once):
         # A tenth is for validation, and all others are probed as well.

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aesweep.models.autoencoder import Architecture, as_module
-from aesweep.models.initialization import initial_parameters
+from aesweep.models.family import FAMILIES
+from aesweep.models.network import Mean
 from aesweep.study.configuration import Configuration
 from aesweep.training.engine.randomness import epoch_order, stream
 
@@ -31,25 +31,22 @@ def train_plainly(
     epochs: int,
     dtype: torch.dtype,
     max_steps: int | None = None,
+    image_shape: tuple[int, ...] | None = None,
 ) -> tuple[list[float], list[float], nn.Sequential]:
     """Losses (the objective) and learning rates of every step, and the trained model."""
     torch_images = torch.from_numpy(images).to(dtype) / 255
-    architecture = Architecture(
-        images.shape[1],
-        configuration.hidden_layers,
-        configuration.latent_dim,
-        configuration.activation,
-        configuration.output,
-    )
+    image_shape = image_shape or (1, 1, images.shape[1])
+    architecture = FAMILIES[configuration.family](configuration, image_shape)
     mean_image = torch.from_numpy(images).double().mean(0) / 255
-    initial = initial_parameters(architecture, stream(seed, "initial", 0), configuration.initialization, mean_image)
-    model = as_module(architecture, initial.to(dtype))
-    linears = [part for part in model if isinstance(part, nn.Linear)]
-    weights = [linear.weight for linear in linears]
+    initial = architecture.initial_parameters(stream(seed, "initial", 0), configuration.initialization, mean_image)
+    model = architecture.as_module(initial.to(dtype))
+    # Penalties and decay are for weights alone; a bias, and what normalization learns, has one dimension.
+    weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in model.parameters() if parameter.ndim == 1]
     optimizer = torch.optim.AdamW(
         [
             {"params": weights, "weight_decay": configuration.weight_decay},
-            {"params": [linear.bias for linear in linears], "weight_decay": 0.0},
+            {"params": others, "weight_decay": 0.0},
         ],
         lr=configuration.learning_rate,
     )
@@ -63,15 +60,17 @@ def train_plainly(
     }[configuration.schedule]()
     losses, rates = [], []
     for epoch in range(1, epochs + 1):
-        noise, dropout = stream(seed, "noise", epoch), stream(seed, "dropout", epoch)
+        noise, dropout, draws = (stream(seed, purpose, epoch) for purpose in ("noise", "dropout", "code"))
         for chosen in epoch_order(seed, epoch, len(images)).split(configuration.batch_size):
             clean = torch_images[chosen]
             given = clean
             if configuration.noise_variance:
                 given = clean + torch.empty_like(clean).normal_(0, configuration.noise_variance**0.5, generator=noise)
-            outputs, code = _run(model, given, configuration, dropout)
+            outputs, code, divergence = _run(model, given, configuration, dropout, draws)
+            compare = {"gaussian": nn.functional.mse_loss, "bernoulli": nn.functional.binary_cross_entropy}
             loss = (
-                nn.functional.mse_loss(outputs, clean)
+                compare[configuration.likelihood](outputs, clean)
+                + configuration.beta / images.shape[1] * divergence
                 + configuration.l1 * sum(weight.abs().sum() for weight in weights)
                 + configuration.l2 * sum(weight.square().sum() for weight in weights)
                 + configuration.sparse_code * code.abs().sum(dim=1).mean()
@@ -88,17 +87,30 @@ def train_plainly(
 
 
 def _run(
-    model: nn.Sequential, vectors: Tensor, configuration: Configuration, dropout: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Outputs and codes, with hidden units dropped."""
-    linears = 0
+    model: nn.Sequential,
+    vectors: Tensor,
+    configuration: Configuration,
+    dropout: torch.Generator,
+    draws: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Outputs, codes, and the mean divergence of variational codes in nats; hidden units are dropped."""
+    layers, divergence = 0, torch.zeros(())
     for part in model:
+        if isinstance(part, Mean):
+            mean, log_variance = vectors.chunk(2, dim=1)
+            code_of = torch.distributions.Normal(mean, (log_variance / 2).exp())
+            normal = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
+            divergence = torch.distributions.kl_divergence(code_of, normal).sum(1).mean()
+            code = vectors = mean + code_of.stddev * torch.empty_like(mean).normal_(generator=draws)
+            continue
         vectors = part(vectors)
-        if isinstance(part, nn.Linear):
-            linears += 1
-            if linears == len(configuration.hidden_layers) + 1:
+        if isinstance(part, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            layers += 1
+            if layers == len(configuration.channels) + len(configuration.hidden_layers) + 1:
                 code = vectors
-        elif configuration.dropout and not isinstance(part, nn.Sigmoid):
+        elif configuration.dropout and isinstance(part, (nn.GELU, nn.ReLU, nn.SiLU, nn.Tanh)):
             keep = 1 - configuration.dropout
-            vectors = vectors * torch.empty_like(vectors).bernoulli_(keep, generator=dropout) / keep
-    return vectors, code
+            vectors = (
+                vectors * torch.empty(vectors.shape, dtype=vectors.dtype).bernoulli_(keep, generator=dropout) / keep
+            )
+    return vectors, code, divergence

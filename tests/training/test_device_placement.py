@@ -75,7 +75,7 @@ def test_members_are_judged_on_the_device(states, fake_gpu):
     deviations = torch.rand(len(states), device="cuda")
     deviations = deviations[0] if len(states) == 1 else deviations
     for pattern in (None, noise):
-        found = per_image_mse(pack._workspaces.architecture, stack.layers, images, pattern, deviations, rows=4)
+        found = per_image_mse(pack._workspaces.architecture, stack.parameters, images, pattern, deviations, rows=4)
         assert found.device.type == "cuda" and found.shape[-1] == 9 and found.numel() == 9 * len(states)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aesweep.models.autoencoder import Architecture, as_flat
+from aesweep.models.dense import Dense
 from aesweep.study.configuration import Configuration
 from aesweep.training.pack import Pack
 from tests.training.plain_training import some_images, train_plainly
@@ -72,9 +72,9 @@ def test_whole_trainings_in_float64_equal_plain_loops_in_any_lock_step(members_p
         # The sign of a weight near zero is a matter of rounding: L1 cannot be held as closely.
         tolerance = 1e-8 if "l1" in VARIANTS[variant] else 1e-10
         np.testing.assert_allclose(got[variant], losses, rtol=tolerance, err_msg=variant)
-        architecture = Architecture(40, PLAIN.hidden_layers, PLAIN.latent_dim)
+        architecture = Dense(40, PLAIN.hidden_layers, PLAIN.latent_dim)
         parameters = pack.export(variant).parameters
-        torch.testing.assert_close(parameters, as_flat(architecture, model), rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(parameters, architecture.as_parameters(model), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("activation", ["gelu", "relu", "silu", "tanh"])

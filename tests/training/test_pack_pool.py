@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from aesweep.models.autoencoder import Architecture
+from aesweep.models.dense import Dense
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.study.configuration import Configuration
 from aesweep.training.engine import stack as stack_module
 from aesweep.training.engine.stack import Stack
-from aesweep.training.engine.workspace import Workspaces
+from aesweep.training.engine.workspaces import Workspaces
 from aesweep.training.evaluation import CPU_PAIRS
 from aesweep.training.memory import pack_memory
 from aesweep.training.pack import Pack
@@ -134,7 +134,7 @@ def test_memory_that_is_counted_is_memory_that_is_held(num_images, hidden_layers
     for number in range(num_members):
         pack.add(str(number), configuration, seed=number, epochs=1)
     pack.train_epoch()
-    memory = pack_memory(Architecture(40, hidden_layers, 3), num_images, 16)
+    memory = pack_memory(Dense(40, hidden_layers, 3), num_images, 16)
     state = sum(t.nbytes for t in dataclasses.astuple(pack.export("0"))[:3])
     assert memory.images_bytes == pack.images.nbytes
     assert memory.member_bytes == state
@@ -145,7 +145,7 @@ def test_memory_that_is_counted_is_memory_that_is_held(num_images, hidden_layers
     for clean in judged:
         pack.per_image_mse(pack.keys(), clean, np.zeros_like(clean))
     held = pack._judge.num_bytes
-    assert pack_memory(Architecture(40, hidden_layers, 3), num_images, 16, 12).images_bytes == pack.images.nbytes + held
+    assert pack_memory(Dense(40, hidden_layers, 3), num_images, 16, 12).images_bytes == pack.images.nbytes + held
 
 
 @pytest.mark.parametrize("members_that_fit", [1, 2, 3])
@@ -157,7 +157,7 @@ def test_pack_that_would_not_fit_is_split_and_gives_the_same_rows(images, monkey
     sizes = []
     original = Stack.train_epoch
     monkeypatch.setattr(Stack, "train_epoch", lambda s, *a: sizes.append(len(s.members)) or original(s, *a))
-    memory = pack_memory(Architecture(16, BASE.hidden_layers, BASE.latent_dim), 48, 16, 60, CPU_PAIRS)
+    memory = pack_memory(Dense(16, BASE.hidden_layers, BASE.latent_dim), 48, 16, 60, CPU_PAIRS)
     packs = Packs(memory_bytes=memory.needed(5, members_that_fit))
     found = train(packs, [packs.join(found, images) for found in specs])
     assert max(sizes) == members_that_fit
@@ -167,7 +167,7 @@ def test_pack_that_would_not_fit_is_split_and_gives_the_same_rows(images, monkey
 
 
 def test_job_that_has_no_room_even_alone_is_refused_and_the_others_stay(images):
-    memory = pack_memory(Architecture(16, BASE.hidden_layers, BASE.latent_dim), 48, 16, 60, CPU_PAIRS)
+    memory = pack_memory(Dense(16, BASE.hidden_layers, BASE.latent_dim), 48, 16, 60, CPU_PAIRS)
     packs = Packs(memory_bytes=memory.needed(1, 1))
     packed = packs.join(spec(0), images)
     with pytest.raises(MemoryError, match=r"stage-tiny-0001: the device has .* set a smaller resources"):
@@ -177,7 +177,7 @@ def test_job_that_has_no_room_even_alone_is_refused_and_the_others_stay(images):
 
 
 def test_job_that_has_no_room_leaves_the_packs_that_stay_the_room_that_they_had(images):
-    memory = pack_memory(Architecture(16, BASE.hidden_layers, BASE.latent_dim), 48, 16, 60, CPU_PAIRS)
+    memory = pack_memory(Dense(16, BASE.hidden_layers, BASE.latent_dim), 48, 16, 60, CPU_PAIRS)
     packs = Packs(memory_bytes=memory.needed(1, 4))
     pack = packs.join(spec(0), images).pack
     assert pack._limit == 4

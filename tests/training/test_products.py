@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from aesweep.models.autoencoder import Architecture, Layout
+from aesweep.models.dense import Dense
 from aesweep.study.configuration import Configuration
 from aesweep.training.engine.precision import has_bfloat16_products
 from aesweep.training.engine.products import Bfloat16Products, PlainProducts
@@ -36,11 +36,11 @@ def assert_rounded_once(got: torch.Tensor, exact: torch.Tensor, size: torch.Tens
 @pytest.mark.parametrize("num_models", [1, 3])
 @pytest.mark.parametrize("batch", [1, 9, 128])
 def test_products_are_those_of_rounded_factors_rounded_once(num_models, batch):
-    architecture = Architecture(50, (40, 30), 7)
+    architecture = Dense(50, (40, 30), 7)
     generator = torch.Generator().manual_seed(batch)
     prefix = () if num_models == 1 else (num_models,)
-    parameters = torch.randn(*prefix, Layout(architecture).num_elements, generator=generator)
-    layers = Layout(architecture).views(parameters)
+    parameters = torch.randn(*prefix, architecture.layout.num_elements, generator=generator)
+    layers = architecture.layers(parameters)
     products = Bfloat16Products(architecture, num_models, batch, "cpu")
     # All layers forward before any goes back, as in training: what forward keeps must survive the others.
     given = []
@@ -66,11 +66,11 @@ def test_products_are_those_of_rounded_factors_rounded_once(num_models, batch):
 
 @pytest.mark.parametrize("num_models", [1, 3])
 def test_plain_products_are_those_of_the_factors(num_models):
-    architecture = Architecture(11, (), 4)
+    architecture = Dense(11, (), 4)
     generator = torch.Generator().manual_seed(0)
     prefix = () if num_models == 1 else (num_models,)
-    parameters = torch.randn(*prefix, Layout(architecture).num_elements, generator=generator, dtype=torch.float64)
-    layer = Layout(architecture).views(parameters)[0]
+    parameters = torch.randn(*prefix, architecture.layout.num_elements, generator=generator, dtype=torch.float64)
+    layer = architecture.layers(parameters)[0]
     vectors = torch.randn(*prefix, 6, 11, generator=generator, dtype=torch.float64)
     error = torch.randn(*prefix, 6, 4, generator=generator, dtype=torch.float64)
     out, gradient, vectors_error = torch.empty_like(error), torch.empty_like(layer.weight), torch.empty_like(vectors)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from aesweep.models.autoencoder import Architecture, Layout
-from aesweep.training.engine.workspace import Workspace
+from aesweep.models.dense import Dense
+from aesweep.training.engine.dense_workspace import DenseWorkspace
 
 FUNCTIONS = {
     "gelu": nn.functional.gelu,
@@ -41,12 +41,12 @@ def test_gradients_equal_autograd(num_models, dropout, activation, output, hidde
     def draw(*shape):
         return torch.randn(*shape, dtype=torch.float64, generator=generator)
 
-    architecture = Architecture(11, hidden_layers, 3, activation, output)
-    layout = Layout(architecture)
+    architecture = Dense(11, hidden_layers, 3, activation, output)
+    layout = architecture.layout
     prefix = () if num_models == 1 else (num_models,)
     parameters = draw(*prefix, layout.num_elements)
     gradient = torch.full_like(parameters, torch.nan)
-    workspace = Workspace(architecture, num_models, BATCH, torch.float64, "cpu")
+    workspace = DenseWorkspace(architecture, num_models, BATCH, torch.float64, "cpu")
     inputs = draw(*prefix, BATCH, 11)
     workspace.clean.copy_(draw(*prefix, BATCH, 11).abs())
     for mask in workspace.masks.values():
@@ -54,10 +54,10 @@ def test_gradients_equal_autograd(num_models, dropout, activation, output, hidde
     sparse_code = [0.3, 0.0, 2.0][:num_models]
     squared_errors = torch.empty(num_models, dtype=torch.float64)
 
-    layers = layout.views(parameters)
+    layers = architecture.layers(parameters)
     workspace.forward(layers, inputs, dropout)
     workspace.differ(squared_errors)
-    workspace.backward(layers, layout.views(gradient), inputs, dropout, sparse_code)
+    workspace.backward(layers, architecture.layers(gradient), inputs, dropout, sparse_code)
 
     for model in range(num_models):
 
@@ -66,10 +66,12 @@ def test_gradients_equal_autograd(num_models, dropout, activation, output, hidde
 
         leaf = of(parameters).clone().requires_grad_()
         masks = {index: of(mask) for index, mask in workspace.masks.items()} if dropout else None
-        arguments = (architecture, layout.views(leaf), of(inputs), of(workspace.clean), masks)
+        arguments = (architecture, architecture.layers(leaf), of(inputs), of(workspace.clean), masks)
         value = objective(*arguments, sparse_code[model])
         (expected,) = torch.autograd.grad(value, leaf)
-        for got_layer, expected_layer in zip(layout.views(of(gradient)), layout.views(expected), strict=True):
+        for got_layer, expected_layer in zip(
+            architecture.layers(of(gradient)), architecture.layers(expected), strict=True
+        ):
             torch.testing.assert_close(got_layer.weight, expected_layer.weight, rtol=1e-11, atol=1e-13)
             torch.testing.assert_close(got_layer.bias, expected_layer.bias, rtol=1e-11, atol=1e-13)
         error = objective(*arguments, 0.0).item()
@@ -79,17 +81,15 @@ def test_gradients_equal_autograd(num_models, dropout, activation, output, hidde
 def test_gathered_images_are_those_asked_for_in_zero_to_one():
     images = torch.arange(256, dtype=torch.uint8).repeat(3, 1)
     images[1] = 255
-    workspace = Workspace(Architecture(256, (), 2), 1, 2, torch.float32, "cpu")
+    workspace = DenseWorkspace(Dense(256, (), 2), 1, 2, torch.float32, "cpu")
     workspace.gather(images, torch.tensor([2, 1]))
     assert torch.equal(workspace.clean[0], torch.arange(256) / 255)
     assert torch.equal(workspace.clean[1], torch.ones(256))
 
 
 def test_a_workspace_makes_room_for_noise_and_dropout_only_when_asked():
-    architecture = Architecture(10, (6,), 2)
-    workspace = Workspace(architecture, 1, 4, torch.float32, "cpu")
-    workspace.forward(
-        Layout(architecture).views(torch.zeros(Layout(architecture).num_elements)), workspace.clean, False
-    )
+    architecture = Dense(10, (6,), 2)
+    workspace = DenseWorkspace(architecture, 1, 4, torch.float32, "cpu")
+    workspace.forward(architecture.layers(torch.zeros(architecture.layout.num_elements)), workspace.clean, False)
     assert not {"noisy", "masks", "dropped"} & set(vars(workspace))
     assert set(workspace.masks) == {0, 2}  # not the code, not the output

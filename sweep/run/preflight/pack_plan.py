@@ -15,7 +15,7 @@ class PackPlan:
 
     Attributes:
         dataset: name of the data set that they train on.
-        widths: layer widths from the image to the code.
+        model: what the members are, in words.
         batch_size: images per step.
         num_trials: number of these trials in the stage.
         trials_at_once: largest number of them that share a pack at a time.
@@ -25,7 +25,7 @@ class PackPlan:
     """
 
     dataset: str
-    widths: tuple[int, ...]
+    model: str
     batch_size: int
     num_trials: int
     trials_at_once: int
@@ -34,13 +34,16 @@ class PackPlan:
     memory_bytes: int
 
 
-def plan_packs(specs: list[TrialSpec], resources: Resources, sizes: dict[str, tuple[int, int]]) -> list[PackPlan]:
+def plan_packs(
+    specs: list[TrialSpec], resources: Resources, sizes: dict[str, tuple[int, tuple[int, ...]]]
+) -> list[PackPlan]:
     """Groups the trials of a stage as a search of it would pack them.
 
     Args:
         specs: the stage's trials.
         resources: the study's resources.
-        sizes: data set name to (number of training images, validation images included; pixels of an image).
+        sizes: data set name to (number of training images, validation images included; shape of an image,
+            (C, H, W)).
 
     Returns:
         One plan for each group of trials that can share a pack.
@@ -55,18 +58,18 @@ def plan_packs(specs: list[TrialSpec], resources: Resources, sizes: dict[str, tu
     plans = []
     for key, num_trials in Counter(map(pack_key, specs)).items():
         spec = next(spec for spec in specs if pack_key(spec) == key)
-        num_training, num_pixels = sizes[spec.dataset]
+        num_training, image_shape = sizes[spec.dataset]
         num_trained, num_judging = count_images(spec, num_training)
         trials = min(num_trials, share, resources.trials_per_trainer) if resources.trainers else 1
         members = trials * len(spec.seeds)
         per_step = members if on_gpu else 1
-        architecture = architecture_of(spec.configuration, num_pixels)
+        architecture = architecture_of(spec.configuration, image_shape)
         at_once = pairs_at_once("cuda" if on_gpu else "cpu")
         memory = pack_memory(architecture, num_trained, spec.configuration.batch_size, num_judging, at_once)
         plans.append(
             PackPlan(
                 spec.dataset,
-                (num_pixels, *spec.configuration.hidden_layers, spec.configuration.latent_dim),
+                str(architecture),
                 spec.configuration.batch_size,
                 num_trials,
                 trials,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
+import math
 import statistics
 import time
 from typing import Any
@@ -14,7 +14,7 @@ from tabulate import tabulate
 from aesweep.run.preflight.pack_plan import PackPlan, plan_packs
 from aesweep.search.stages import stage_trials
 from aesweep.search.trial_spec import TrialSpec
-from aesweep.study.configuration import Configuration
+from aesweep.study.configuration import SHARED, Configuration
 from aesweep.study.schema import Stage, Study
 from aesweep.training.trial_images import count_images
 
@@ -54,7 +54,7 @@ class StagePlan:
 
 
 def plan_study(
-    study: Study, sizes: dict[str, tuple[int, int]], num_workers: int
+    study: Study, sizes: dict[str, tuple[int, tuple[int, ...]]], num_workers: int
 ) -> tuple[list[StagePlan], dict[str, Any]]:
     """Plans the stages and the retraining of a study.
 
@@ -63,7 +63,7 @@ def plan_study(
 
     Args:
         study: the study to plan.
-        sizes: data set name to (number of training images, pixels of an image).
+        sizes: data set name to (number of training images, shape of an image (C, H, W)).
         num_workers: number of trials that train at once.
 
     Returns:
@@ -78,9 +78,9 @@ def plan_study(
             dataset.name: slowest[stage.from_, dataset.name] if stage.from_ else None for dataset in study.datasets
         }
         specs = stage_trials(study, name, bases)
-        for dataset, (_, num_pixels) in sizes.items():
+        for dataset, (_, image_shape) in sizes.items():
             here = {spec.configuration for spec in specs if spec.dataset == dataset}
-            cost = {configuration: timer.seconds_per_image(configuration, num_pixels) for configuration in here}
+            cost = {configuration: timer.seconds_per_image(configuration, image_shape) for configuration in here}
             slowest[name, dataset] = max(cost, key=cost.get)
         full, expected, seconds = _stage_cost(stage, specs, sizes, timer)
         num_cells = len({(spec.dataset, spec.cell) for spec in specs})
@@ -107,12 +107,12 @@ def plan_study(
             continue
         per_winner = stage.retraining.seeds or study.retraining.seeds
         epochs = stage.retraining.epochs or study.retraining.epochs
-        for dataset, (num_images, num_pixels) in sizes.items():
+        for dataset, (num_images, image_shape) in sizes.items():
             cells = {spec.cell for spec in specs if spec.dataset == dataset} if stage.retraining.of == "cells" else {()}
             retrainings += per_winner * len(cells)
-            checkpoint_bytes += per_winner * len(cells) * model_bytes(slowest[name, dataset], num_pixels)
+            checkpoint_bytes += per_winner * len(cells) * model_bytes(slowest[name, dataset], image_shape)
             retraining_epochs += per_winner * len(cells) * epochs
-            step = timer.seconds_per_image(slowest[name, dataset], num_pixels)
+            step = timer.seconds_per_image(slowest[name, dataset], image_shape)
             retraining_seconds += per_winner * len(cells) * epochs * num_images * step
     retraining = {
         "num_trainings": retrainings,
@@ -123,25 +123,25 @@ def plan_study(
     return plans, retraining
 
 
-def model_bytes(configuration: Configuration, num_pixels: int) -> int:
-    """Returns the size of a model's parameters in fp32, in bytes."""
-    half = [num_pixels, *configuration.hidden_layers, configuration.latent_dim]
-    widths = [*half, *half[-2::-1]]
-    return 4 * sum(inputs * outputs + outputs for inputs, outputs in itertools.pairwise(widths))
+def model_bytes(configuration: Configuration, image_shape: tuple[int, ...]) -> int:
+    """Returns the size of a model's parameters in fp32, in bytes, for images of a shape (C, H, W)."""
+    from aesweep.training.engine.member import architecture_of
+
+    return 4 * architecture_of(configuration, image_shape).layout.num_parameters
 
 
 def _stage_cost(
-    stage: Stage, specs: list[TrialSpec], sizes: dict[str, tuple[int, int]], timer: _StepTimer
+    stage: Stage, specs: list[TrialSpec], sizes: dict[str, tuple[int, tuple[int, ...]]], timer: _StepTimer
 ) -> tuple[int, int, float]:
     cells: dict[Any, list[TrialSpec]] = {}
     for spec in specs:
         cells.setdefault((spec.dataset, spec.cell), []).append(spec)
     full, expected, seconds = 0, 0, 0.0
     for (dataset, _), members in cells.items():
-        num_training, num_pixels = sizes[dataset]
+        num_training, image_shape = sizes[dataset]
         num_trained, _ = count_images(members[0], num_training)
         epochs = expected_epochs(len(members), stage)
-        step = statistics.mean(timer.seconds_per_image(spec.configuration, num_pixels) for spec in members)
+        step = statistics.mean(timer.seconds_per_image(spec.configuration, image_shape) for spec in members)
         full += len(members) * stage.epochs
         expected += epochs
         seconds += epochs * num_trained * step * stage.seeds
@@ -199,7 +199,7 @@ def packs_table(stages: list[StagePlan]) -> str:
         (
             stage.stage,
             pack.dataset,
-            "-".join(map(str, pack.widths)) + (" (assumed)" if stage.assumed_from else ""),
+            pack.model + (" (assumed)" if stage.assumed_from else ""),
             pack.batch_size,
             pack.num_trials,
             pack.trials_at_once,
@@ -210,7 +210,7 @@ def packs_table(stages: list[StagePlan]) -> str:
         for stage in stages
         for pack in stage.packs
     ]
-    heads = ["stage", "data set", "widths", "batch", "trials", "in a pack at once", "members", "in lock-step", "memory"]
+    heads = ["stage", "data set", "model", "batch", "trials", "in a pack at once", "members", "in lock-step", "memory"]
     return tabulate(rows, heads, tablefmt="github")
 
 
@@ -222,19 +222,19 @@ def duration(seconds: float) -> str:
 
 
 class _StepTimer:
-    """Measures the seconds of training per image on this machine, once per set of layers, batch size and image size."""
+    """Measures the seconds of training per image on this machine, once per architecture and batch size."""
 
     def __init__(self, precision: str):
         self._precision = precision
         self._known: dict[tuple, float] = {}
 
-    def seconds_per_image(self, configuration: Configuration, num_pixels: int) -> float:
-        size = (configuration.hidden_layers, configuration.latent_dim, configuration.batch_size, num_pixels)
-        if size not in self._known:
-            self._known[size] = self._measure(configuration, num_pixels)
-        return self._known[size]
+    def seconds_per_image(self, configuration: Configuration, image_shape: tuple[int, ...]) -> float:
+        key = (*(getattr(configuration, name) for name in SHARED), image_shape)
+        if key not in self._known:
+            self._known[key] = self._measure(configuration, image_shape)
+        return self._known[key]
 
-    def _measure(self, configuration: Configuration, num_pixels: int) -> float:
+    def _measure(self, configuration: Configuration, image_shape: tuple[int, ...]) -> float:
         import torch
 
         from aesweep.training.engine.precision import configure_torch
@@ -243,8 +243,8 @@ class _StepTimer:
         configure_torch(num_threads=1, precision=self._precision)
         try:
             num_images = TIMED_STEPS * configuration.batch_size
-            images = np.random.default_rng(0).integers(0, 256, (num_images, num_pixels), dtype=np.uint8)
-            pack = Pack(images, precision=self._precision)
+            images = np.random.default_rng(0).integers(0, 256, (num_images, math.prod(image_shape)), dtype=np.uint8)
+            pack = Pack(images, image_shape=image_shape, precision=self._precision)
             pack.add("timed", configuration, seed=0, epochs=3)
             pack.train_epoch()
             started = time.perf_counter()

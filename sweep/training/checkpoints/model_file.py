@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from aesweep.models.autoencoder import Architecture, as_module
+from aesweep.models.family import Architecture
 from aesweep.process.errors import AesweepError
 from aesweep.storage.atomic_file import write_whole
 from aesweep.study.configuration import Configuration
@@ -93,7 +92,7 @@ def checkpoint_content(
         image_shape: shape of an image, (C, H, W).
         seed: seed of the training.
     """
-    module = as_module(architecture_of(configuration, math.prod(image_shape)), state.parameters)
+    module = architecture_of(configuration, image_shape).as_module(state.parameters)
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -144,7 +143,7 @@ def read_checkpoint(path: Path | str, sha256: str | None = None) -> tuple[nn.Seq
     metadata, architecture = _parse(path, text, tensors)
     # On "meta" no memory is allocated for what the metadata claim: only the tensors that the file does hold are used.
     with torch.device("meta"):
-        module = as_module(architecture)
+        module = architecture.as_module()
     _check_shapes(path, module, tensors)
     module.load_state_dict(tensors, assign=True)
     return module.eval(), metadata
@@ -177,7 +176,7 @@ def _parse(path: Path, text: str | None, tensors: dict[str, Tensor]) -> tuple[Ch
             seed=values["seed"],
             epochs=values["epochs"],
         )
-        return metadata, architecture_of(metadata.configuration, math.prod(metadata.image_shape))
+        return metadata, architecture_of(metadata.configuration, metadata.image_shape)
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: the checkpoint's metadata is damaged ({error!r}); {_REMEDY}") from error
 

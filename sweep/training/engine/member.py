@@ -7,8 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from aesweep.models.autoencoder import Architecture, Layout
-from aesweep.models.initialization import initial_parameters
+from aesweep.models.family import FAMILIES, Architecture
 from aesweep.study.configuration import Configuration
 from aesweep.training.engine.optimizer import FACTORS
 from aesweep.training.engine.randomness import stream
@@ -19,7 +18,7 @@ class MemberState:
     """State from which a member's training can be resumed in any pack; its tensors are on the CPU.
 
     Attributes:
-        parameters: flat vector [P], in the order of `aesweep.models.autoencoder.Layout`.
+        parameters: flat vector [P], in the order of the architecture's `layout`.
         moment1: Adam's running mean of the gradient, [P].
         moment2: Adam's running mean of the squared gradient, [P].
         step: number of steps done.
@@ -33,15 +32,17 @@ class MemberState:
     epoch: int
 
 
-def architecture_of(configuration: Configuration, num_pixels: int) -> Architecture:
-    """Returns the architecture of a configuration's model for images of `num_pixels` pixels."""
-    return Architecture(
-        num_pixels=num_pixels,
-        hidden_layers=configuration.hidden_layers,
-        latent_dim=configuration.latent_dim,
-        activation=configuration.activation,
-        output=configuration.output,
-    )
+def architecture_of(configuration: Configuration, image_shape: tuple[int, ...]) -> Architecture:
+    """Returns the architecture of a configuration's model.
+
+    Args:
+        configuration: the model's configuration.
+        image_shape: shape of an image, (C, H, W).
+
+    Raises:
+        ValueError: no such model is possible for such images.
+    """
+    return FAMILIES[configuration.family](configuration, image_shape)
 
 
 class Member:
@@ -80,11 +81,11 @@ class Member:
         self.epochs = epochs
         self.diverged = False
         if state is None:
-            initial = initial_parameters(
-                architecture, stream(seed, "initial", 0), configuration.initialization, mean_image
+            initial = architecture.initial_parameters(
+                stream(seed, "initial", 0), configuration.initialization, mean_image
             )
             state = MemberState(initial, torch.zeros_like(initial), torch.zeros_like(initial), 0, 0)
-        expected = (Layout(architecture).num_elements,)
+        expected = (architecture.layout.num_elements,)
         for name in ("parameters", "moment1", "moment2"):
             if (got := tuple(getattr(state, name).shape)) != expected:
                 raise ValueError(f"{key}: state.{name}: expected shape {expected}; got {got}")

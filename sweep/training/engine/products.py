@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aesweep.models.autoencoder import Architecture, Layer
+from aesweep.models.dense import Dense, Layer
 
 
 class PlainProducts:
@@ -61,7 +61,7 @@ class Bfloat16Products:
     for `backward`, which must therefore follow it.
     """
 
-    def __init__(self, architecture: Architecture, num_models: int, batch: int, device: str):
+    def __init__(self, architecture: Dense, num_models: int, batch: int, device: str):
         options = {"dtype": torch.bfloat16, "device": device}
         prefix = () if num_models == 1 else (num_models,)
         before, after = architecture.widths[:-1], architecture.widths[1:]

@@ -1,8 +1,8 @@
 """The random streams of a member, each of which depends on its seed, a purpose and an epoch, and on nothing else.
 
 Within an epoch, numbers are drawn from a stream step by step, in order. So a member starts from the same weights and
-sees the same batches, noise and dropout whichever other members share or leave its pack, and wherever it is resumed at
-an epoch's end.
+sees the same batches, noise, dropout and drawn codes whichever other members share or leave its pack, and wherever it
+is resumed at an epoch's end.
 
 Initial weights and orders of images come from generators on the CPU, so they are the same on every device. Noise and
 dropout on a CPU do as well; members in lock-step on a GPU draw theirs from counters
@@ -16,7 +16,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-PURPOSES = ("initial", "order", "noise", "dropout")
+PURPOSES = ("initial", "order", "noise", "dropout", "code")
 
 
 def stream(seed: int, purpose: str, epoch: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -12,7 +12,8 @@ from torch import Tensor
 from aesweep.training.engine.member import Member
 from aesweep.training.engine.optimizer import adam_step, decay_weights
 from aesweep.training.engine.randomness import epoch_order, stream
-from aesweep.training.engine.workspace import Workspace, Workspaces
+from aesweep.training.engine.workspace import Workspace
+from aesweep.training.engine.workspaces import Workspaces
 
 
 class Stack:
@@ -23,20 +24,19 @@ class Stack:
 
     Attributes:
         members: the members.
-        layers: the members' parameters, views [K, ...]; without K where there is one member.
+        parameters: the members' parameters, [K, P]; [P] where there is one member.
     """
 
     def __init__(self, members: list[Member], workspaces: Workspaces):
         self.members = members
         self._workspaces = workspaces
-        layout = workspaces.layout
         if len(members) == 1:
             # A single model is trained in its own tensors, unless these are rows that keep an old stack in memory.
             for name in ("parameters", "moment1", "moment2"):
                 tensor = getattr(members[0], name)
                 if tensor.untyped_storage().nbytes() > tensor.nbytes:
                     setattr(members[0], name, tensor.clone())
-            self._parameters, self._moment1, self._moment2 = (
+            self.parameters, self._moment1, self._moment2 = (
                 members[0].parameters,
                 members[0].moment1,
                 members[0].moment2,
@@ -47,17 +47,20 @@ class Stack:
                 stacked = torch.stack([getattr(member, name) for member in members])
                 for member, row in zip(members, stacked, strict=True):
                     setattr(member, name, row)
-                setattr(self, f"_{name}", stacked)
+                setattr(self, name if name == "parameters" else f"_{name}", stacked)
             self._gradient = workspaces.gradient(len(members))
-        self.layers = layout.views(self._parameters)
-        self._gradients = layout.views(self._gradient)
+        self._layers = workspaces.views(self.parameters)
+        self._gradients = workspaces.views(self._gradient)
         self._gradient_rows = list(self._gradient.view(len(members), -1))
-        self._num_weights = layout.num_weights
+        self._num_weights = workspaces.layout.num_weights
         self._configurations = [member.configuration for member in members]
         self._has_noise = any(configuration.noise_variance for configuration in self._configurations)
         self._has_dropout = any(configuration.dropout for configuration in self._configurations)
         self._sparse_code = [configuration.sparse_code for configuration in self._configurations]
+        self._draws_codes = getattr(workspaces.architecture, "is_variational", False)
+        self._beta = [c.beta for c in self._configurations] if self._draws_codes else None
         self._has_penalty = any(c.l1 or c.l2 or c.sparse_code for c in self._configurations)
+        self._has_other_terms = self._draws_codes or any(c.likelihood != "gaussian" for c in self._configurations)
 
     @torch.no_grad()
     def train_epoch(self, images: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
@@ -97,7 +100,8 @@ class Stack:
         order = torch.stack(orders).to(device)
         noise = [stream(member.seed, "noise", member.epoch + 1, device) for member in self.members]
         dropout = [stream(member.seed, "dropout", member.epoch + 1, device) for member in self.members]
-        errors = torch.zeros(steps_per_epoch, num_models, dtype=self._parameters.dtype, device=device)
+        codes = [stream(member.seed, "code", member.epoch + 1, device) for member in self.members]
+        errors = torch.zeros(steps_per_epoch, num_models, dtype=self.parameters.dtype, device=device)
         penalties = torch.zeros_like(errors)
         batches = []
         for step, start in enumerate(range(0, num_images, batch_size)):
@@ -108,9 +112,14 @@ class Stack:
             inputs = self._add_noise(workspace, noise) if self._has_noise else workspace.clean
             if self._has_dropout:
                 self._draw_masks(workspace, dropout)
-            workspace.forward(self.layers, inputs, self._has_dropout)
+            if self._draws_codes:
+                for draws, generator in zip(workspace.of_each(workspace.draws), codes, strict=True):
+                    draws.normal_(generator=generator)
+            workspace.forward(self._layers, inputs, self._has_dropout)
             workspace.differ(errors[step])
-            workspace.backward(self.layers, self._gradients, inputs, self._has_dropout, self._sparse_code)
+            workspace.backward(self._layers, self._gradients, inputs, self._has_dropout, self._sparse_code, self._beta)
+            if self._has_other_terms:
+                penalties[step] += workspace.other_terms(self._beta)
             if self._has_penalty:
                 self._penalize(workspace, penalties[step])
             self._update(steps_per_epoch)
@@ -140,7 +149,7 @@ class Stack:
 
     def _penalize(self, workspace: Workspace, penalties: Tensor) -> None:
         """Adds the gradients of the penalties on weights, and adds the values of all penalties to `penalties`, [K]."""
-        codes = workspace.of_each(workspace.after[workspace.architecture.code_layer])
+        codes = workspace.of_each(workspace.code)
         for index, (member, gradient, code) in enumerate(zip(self.members, self._gradient_rows, codes, strict=True)):
             configuration = member.configuration
             weights = member.parameters[: self._num_weights]

@@ -24,7 +24,8 @@ from aesweep.training.engine.member import Member
 from aesweep.training.engine.optimizer import BETA1, BETA2, EPSILON
 from aesweep.training.engine.randomness import epoch_order, stream_key
 from aesweep.training.engine.stack import Stack
-from aesweep.training.engine.workspace import Workspace, Workspaces
+from aesweep.training.engine.workspace import Workspace
+from aesweep.training.engine.workspaces import Workspaces
 
 
 def update_plainly(
@@ -67,6 +68,7 @@ class Agenda:
         last: indices of the images of the smaller batch that is left over, int64 [1, K * rest].
         noise_keys: keys of the members' noise streams, int64 [K].
         dropout_keys: keys of the members' dropout streams, int64 [K].
+        code_keys: keys of the members' streams of drawn codes, int64 [K].
         scalars: each member's scalars for the update of each step, see `update_plainly`, [steps, K, 5].
     """
 
@@ -74,6 +76,7 @@ class Agenda:
     last: Tensor
     noise_keys: Tensor
     dropout_keys: Tensor
+    code_keys: Tensor
     scalars: Tensor
 
     def tensors(self) -> list[Tensor]:
@@ -121,9 +124,9 @@ class LockStepStack(Stack):
     def __init__(self, members: list[Member], workspaces: Workspaces):
         super().__init__(members, workspaces)
         self._num_models = len(members)
-        joint = (self._parameters, self._gradient, self._moment1, self._moment2)
+        joint = (self.parameters, self._gradient, self._moment1, self._moment2)
         self._stacked = [tensor.view(self._num_models, -1) for tensor in joint]
-        options = {"dtype": self._parameters.dtype, "device": self._parameters.device}
+        options = {"dtype": self.parameters.dtype, "device": self.parameters.device}
         self._options = options
         self._constants = torch.tensor([BETA1, 1 - BETA1, BETA2, 1 - BETA2, EPSILON], dtype=torch.float64).to(**options)
         self._has_weight_penalty = any(c.l1 or c.l2 for c in self._configurations)
@@ -134,6 +137,8 @@ class LockStepStack(Stack):
 
         self._l1, self._l2 = each([c.l1 for c in self._configurations]), each([c.l2 for c in self._configurations])
         self._sparse = each(self._sparse_code)
+        self._betas = each(self._beta) if self._draws_codes else None
+        self._ones = torch.ones(self._num_models, **options)
         self._deviations = each([c.noise_variance**0.5 for c in self._configurations])
         self._kept = each([1 - c.dropout for c in self._configurations])
         self._step = torch.zeros(1, dtype=torch.int64, device=options["device"])
@@ -144,7 +149,7 @@ class LockStepStack(Stack):
     @functools.cached_property
     def _kernels(self) -> ModuleType | None:
         """The Triton kernels, or None where the stack is not on a GPU."""
-        if self._parameters.device.type != "cuda":
+        if self.parameters.device.type != "cuda":
             return None
         from aesweep.training.engine.gpu import kernels
 
@@ -189,7 +194,7 @@ class LockStepStack(Stack):
         cut = orders[:, : whole * batch_size].view(self._num_models, whole, batch_size)
         keys = [
             torch.tensor([stream_key(member.seed, purpose, member.epoch + 1) for member in self.members])
-            for purpose in ("noise", "dropout")
+            for purpose in ("noise", "dropout", "code")
         ]
         agenda = Agenda(
             cut.transpose(0, 1).reshape(whole, -1),
@@ -197,7 +202,7 @@ class LockStepStack(Stack):
             *keys,
             self._scalars(whole + bool(rest)),
         )
-        return agenda.pinned() if self._parameters.device.type == "cuda" else agenda
+        return agenda.pinned() if self.parameters.device.type == "cuda" else agenda
 
     def _desk(self, images: Tensor, agenda: Agenda) -> _Desk:
         """Returns the memory of the steps: the existing one where the images are the same object, else a new one."""
@@ -221,12 +226,15 @@ class LockStepStack(Stack):
         if self._has_dropout:
             for layer, mask in workspace.masks.items():
                 streams.draw_masks(mask.view(num_models, -1), agenda.dropout_keys, self._kept, self._step, layer)
-        workspace.forward(self.layers, inputs, self._has_dropout)
+        if self._draws_codes:
+            draws = workspace.draws.view(num_models, -1)
+            streams.add_noise(draws, torch.zeros_like(draws), agenda.code_keys, self._ones, self._step)
+        workspace.forward(self._layers, inputs, self._has_dropout)
         workspace.differ(self._squared_errors)
         work.errors.index_copy_(0, self._step, self._squared_errors.unsqueeze(0))
         sparse_code = self._sparse if self._has_sparse_code else None
-        workspace.backward(self.layers, self._gradients, inputs, self._has_dropout, sparse_code)
-        if self._has_penalty:
+        workspace.backward(self._layers, self._gradients, inputs, self._has_dropout, sparse_code, self._betas)
+        if self._has_penalty or self._has_other_terms:
             work.penalties.index_copy_(0, self._step, self._penalties(workspace).unsqueeze(0))
         update = self._kernels.update if self._kernels else update_plainly
         now = agenda.scalars.index_select(0, self._step).squeeze(0)
@@ -245,7 +253,7 @@ class LockStepStack(Stack):
         l1 = torch.tensor([c.l1 for c in self._configurations], dtype=torch.float64).expand_as(rates)
         l2 = torch.tensor([c.l2 for c in self._configurations], dtype=torch.float64).expand_as(rates)
         columns = [rates / (1 - BETA1**count), (1 - BETA2**count).sqrt(), 1 - rates * decays, l1, 2 * l2]
-        return torch.stack(columns, -1).to(self._parameters.dtype)
+        return torch.stack(columns, -1).to(self.parameters.dtype)
 
     def _penalties(self, workspace: Workspace) -> Tensor:
         """Returns each member's value of all penalties, [K]."""
@@ -254,7 +262,9 @@ class LockStepStack(Stack):
             weights = self._stacked[0][:, : self._num_weights]
             total += self._l1 * torch.linalg.vector_norm(weights, 1, dim=1)
             total += self._l2 * torch.linalg.vector_norm(weights, dim=1).square()
+        if self._has_other_terms:
+            total += workspace.other_terms(self._betas)
         if self._has_sparse_code:
-            codes = workspace.after[workspace.architecture.code_layer].view(self._num_models, -1)
+            codes = workspace.code.view(self._num_models, -1)
             total += self._sparse / workspace.batch * torch.linalg.vector_norm(codes, 1, dim=1)
         return total
