@@ -40,6 +40,7 @@ def show_plan(study: Study, data_dir: Path | None, download: bool, workers: int 
     import dataclasses
 
     from aesweep.run.preflight.environment import num_cores
+    from aesweep.run.preflight.model_check import check_models
     from aesweep.run.preflight.plan import LEFT_OUT, assumptions, duration, packs_table, plan_study, plan_table, size
     from aesweep.study.inputs import load_images, read_reference
 
@@ -47,7 +48,8 @@ def show_plan(study: Study, data_dir: Path | None, download: bool, workers: int 
         read_reference(study.report.reference)
 
     images = load_images(study, data_dir, download)
-    sizes = {name: (len(found.training), int(found.training[0].size)) for name, found in images.items()}
+    check_models(study, {name: found.training.shape[1:] for name, found in images.items()})
+    sizes = {name: (len(found.training), found.training.shape[1:]) for name, found in images.items()}
     num_workers = workers or num_cores()
     stages, retraining = plan_study(study, sizes, num_workers)
     total = sum(stage.seconds for stage in stages) + retraining["seconds"]

@@ -55,6 +55,7 @@ def run(
         show_plan(study, data_dir, download, settings["workers"], settings["as_json"])
         return
     folder = RunFolder.new(runs_dir, name or study.name)  # raises before the images are read
+    from aesweep.run.preflight.model_check import check_models
     from aesweep.run.session import Session, check_storage
     from aesweep.storage.run_state import RunState
     from aesweep.study.inputs import load_images, read_reference
@@ -62,6 +63,7 @@ def run(
     if study.report.reference:
         read_reference(study.report.reference)
     loaded = load_images(study, data_dir, download)
+    check_models(study, {name: found.training.shape[1:] for name, found in loaded.items()})
     # `place_images` has written the places of images into the study.
     given = options_to_record({**_given(), "images": None})
     check_storage(folder, settings["storage"])

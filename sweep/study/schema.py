@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from aesweep.process.wording import plural
+from aesweep.study.configuration import DERIVED
 from aesweep.study.search_space import Real, SearchSpace, Whole
 
 BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
@@ -100,7 +101,8 @@ class Stage(_Strict):
     def _consistent(self) -> Stage:
         faults = self._table_faults()
         if self.from_ is None:
-            for name in ("hidden_layers", "latent_dim"):
+            # Which of the others a stage needs depends on the family; the space itself checks that where it has one.
+            for name in ("latent_dim",) if self.space.family else ("hidden_layers", "latent_dim"):
                 axis = getattr(self.space, name)
                 if axis is None or axis.when:
                     faults.append(f"space.{name} is needed, without a condition, in a stage that is not `from` another")
@@ -117,6 +119,11 @@ class Stage(_Strict):
     def _table_faults(self) -> list[str]:
         faults = []
         for key, axis in zip(("rows", "columns"), self.table.axes(), strict=False):
+            if axis in DERIVED:
+                for name in DERIVED[axis]:
+                    if (found := getattr(self.space, name)) and found.is_random:
+                        faults.append(f"table.{key}: {axis!r} needs {name} to be a grid, so that it makes cells")
+                continue
             found = getattr(self.space, axis, None) if axis in SearchSpace.model_fields else None
             if found is None:
                 faults.append(f"table.{key}: {axis!r} is not an axis of this stage's space")

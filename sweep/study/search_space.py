@@ -13,8 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aesweep.study.configuration import (
     ACTIVATIONS,
+    CODES,
+    FAMILY_FIELDS,
     FIELDS,
     INITIALIZATIONS,
+    LIKELIHOODS,
+    NEEDED_BY_FAMILY,
+    NORMALIZATIONS,
     OUTPUTS,
     REGULARIZERS,
     SCHEDULES,
@@ -28,6 +33,8 @@ Whole = Annotated[int, Field(strict=True)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Count = Annotated[Whole, Field(ge=1, le=65536)]
 Widths = Annotated[list[Count], Field(max_length=16)]
+Channels = Annotated[list[Count], Field(min_length=1, max_length=8)]
+Kernel = Annotated[Whole, Field(ge=2, le=64)]
 Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Rate = Annotated[Real, Field(ge=0, lt=1)]
@@ -125,6 +132,13 @@ class SearchSpace(BaseModel):
     dropout: Axis[Rate] | None = None
     sparse_code: Axis[NonNegative] | None = None
     noise_variance: Axis[NonNegative] | None = None
+    family: Axis[Literal[tuple(FAMILY_FIELDS)]] | None = None
+    channels: Axis[Channels] | None = None
+    kernel_size: Axis[Kernel] | None = None
+    normalization: Axis[Literal[NORMALIZATIONS]] | None = None
+    code: Axis[Literal[CODES]] | None = None
+    beta: Axis[NonNegative] | None = None
+    likelihood: Axis[Literal[LIKELIHOODS]] | None = None
 
     def axes(self) -> dict[str, Axis]:
         """Returns the axes that are set, with the unconditional ones before those that depend on them."""
@@ -136,6 +150,8 @@ class SearchSpace(BaseModel):
         faults = self._condition_faults()
         if self.regularizer is not None and not faults:
             faults = self._strength_faults()
+        if not faults:
+            faults = [*self._family_faults(), *self._code_faults()]
         if faults:
             raise ValueError("\n".join(faults))
         return self
@@ -173,6 +189,48 @@ class SearchSpace(BaseModel):
                         f"add `when: {{regularizer: [...]}}` to {strength}"
                     )
         return faults
+
+    def _family_faults(self) -> list[str]:
+        axes, faults = self.axes(), []
+        if self.family is None:
+            owners = {name: family for family, names in FAMILY_FIELDS.items() for name in names}
+            return [
+                f"{name} is for {owners[name]} models: add `family: {owners[name]}` to the space"
+                for name in axes
+                if name in owners
+            ]
+        for family in self.family.options:
+            for name in NEEDED_BY_FAMILY[family]:
+                if name not in axes or not _under(axes[name], family):
+                    faults.append(f"family {family} needs {name} in the space")
+            for other, names in FAMILY_FIELDS.items():
+                faults += [
+                    f"{name} applies under family {family}, which does not use it: "
+                    f"add `when: {{family: {other}}}` to {name}"
+                    for name in names
+                    if other != family and name in axes and _under(axes[name], family)
+                ]
+        return faults
+
+    def _code_faults(self) -> list[str]:
+        if self.beta is None:
+            return []
+        if self.code is None or "variational" not in self.code.options:
+            return ["beta is the weight of a variational code's divergence: add `code: variational` to the space"]
+        if "plain" in self.code.options and "plain" in _wanted(self.beta, "code", "plain"):
+            return ["beta applies under code plain, which does not use it: add `when: {code: variational}` to beta"]
+        return []
+
+
+def _wanted(axis: Axis, name: str, default: str) -> list[Any]:
+    """Returns the values of another axis under which an axis applies; the default where it does not depend on it."""
+    wanted = axis.when.get(name, default)
+    return wanted if isinstance(wanted, list) else [wanted]
+
+
+def _under(axis: Axis, family: str) -> bool:
+    """Returns whether an axis may apply under a family, whatever else it depends on."""
+    return family in _wanted(axis, "family", family)
 
 
 def _is_same(written: Any, option: Any) -> bool:

@@ -14,7 +14,7 @@ from aesweep.report.analysis.statistics import Estimate, estimate, ranks
 from aesweep.report.rows.names import axis_value, cell_name
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.types import Retraining, Run, Stage, Trial
-from aesweep.study.configuration import FIELDS
+from aesweep.study.configuration import DERIVED, FIELDS, fields_in_use
 
 # The name that baselines and retrained winners have for each metric of the journal.
 QUANTITY = {"validation_mse": "mse", "validation_psnr_db": "psnr_db"}
@@ -49,7 +49,7 @@ def cell_table(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
         line: dict[str, Any] = {
             "rows": values[stage.rows],
             "columns": values.get(stage.columns) if stage.columns else None,
-            **{axis: axis_value(axis, value) if axis == "hidden_layers" else value for axis, value in cell},
+            **{axis: axis_value(axis, value) if isinstance(value, tuple) else value for axis, value in cell},
             "num_trials": len(members),
             "num_completed": sum(trial.status == "completed" for trial in members),
             "trial": winner.name if winner else None,
@@ -195,7 +195,8 @@ def seed_table(run: Run) -> pd.DataFrame:
                 **_configuration(retraining.trial),
             }
         )
-    return pd.DataFrame(lines, columns=[*SEED_COLUMNS, *FIELDS])
+    fields = fields_in_use(retraining.trial.configuration for retraining in run.retrainings)
+    return pd.DataFrame(lines, columns=[*SEED_COLUMNS, *fields])
 
 
 def trial_table(run: Run) -> pd.DataFrame:
@@ -219,12 +220,13 @@ def trial_table(run: Run) -> pd.DataFrame:
         for stage in run.stages.values()
         for trial in stage.trials
     ]
-    return pd.DataFrame(lines, columns=[*TRIAL_COLUMNS, *FIELDS])
+    fields = fields_in_use(trial.configuration for stage in run.stages.values() for trial in stage.trials)
+    return pd.DataFrame(lines, columns=[*TRIAL_COLUMNS, *fields])
 
 
 def _configuration(trial: Trial) -> dict[str, Any]:
-    values = {name: getattr(trial.configuration, name) for name in FIELDS}
-    return {**values, "hidden_layers": axis_value("hidden_layers", trial.configuration.hidden_layers)}
+    values = {name: getattr(trial.configuration, name) for name in (*FIELDS, *DERIVED)}
+    return {name: axis_value(name, value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _axis_order(column: pd.Series) -> pd.Series:

@@ -19,6 +19,8 @@ REGULARIZER_NAMES = {
 }
 AXIS_NAMES = {
     "hidden_layers": "Hidden layers",
+    "model": "Model",
+    "kernel_size": "Kernel size",
     "latent_dim": "Latent dimension",
     "noise_variance": "Noise variance",
     "batch_size": "Batch size",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from aesweep.process.wording import agree, plural
@@ -20,9 +22,9 @@ from aesweep.report.text.numbers import decimals, number
 
 
 class Architecture(StageSection):
-    """The section of a stage whose table's rows are latent dimensions or sets of hidden layers."""
+    """The section of a stage whose table's rows are latent dimensions, sets of hidden layers or models."""
 
-    rows = ("latent_dim", "hidden_layers")
+    rows = ("latent_dim", "hidden_layers", "model")
 
     @property
     def claims(self) -> dict[str, Claim]:
@@ -117,10 +119,11 @@ def published_against_baselines(stage: Stage, dataset: str, frame: pd.DataFrame,
 
 
 def depth_claim(stage: Stage, frame: pd.DataFrame, chance: Chance) -> tuple[str, str] | None:
-    if {stage.rows, stage.columns} != {"hidden_layers", "latent_dim"}:
+    axes = [stage.rows, stage.columns]
+    if "latent_dim" not in axes or not {"hidden_layers", "model"}.intersection(axes):
         return None
     # The source counts the encoder's hidden layers and the code as layers.
-    depth = frame["columns" if stage.columns == "hidden_layers" else "rows"].map(len) + 1
+    depth = frame["rows" if stage.columns == "latent_dim" else "columns"].map(_num_layers)
     sign = 1.0 if stage.mode == "min" else -1.0
     best = (sign * frame["value"].astype(float)).groupby([frame["latent_dim"], depth]).min().unstack()
     if 3 not in best or 5 not in best:
@@ -135,6 +138,12 @@ def depth_claim(stage: Stage, frame: pd.DataFrame, chance: Chance) -> tuple[str,
     if not all(decided):
         text += f"; within chance at {decided.count(False)} of them ({chance.text})"
     return verdict(wins, decided), text
+
+
+def _num_layers(value: Any) -> int | None:
+    """Returns the number of layers from a cell's hidden layers, or from its model; None for one that is not dense."""
+    widths = value if isinstance(value, tuple) else value.split("-")
+    return len(widths) + 1 if all(str(width).isdigit() for width in widths) else None
 
 
 def overfitting_claim(stage: Stage, frame: pd.DataFrame, _: Chance) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from aesweep.report.rows.types import Run, Trial
 from aesweep.report.sections.section import DatasetView, RunView, Section
 from aesweep.report.text.markdown import code, inert, listing, table
 from aesweep.report.text.numbers import duration, hours, percent
-from aesweep.study.configuration import FIELDS
+from aesweep.study.configuration import fields_in_use
 
 # These statuses have a column even if no trial has them.
 ALWAYS_SHOWN = ("completed", "stopped", "diverged", "failed")
@@ -77,7 +77,8 @@ def _wall_times(run: Run) -> str:
 def configurations_markdown(winners: list[tuple[str, Trial]]) -> str:
     """Formats every field of the winners' configurations, with a column for each winner."""
     headings = ["", *(inert(label) for label, _ in winners)]
-    rows = [[axis_name(field), *(inert(_field(trial, field)) for _, trial in winners)] for field in FIELDS]
+    fields = fields_in_use(trial.configuration for _, trial in winners)
+    rows = [[axis_name(field), *(inert(_field(trial, field)) for _, trial in winners)] for field in fields]
     rows.append(["Trial", *(code(trial.name) for _, trial in winners)])
     return table(headings, rows, num_labels=len(headings)) if winners else ""
 

@@ -44,7 +44,7 @@ def winners_markdown(frame: pd.DataFrame, published: Published, dataset: str) ->
     names = {"train_mse": "Published training MSE", "validation_mse": "Published validation MSE"}
     names = {name: heading for name, heading in names.items() if name in known}
     headings = [
-        "Winner of", "Hidden layers", "Latent dimension", "Regularizer", "Epochs", "Seeds", "Validation MSE before",
+        "Winner of", "Model", "Latent dimension", "Regularizer", "Epochs", "Seeds", "Validation MSE before",
         "Training MSE", "Test MSE", "PCA, test MSE", "Mean image, test MSE", *names.values(),
     ]  # fmt: skip
     rows = []
@@ -53,7 +53,7 @@ def winners_markdown(frame: pd.DataFrame, published: Published, dataset: str) ->
         rows.append(
             [
                 inert(winner),
-                code(line["hidden_layers"]),
+                code(line["model"]),
                 str(line["latent_dim"]),
                 inert(axis_value("regularizer", line["regularizer"])),
                 str(line["epochs"]),
@@ -106,7 +106,7 @@ def headline(winners: pd.DataFrame) -> str | None:
     half_width = float(line["test_mse_half_width"]) if is_known(line["test_mse_half_width"]) else None
     found = Estimate(float(line["test_mse"]), half_width, int(line["num_retrained"]))
     text = (
-        f"{code(line['hidden_layers'])} at latent dimension {line['latent_dim']}, the winner of "
+        f"{code(line['model'])} at latent dimension {line['latent_dim']}, the winner of "
         f"{inert(line['stage'])}, reaches a test MSE of {interval(found)} after {plural(line['epochs'], 'epoch')} "
         f"({plural(found.num_values, 'seed')})"
     )

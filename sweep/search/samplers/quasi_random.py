@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from aesweep.study.configuration import FIELDS, REGULARIZERS, STRENGTHS, Configuration
+from aesweep.study.configuration import DERIVED, FIELDS, REGULARIZERS, STRENGTHS, Configuration
 from aesweep.study.search_space import Axis, SearchSpace
 
 
@@ -39,6 +39,12 @@ def draw(space: SearchSpace, num_samples: int, seed: str, base: Configuration | 
     start = base.as_dict() if base else {}
     if "regularizer" in axes:
         start.update(dict.fromkeys(STRENGTHS, 0.0))
+    if "family" in axes or not base:
+        # A family's own fields, and the layers, are given with the family; what is not given has its default.
+        start = {name: value for name, value in start.items() if name not in DERIVED["model"]}
+        start["hidden_layers"] = []
+    if "code" in axes:
+        start.pop("beta", None)
     seen = set()
     for sample in range(num_samples):
         position = {
