@@ -64,6 +64,25 @@ DENOISING = {
     "metric": "validation_psnr_db",
     "retraining": {"of": "cells", "seeds": 1},
 }
+FAMILIES = {
+    "family": {"grid": ["dense", "convolutional"]},
+    "hidden_layers": {"grid": [[12], []], "when": {"family": "dense"}},
+    "channels": {"grid": [[4, 6]], "when": {"family": "convolutional"}},
+    "latent_dim": {"grid": [2, 4]},
+    "learning_rate": {"log_uniform": [0.001, 0.01]},
+    "batch_size": 32,
+}
+VARIATIONAL = {
+    "from": "architecture",
+    "space": {
+        "code": {"grid": ["plain", "variational"]},
+        "beta": {"log_uniform": [0.001, 0.1], "when": {"code": "variational"}},
+        "likelihood": {"grid": ["gaussian", "bernoulli"]},
+    },
+    "table": {"rows": "code", "columns": "likelihood"},
+    "samples": 2,
+    "epochs": 6,
+}
 BASE = {"seed": 3, "retraining": {"epochs": 20, "seeds": 2}, "report": {"num_pictures": 2}}
 TRAINERS = {"trainers": 2, "gpus_per_trainer": 0, "trials_per_trainer": 2}
 
@@ -107,6 +126,21 @@ SMALL: dict[str, dict[str, Any]] = {
                 **SUBSET,
             ),
             "denoising": {**DENOISING, "retraining": {"of": "none"}, **SUBSET},
+        },
+    },
+    "families": {
+        **BASE,
+        "datasets": ["digits"],
+        "stages": {
+            "architecture": _search(
+                space=FAMILIES,
+                table={"rows": "latent_dim", "columns": "model"},
+                samples=2,
+                epochs=9,
+                **SUBSET,
+            ),
+            "variational": {**VARIATIONAL, **SUBSET},
+            "denoising": {**DENOISING, **SUBSET},
         },
     },
     "trainers": {**TOY, "resources": TRAINERS},
@@ -191,6 +225,10 @@ def shrunk(values: dict[str, Any]) -> tuple[str, ...]:
         if isinstance(layers, dict) and "grid" in layers:
             narrow = [[max(4, width // 16) for width in widths] for widths in layers["grid"]]
             found.append(f"{at}.space.hidden_layers.grid={narrow}")
+        channels = stage["space"].get("channels")
+        if isinstance(channels, dict) and "grid" in channels:
+            narrow = [[max(2, count // 8) for count in counts] for counts in channels["grid"]]
+            found.append(f"{at}.space.channels.grid={narrow}")
         if "from" not in stage:
             found.append(f"{at}.space.batch_size=64")
     return tuple(found)

@@ -47,6 +47,7 @@ def test_studies_differ_in_what_the_product_distinguishes(tmp_path):
     assert any(study.resources.trainers for study in found)
     assert {stage.retraining.of for stage in stages} == {"winner", "cells", "none"}
     assert any(stage.seeds > 1 for stage in stages)
+    assert any(stage.space.family for stage in stages) and any(stage.space.code for stage in stages)
     assert any(axis.when for stage in stages for axis in stage.space.axes().values())
     chains = [stage.from_ for study in found for stage in study.stages.values() if stage.from_]
     assert any(study.stages[name].from_ for study in found for name in chains if name in study.stages)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 
 from aesweep.process.errors import StudyError
 from aesweep.search.stages import stage_trials
@@ -20,31 +21,37 @@ def check_models(study: Study, image_shapes: Mapping[str, tuple[int, ...]]) -> N
         image_shapes: data set name to the shape of an image, (C, H, W).
 
     Raises:
-        StudyError: for each stage and data set, the first model that is not possible, and why.
+        StudyError: for each stage and data set, a model that is not possible, and why.
     """
     own = {name for names in FAMILY_FIELDS.values() for name in names}
     if not any(getattr(stage.space, name) for stage in study.stages.values() for name in own):
         return
-    from aesweep.training.engine.member import architecture_of
-
-    shapes: dict[str, list[Configuration | None]] = {}
+    possible: dict[str, list[Configuration | None]] = {}
     faults = []
     for name, stage in study.stages.items():
-        bases = shapes[stage.from_] if stage.from_ else [None]
         found: dict[tuple, Configuration] = {}
-        for base in bases:
+        for base in possible[stage.from_] if stage.from_ else [None]:
             for spec in stage_trials(study, name, {study.datasets[0].name: base}):
                 key = tuple(getattr(spec.configuration, field) for field in SHAPE)
                 found.setdefault(key, spec.configuration)
-        shapes[name] = list(found.values())
-        if not any(getattr(stage.space, field) for field in SHAPE):
-            continue  # its models are those of the stage before, which have been checked
-        for dataset, shape in image_shapes.items():
-            for configuration in found.values():
-                try:
-                    architecture_of(configuration, shape)
-                except ValueError as error:
-                    faults.append(f"stages.{name}.space.{error} (data set {dataset})")
-                    break
+        mine = faults_of(found.values(), image_shapes)
+        faults += [f"stages.{name}.space.{fault}" for fault in {dataset: fault for dataset, _, fault in mine}.values()]
+        impossible = [configuration for _, configuration, _ in mine]
+        possible[name] = [configuration for configuration in found.values() if configuration not in impossible]
     if faults:
         raise StudyError(f"study {study.name}", faults)
+
+
+def faults_of(
+    configurations: Iterable[Configuration], image_shapes: Mapping[str, tuple[int, ...]]
+) -> list[tuple[str, Configuration, str]]:
+    """Returns data set, configuration and reason of each model that is not possible."""
+    from aesweep.training.engine.member import architecture_of
+
+    found = []
+    for (dataset, shape), configuration in itertools.product(image_shapes.items(), configurations):
+        try:
+            architecture_of(configuration, shape)
+        except ValueError as error:
+            found.append((dataset, configuration, f"{error} (data set {dataset})"))
+    return found
