@@ -96,6 +96,9 @@ class Differentiable(Architecture, Protocol):
     def likelihood(self) -> str:
         """ "gaussian" or "bernoulli": how outputs are compared with images in training, see `aesweep.models.terms`."""
 
+    def divergence(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """Returns the divergence of each image's code from a standard normal one, in nats, [N]; 0 for plain ones."""
+
     def forward(
         self,
         views: Mapping[str, Tensor],

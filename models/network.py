@@ -199,6 +199,10 @@ class Network:
         """Reconstructs images [N, D] through the code, without dropout; stacks as in `encode`."""
         return self._of_each(lambda views, images: self.forward(views, images).outputs, parameters, inputs)
 
+    def divergence(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """Returns the divergence of each image's code from a standard normal one, in nats, [N] or [K, N]."""
+        return self._of_each(lambda views, images: self.forward(views, images).divergence, parameters, inputs)
+
     def decode(self, parameters: Tensor, codes: Tensor) -> Tensor:
         """Decodes codes [N, Z] to images [N, D]; stacks as in `encode`."""
         which = range(self.code_layer + 1, len(self.layers))

@@ -19,7 +19,7 @@ import pandas as pd
 
 from aesweep.process.wording import plural
 from aesweep.report.analysis.account import account_table, failure_table, stops_text
-from aesweep.report.analysis.frames import BASELINES, cell_table, seed_table, trial_table, winner_table
+from aesweep.report.analysis.frames import BASELINES, RATES, cell_table, seed_table, trial_table, winner_table
 from aesweep.report.figures.style import Drawing, save, styled
 from aesweep.report.reproduction import reproduction
 from aesweep.report.rows.names import MISSING, dataset_name, file_name, untaken
@@ -97,12 +97,11 @@ class Report:
         }
         self._csv: dict[tuple[str | None, str], str] = {}  # by stage and data set; None for a data set's winners
         for (stage, dataset), frame in self._cells.items():
-            shown = frame.drop(columns=["rows", "columns"])
-            unused = [name for name in shown if name.startswith(BASELINES) and shown[name].isna().all()]
-            self._csv[stage, dataset] = self._add_frame(file_name(dataset, stage), shown.drop(columns=unused))
+            shown = _without_unused(frame.drop(columns=["rows", "columns"]), (*BASELINES, *RATES))
+            self._csv[stage, dataset] = self._add_frame(file_name(dataset, stage), shown)
         for dataset, frame in self._winners.items():
             if len(frame):
-                self._csv[None, dataset] = self._add_frame(file_name(dataset, "winners"), frame)
+                self._csv[None, dataset] = self._add_frame(file_name(dataset, "winners"), _without_unused(frame, RATES))
 
     def _add_frame(self, name: str, frame: pd.DataFrame) -> str:
         """Adds a CSV file and returns its name, which is unique whatever stages and data sets are called."""
@@ -191,6 +190,11 @@ def _remove_others(folder: RunFolder, part: Path, names: set[str], endings: tupl
     for path in sorted(part.glob("*")):
         if path.suffix in endings and path.name not in names and path.is_file():
             path.unlink()
+
+
+def _without_unused(frame: pd.DataFrame, prefixes: tuple[str, ...]) -> pd.DataFrame:
+    """Returns a frame without those columns of some names that hold nothing."""
+    return frame.drop(columns=[name for name in frame if name.startswith(prefixes) and frame[name].isna().all()])
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -208,6 +208,7 @@ class Recorder:
                 test_mse=row.test.mse,
                 test_psnr_db=row.test.psnr_db,
                 test_ssim=row.test.ssim,
+                test_rate_nats=row.test.rate_nats,
                 epochs=row.epoch,
                 seconds=self._held(spec),
                 checkpoint=row.checkpoint,

@@ -14,11 +14,13 @@ class ErrorsOnTest:
         mse: mean squared error per pixel.
         psnr_db: mean peak signal-to-noise ratio in dB.
         ssim: mean structural similarity; None where the outputs are not finite.
+        rate_nats: mean divergence of a variational code from a standard normal one; None for a plain code.
     """
 
     mse: float
     psnr_db: float
     ssim: float | None = None
+    rate_nats: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,8 @@ class TrialRow:
         held_seconds: time for which the epoch held the device, evaluation included.
         validation_mse, validation_psnr_db: errors on the validation images; None in a retraining.
         per_seed: validation MSE of each seed; None in a retraining.
+        rate_nats: mean divergence of a variational code from a standard normal one, on the validation images; None for
+            a plain code and in a retraining.
         checkpoint: `file`, `sha256` and `num_bytes` of the first seed's model, in the last row; None where it could not
             be written.
         test: errors on the test set, in the last row of a retraining.
@@ -58,6 +62,7 @@ class TrialRow:
     validation_mse: float | None = None
     validation_psnr_db: float | None = None
     per_seed: list[float] | None = None
+    rate_nats: float | None = None
     checkpoint: dict[str, Any] | None = None
     test: ErrorsOnTest | None = None
     continued_from: int | None = None

@@ -100,11 +100,12 @@ class TrialCreated(Event):
 class Row(Event):
     """An epoch of a trial.
 
-    Only a search's rows have `per_seed` and validation metrics, and only the last of them has a `checkpoint`.
+    Only a search's rows have `per_seed` and validation metrics, only those of variational models `rate_nats`, and only
+    the last of a trial has a `checkpoint`.
     """
 
     kind = "row"
-    optional = ("validation_mse", "validation_psnr_db", "per_seed", "checkpoint")
+    optional = ("validation_mse", "validation_psnr_db", "per_seed", "rate_nats", "checkpoint")
     trial: str
     epoch: int
     loss: float | None
@@ -114,6 +115,7 @@ class Row(Event):
     learning_rate: float | None
     seconds: float | None
     per_seed: list[float | None] | None = None
+    rate_nats: float | None = None
     checkpoint: Fields | None = None
 
 
@@ -221,12 +223,16 @@ class RetrainingCreated(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Retrained(Event):
+    """Errors of a retrained winner; only variational models have `test_rate_nats`."""
+
     kind = "retrained"
+    optional = ("test_rate_nats",)
     trial: str
     training_mse: float | None
     test_mse: float | None
     test_psnr_db: float | None
     test_ssim: float | None
+    test_rate_nats: float | None = None
     epochs: int
     seconds: float
     checkpoint: Fields

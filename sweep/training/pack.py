@@ -286,6 +286,10 @@ class Pack:
         """Returns a member's codes [N, Z] for inputs [N, D]."""
         return self._evaluate(key, inputs, self._workspaces.architecture.encode)
 
+    def divergence(self, key: str, inputs: np.ndarray | Tensor) -> Tensor:
+        """Returns the divergence in nats of a variational member's codes for inputs [N, D] from normal ones, [N]."""
+        return self._evaluate(key, inputs, self._workspaces.architecture.divergence)
+
     @torch.no_grad()
     def _evaluate(self, key: str, inputs: np.ndarray | Tensor, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         inputs = torch.as_tensor(writable(inputs) if isinstance(inputs, np.ndarray) else inputs)

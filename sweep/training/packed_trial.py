@@ -128,6 +128,7 @@ class PackedTrial:
                 validation_mse=_mean(mse for mse, _ in errors),
                 validation_psnr_db=_mean(psnr_db for _, psnr_db in errors),
                 per_seed=[mse for mse, _ in errors],
+                rate_nats=self._rate_nats(self.keys, self.prepared.validation, "validation"),
             )
         judged = [value for value in (row.loss, row.training_mse, row.validation_mse) if value is not None]
         return dataclasses.replace(row, diverged=row.diverged or not all(map(math.isfinite, judged)))
@@ -177,7 +178,16 @@ class PackedTrial:
             outputs = outputs.clip(0, 1)
         if not np.isfinite(outputs).all():
             return ErrorsOnTest(math.nan, math.nan)
-        return ErrorsOnTest(mse(outputs, clean), psnr_db(outputs, clean), ssim(outputs, clean, shape))
+        errors = mse(outputs, clean), psnr_db(outputs, clean), ssim(outputs, clean, shape)
+        return ErrorsOnTest(*errors, self._rate_nats(self.keys[:1], clean, "test"))
+
+    def _rate_nats(self, keys: list[str], clean: np.ndarray, split: str) -> float | None:
+        """Returns the mean divergence of some members' codes from standard normal ones; None for plain codes."""
+        configuration = self.spec.configuration
+        if configuration.code != "variational":
+            return None
+        shown = evaluation_input(clean, configuration.noise_variance, self.spec.split_seed, split)
+        return _mean(self.pack.divergence(key, shown).double().mean().item() for key in keys)
 
     def _checkpoint(self) -> dict[str, Any]:
         content = checkpoint_content(

@@ -27,6 +27,8 @@ TRIAL_COLUMNS = (
     "trial", "stage", "dataset", "status", "reason", "epochs", "budget", "seconds", "seeds", "training_mse",
     "validation_mse", "validation_psnr_db",
 )  # fmt: skip
+# What only variational models have; columns that begin so are left out of a file where they hold nothing.
+RATES = ("rate_nats", "test_rate_nats")
 BASELINES = ("mean_image", "pca", "noisy_input", "linear_mmse")
 
 
@@ -78,6 +80,7 @@ def _search_numbers(winner: Trial | None, metric: str) -> dict[str, Any]:
         "training_mse": winner.value("training_mse") if winner else None,
         "validation_mse": winner.value("validation_mse") if winner else None,
         "validation_psnr_db": winner.value("validation_psnr_db") if winner else None,
+        "rate_nats": winner.value("rate_nats") if winner else None,
     }
 
 
@@ -111,7 +114,7 @@ def result_estimate(retrained: list[Retraining], field: str) -> Estimate | None:
 
 def _test_numbers(run: Run, dataset: str, retrained: list[Retraining]) -> dict[str, Any]:
     line: dict[str, Any] = {"num_retrained": len(retrained)}
-    for field in ("training_mse", "test_mse", "test_psnr_db", "test_ssim"):
+    for field in ("training_mse", "test_mse", "test_psnr_db", "test_ssim", "test_rate_nats"):
         found = result_estimate(retrained, field)
         name = f"retrained_{field}" if field == "training_mse" else field
         line[name] = found.mean if found else None

@@ -91,6 +91,7 @@ def _epoch(row: Row) -> Epoch:
         validation_psnr_db=row.validation_psnr_db,
         seconds=row.seconds,
         per_seed=tuple(value for value in row.per_seed or () if value is not None),
+        rate_nats=row.rate_nats,
     )
 
 

@@ -29,6 +29,7 @@ class Epoch:
     validation_psnr_db: float | None
     seconds: float | None
     per_seed: tuple[float, ...]
+    rate_nats: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,10 @@ from aesweep.report.sections.search_cost import (
     search_section,
 )
 from aesweep.report.sections.section import DatasetView, RunView, Section, StageSection
+from aesweep.report.sections.variational import Variational
 from aesweep.report.sections.winners import winners_section
 
-STAGE_SECTIONS: list[StageSection] = [Architecture(), Regularization(), Denoising()]
+STAGE_SECTIONS: list[StageSection] = [Architecture(), Regularization(), Denoising(), Variational()]
 OTHER: StageSection = Other()
 # These follow the sections of the stages, for each data set.
 DATASET_SECTIONS: list[Callable[[DatasetView], Section | None]] = [

@@ -10,13 +10,15 @@ from aesweep.report.rows.names import MISSING
 
 
 def number(value: float | None, metric: str = "mse") -> str:
-    """Formats an MSE with three significant digits, a PSNR with two decimals, an SSIM with three."""
+    """Formats an MSE with three significant digits, a PSNR with two decimals, an SSIM with three, a rate with one."""
     if value is None or not math.isfinite(value):
         return MISSING
     if metric == "psnr_db":
         return f"{value:.2f}"
     if metric == "ssim":
         return f"{value:.3f}"
+    if metric == "rate":
+        return f"{value:.1f}"
     if 0 < abs(value) < 1e-5:
         return f"{value:.2e}"
     return f"{value:.{_mse_decimals(value)}f}"
@@ -28,7 +30,7 @@ def interval(found: Estimate | None, metric: str = "mse") -> str:
         return number(found.mean if found else None, metric)
     if metric == "mse" and abs(found.mean) < 1e-5:
         return f"{found.mean:.2e} ± {found.half_width:.0e}"
-    least = {"psnr_db": 2, "ssim": 3}.get(metric) or _mse_decimals(found.mean)
+    least = {"psnr_db": 2, "ssim": 3, "rate": 1}.get(metric) or _mse_decimals(found.mean)
     # An interval narrower than the last digit gets up to two more decimals, so that it shows.
     decimals = max(least, min(least + 2, _leading_decimals(found.half_width)))
     return f"{found.mean:.{decimals}f} ± {found.half_width:.{decimals}f}"
