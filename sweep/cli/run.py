@@ -166,9 +166,7 @@ def extend(
 def _loaded(session: Session, recorded: RecordedRun, download: bool) -> Run:
     """Loads the images of a recorded run and returns its driver."""
     images = recorded.load_images(download)
-    for message in recorded.left_out:
-        click.echo(message, err=True)
-    return session.run(recorded.study, images, recorded.state, recorded.options)
+    return session.run(recorded.study, images, recorded.state, recorded.options, recorded.left_out)
 
 
 def _given() -> dict[str, Any]:

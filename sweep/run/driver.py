@@ -48,6 +48,7 @@ class Run:
         interruption: tells whether a signal has asked the run to stop.
         callbacks: receive every event that is recorded.
         say: shows the user a line.
+        announce: called once everything that the run needs is there, before anything is recorded.
         replica: copy of the run in a storage; None if the run is kept in its folder alone.
     """
 
@@ -62,6 +63,7 @@ class Run:
         *,
         callbacks: Sequence[Callback] = (),
         say: Callable[[str], None] = lambda message: None,
+        announce: Callable[[], None] = lambda: None,
         replica: Replica | None = None,
     ):
         self._study = study
@@ -70,6 +72,7 @@ class Run:
         self._settings = settings
         self._interruption = interruption
         self._say = say
+        self._announce = announce
         self._record = Record(folder, state, callbacks, replica)
         self._state = state
 
@@ -165,6 +168,7 @@ class Run:
             cluster.find_room(resources, settings.num_gpus, settings.gpu_wait_s, self._say, stop_requested)
             if stop_requested():
                 return outcome_of(self._state, self._interruption.signal_number)
+            self._announce()
             begin()
             steps = Steps(
                 self._study,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,13 +72,21 @@ class Session:
     def __exit__(self, *error: Any) -> None:
         self._ends.__exit__(*error)
 
-    def run(self, study: Study, images: dict[str, ImageData], state: RunState, options: Mapping[str, Any]) -> Run:
+    def run(
+        self,
+        study: Study,
+        images: dict[str, ImageData],
+        state: RunState,
+        options: Mapping[str, Any],
+        notes: Sequence[str] = (),
+    ) -> Run:
         """Returns the driver of the run, which continues from what the journal holds.
 
         Args:
             study, images, state: see `Run`.
             options: the options that the command was given, which are recorded and used in the advice on how to resume,
                 see `aesweep.run.command_options`.
+            notes: lines that are shown when the run begins, but not where it is refused.
         """
         from aesweep.run.driver import Run
 
@@ -104,6 +112,7 @@ class Session:
             self._interruption,
             callbacks=[self._progress],
             say=self._progress.say,
+            announce=lambda: click.echo("".join(f"{note}\n" for note in notes), err=True, nl=False),
             replica=self._replica,
         )
 

@@ -251,3 +251,15 @@ def test_cluster_and_storage_that_are_left_out_are_told_and_no_others():
     told = left_out({}, recorded)
     assert len(told) == 2 and "--storage 's3://b/x y'" in told[0] and "--address 10.0.0.1:6379" in told[1]
     assert left_out({"storage": "/elsewhere", "address": "auto"}, recorded) == left_out({}, {"workers": 2}) == []
+
+
+def test_what_is_refused_is_told_in_one_line_whatever_else_there_would_be_to_say(project, monkeypatch, tmp_path):
+    storage = tmp_path / "kept"
+    interrupted(monkeypatch, "--storage", storage)
+    shutil.move(project / "faces", tmp_path / "faces")
+    image_folder(project / "faces", seed=9)
+    (line,) = call("resume", "runs/mine", "--quiet", code=65).strip().splitlines()
+    assert "also kept in" not in line
+    shutil.rmtree(project / "faces")
+    shutil.move(tmp_path / "faces", project / "faces")
+    assert "also kept in" in call("resume", "runs/mine", "--quiet")
