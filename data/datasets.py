@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aesweep.data.idx import read_idx_images
-from aesweep.data.image_data import DataError, ImageData
+from aesweep.data.idx import read_idx_images, read_idx_labels
+from aesweep.data.image_data import DataError, ImageData, Labels
 from aesweep.data.image_folder import read_image_folder
 from aesweep.process.user_path import user_path
 
@@ -24,6 +24,7 @@ __all__ = ["DataError", "ImageData", "data_folder", "load_dataset"]
 NUM_DIGITS_TRAINING = 1437  # of 1,797; the last 360 are the test set
 IDX_FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # torchvision's class names, and its folders
 IDX_FILES = {"train-images-idx3-ubyte": (60_000, 28, 28), "t10k-images-idx3-ubyte": (10_000, 28, 28)}
+IDX_LABELS = {"train-labels-idx1-ubyte": 60_000, "t10k-labels-idx1-ubyte": 10_000}
 DATA_DIR_VARIABLE = "AESWEEP_DATA_DIR"
 
 
@@ -52,7 +53,8 @@ def load_dataset(
             _download(name, folder)
         # [N, H, W] to [N, C, H, W]
         training, test = (read_idx_images(raw / file, shape)[:, None] for file, shape in IDX_FILES.items())
-        return ImageData.of(name, training, test)
+        labels = [read_idx_labels(raw / file, number) for file, number in IDX_LABELS.items()]
+        return ImageData.of(name, training, test, None if any(found is None for found in labels) else Labels(*labels))
     known = ", ".join(("digits", *IDX_FOLDERS))
     raise DataError(name, f"is no known data set, known are {known}", "for a folder of images give its path as well")
 
@@ -83,9 +85,12 @@ def _folder(name: str, path: Path | str) -> Path:
 def _digits() -> ImageData:
     from sklearn.datasets import load_digits  # takes a second, and only this data set needs it
 
-    values = load_digits().images  # float [1797, 8, 8], whole numbers 0..16
+    digits = load_digits()
+    values = digits.images  # float [1797, 8, 8], whole numbers 0..16
     images = np.rint(values * (255 / 16)).astype(np.uint8)[:, None]  # halves go to the even neighbour
-    return ImageData.of("digits", images[:NUM_DIGITS_TRAINING], images[NUM_DIGITS_TRAINING:])
+    training, test = slice(NUM_DIGITS_TRAINING), slice(NUM_DIGITS_TRAINING, None)
+    labels = digits.target.astype(np.int64)
+    return ImageData.of("digits", images[training], images[test], Labels(labels[training], labels[test]))
 
 
 def _present(path: Path) -> bool:

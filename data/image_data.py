@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,17 @@ def _on_one_line(text: str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
+class Labels(NamedTuple):
+    """The class of each image, whole numbers from 0, int64 [N]; used to judge codes, and never to train.
+
+    Attributes:
+        training, test: labels of the training and the test images.
+    """
+
+    training: np.ndarray
+    test: np.ndarray
+
+
 @dataclass(frozen=True)
 class ImageData:
     """A data set in memory.
@@ -44,16 +56,18 @@ class ImageData:
         training: uint8 [N, C, H, W], 0 is black, in the original order.
         test: uint8 [N, C, H, W], of the same C, H, W.
         sha256: hash of shape and bytes of training, then test; equal data have equal hashes on every machine.
+        labels: classes of the images; None where they are not known.
     """
 
     name: str
     training: np.ndarray
     test: np.ndarray
     sha256: str
+    labels: Labels | None = None
 
     @classmethod
-    def of(cls, name: str, training: np.ndarray, test: np.ndarray) -> ImageData:
-        """Returns the data set of two uint8 arrays [N, C, H, W], with its hash."""
+    def of(cls, name: str, training: np.ndarray, test: np.ndarray, labels: Labels | None = None) -> ImageData:
+        """Returns the data set of two uint8 arrays [N, C, H, W], with the hash of its images."""
         for images in (training, test):
             assert images.dtype == np.uint8 and images.ndim == 4
         assert training.shape[1:] == test.shape[1:]
@@ -61,4 +75,4 @@ class ImageData:
         for images in (training, test):
             digest.update("x".join(str(length) for length in images.shape).encode() + b"\n")
             digest.update(np.ascontiguousarray(images).data)
-        return cls(name, training, test, digest.hexdigest())
+        return cls(name, training, test, digest.hexdigest(), labels)

@@ -64,11 +64,17 @@ class Pca:
         Raises:
             ValueError: `latent_dim` is not from 1 to `max_latent_dim`.
         """
+        return self.encode(images, latent_dim) @ self.components[:latent_dim] + self.mean
+
+    def encode(self, images: np.ndarray, latent_dim: int) -> np.ndarray:
+        """Returns the codes [N, Z] of images [N, D]: their coordinates along the first `latent_dim` components.
+
+        Raises:
+            ValueError: `latent_dim` is not from 1 to `max_latent_dim`.
+        """
         if not 1 <= latent_dim <= self.max_latent_dim:
             raise ValueError(f"expected a latent dimension of 1 to {self.max_latent_dim} (as fitted), got {latent_dim}")
-        components = self.components[:latent_dim]
-        codes = np.subtract(images, self.mean, dtype=np.float64) @ components.T  # [N, Z]
-        return codes @ components + self.mean
+        return np.subtract(images, self.mean, dtype=np.float64) @ self.components[:latent_dim].T
 
 
 class LinearMmseDenoiser:

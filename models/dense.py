@@ -139,6 +139,10 @@ class Dense:
         """Reconstructs images [N, D] through the code, without dropout; stacks as in `encode`."""
         return self._forward(parameters, inputs, range(self.num_layers))
 
+    def decode(self, parameters: Tensor, codes: Tensor) -> Tensor:
+        """Decodes codes [N, Z] to images [N, D]; stacks as in `encode`."""
+        return self._forward(parameters, codes, range(self.code_layer + 1, self.num_layers))
+
     def _forward(self, parameters: Tensor, inputs: Tensor, which: range) -> Tensor:
         vectors, is_stack = inputs, parameters.ndim == 2
         if is_stack:

@@ -70,6 +70,9 @@ class Architecture(Protocol):
     def reconstruct(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """Reconstructs images [N, D] through the code, without dropout; stacks as in `encode`."""
 
+    def decode(self, parameters: Tensor, codes: Tensor) -> Tensor:
+        """Decodes codes [N, Z] to images [N, D]; stacks as in `encode`."""
+
     def as_module(self, parameters: Tensor | None = None) -> nn.Sequential:
         """Returns the model as plain PyTorch layers, which map images [N, D] to images [N, D].
 

@@ -6,6 +6,7 @@ Each step continues from the point that the journal records.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ from aesweep.search.stages import opening_events, segments, since_extended
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import winner_events
 from aesweep.storage.event import Event, TrialStatus
-from aesweep.storage.events import CheckpointLost, ModelLost, Pictures, StageEnded
+from aesweep.storage.events import CheckpointLost, Codes, ModelLost, Pictures, StageEnded
 from aesweep.storage.named_files import lost_files
 from aesweep.storage.run_folder import CHECKPOINTS, STATES, RunFolder, checkpoint_name
 from aesweep.storage.run_state import RETRAINING, RunState, TrialState
@@ -145,13 +146,19 @@ class Steps:
         self, dataset: str, images: ImageData, done: list[Retraining], baselines: list[Event], known: list[Event]
     ) -> None:
         """Records baselines and pictures of the test set, except those that are recorded already."""
-        from aesweep.run.evaluation.example_images import take_pictures
+        from aesweep.run.evaluation.codes import code_pictures, judge_codes
+        from aesweep.run.evaluation.example_images import plain_winners, take_pictures
 
         mine = [event for event in known if isinstance(event, Pictures) and event.dataset == dataset]
         pictured = {(event.stage, event.purpose) for event in mine}
         if not pictured:
             self._record.add_missing(baselines, known)
-        for fields in take_pictures(self._folder, self._study, images, done, skip=pictured):
+        codes = [event for event in self._state.events if isinstance(event, Codes) and event.dataset == dataset]
+        judged = {(event.method, event.latent_dim, event.retraining) for event in codes}
+        for fields in judge_codes(self._folder, images, plain_winners(done), judged):
+            self._record.add(Codes(**fields))
+        what = (self._folder, self._study, images, done, pictured)
+        for fields in itertools.chain(take_pictures(*what), code_pictures(*what)):
             self._record.add(Pictures(**fields))
 
     def _train(self, specs: list[TrialSpec], metric: str, ashas: dict[Any, Asha]) -> None:

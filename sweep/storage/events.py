@@ -223,8 +223,6 @@ class RetrainingCreated(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Retrained(Event):
-    """Errors of a retrained winner; only variational models have `test_rate_nats`."""
-
     kind = "retrained"
     optional = ("test_rate_nats",)
     trial: str
@@ -273,6 +271,21 @@ class Pictures(Event):
     def key(self) -> tuple[str, str, str]:
         """The data set, stage and purpose; of several events with the same key, the last one counts."""
         return self.dataset, self.stage, self.purpose
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Codes(Event):
+    """What the labels of test images can be told by: the codes of a retraining, PCA's codes, or pixels."""
+
+    kind = "codes"
+    dataset: str
+    method: str
+    latent_dim: int | None
+    retraining: str | None
+    probe_accuracy: float
+    neighbour_accuracy: float
+    num_fitted: int
+    num_judged: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -181,13 +181,22 @@ def _origins(
         if event["stage"] != name:
             continue
         found = event["configuration"]
-        if any(found[axis] != value for axis, value in event["cell"].items()):
+        if any(_value(found, axis) != value for axis, value in event["cell"].items()):
             yield f"{trial} is not what its cell says"
         if "from" in stage:
             origin = winners[stage["from"], event["dataset"]]["configuration"]
-            other = [axis for axis in origin if axis not in stage["space"] and found[axis] != origin[axis]]
+            other = [axis for axis in origin if axis not in stage["space"] and found.get(axis) != origin[axis]]
             if other:
                 yield f"{trial}: {other} are not those of the winner of {stage['from']}"
+
+
+def _value(configuration: dict[str, Any], axis: str) -> Any:
+    """What a cell says of a configuration on an axis; `model` is told from its fields."""
+    if axis != "model":
+        return configuration[axis]
+    layers = ["-".join(map(str, configuration.get(name, []))) for name in ("channels", "hidden_layers")]
+    kinds = [configuration[name] for name in ("code", "family") if name in configuration]
+    return " ".join([*kinds, *filter(None, layers)]) or "no hidden layers"
 
 
 def _pictures(events: list[Event]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 import aesweep.run.driver
 import aesweep.run.evaluation.baselines
+import aesweep.run.evaluation.codes
 import aesweep.run.evaluation.example_images
 from aesweep.data.datasets import load_dataset
 from aesweep.process.errors import JournalError, RunFolderError
@@ -149,6 +150,8 @@ def toy(monkeypatch):
     monkeypatch.setattr(aesweep.run.evaluation.baselines, "validation_baselines", toy_validation_baselines)
     monkeypatch.setattr(aesweep.run.evaluation.baselines, "test_baselines", toy_test_baselines)
     monkeypatch.setattr(aesweep.run.evaluation.example_images, "take_pictures", toy_pictures)
+    for name in ("code_pictures", "judge_codes"):
+        monkeypatch.setattr(aesweep.run.evaluation.codes, name, lambda *_: ())
     monkeypatch.setattr(interruption, "signal_number", None)
     for name, value in (("trained", []), ("diverging", frozenset()), ("failing", frozenset())):
         monkeypatch.setattr(ToyCluster, name, value)

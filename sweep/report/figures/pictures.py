@@ -41,7 +41,7 @@ def reconstruction_grid(
         pca = f" from {plural(pca_latent_dim, 'number')}, as many as there are"
     return Drawing(
         name,
-        _grid(rows),
+        picture_grid(rows),
         f"{plural(len(original), 'test image')} of {dataset_name(dataset)} in three rows: the originals, the "
         f"retrained winner's "
         f"{methods}.",
@@ -72,7 +72,7 @@ def denoising_grid(
         rows.append((f"{label}\n{_psnr_db(arrays[key][index], original):.1f} dB", arrays[key][index]))
     return Drawing(
         name,
-        _grid(rows),
+        picture_grid(rows),
         f"{plural(len(original), 'test image')} of {dataset_name(dataset)} in four rows: clean, with Gaussian "
         f"noise of variance "
         f"{variance:g}, denoised by the linear MMSE denoiser, and denoised by the network{network and f', {network}'}.",
@@ -83,7 +83,7 @@ def denoising_grid(
     )
 
 
-def _grid(rows: list[tuple[str, np.ndarray]]) -> Figure:
+def picture_grid(rows: list[tuple[str, np.ndarray]]) -> Figure:
     """Draws labelled rows of pictures; every picture keeps its own pixels, so nothing is smoothed."""
     count = rows[0][1].shape[0]
     _, _, height, width = rows[0][1].shape

@@ -9,6 +9,7 @@ from aesweep.search.winners import best
 from aesweep.storage.event import cell_key
 from aesweep.storage.events import (
     CheckpointLost,
+    Codes,
     Continued,
     Extended,
     Failure,
@@ -55,6 +56,7 @@ def read_run(state: RunState) -> Run:
             for key, event in state.baselines.items()
         },
         pictures=tuple(state.pictures.values()),
+        codes=tuple(event for event in state.events if isinstance(event, Codes)),
         incidents=tuple(event for event in state.events if isinstance(event, _INCIDENTS)),
         num_resumed=state.num_resumed,
         started_at=start.time if start else None,

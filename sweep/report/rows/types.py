@@ -12,7 +12,7 @@ from typing import Any
 
 from aesweep.search.winners import best
 from aesweep.storage.event import CellKey, Event
-from aesweep.storage.events import Decision, Pictures, Retrained
+from aesweep.storage.events import Codes, Decision, Pictures, Retrained
 from aesweep.study.configuration import Configuration
 
 Cell = CellKey
@@ -154,6 +154,7 @@ class Run:
     retrainings: tuple[Retraining, ...]
     baselines: dict[tuple, dict[str, Any]]
     pictures: tuple[Pictures, ...]
+    codes: tuple[Codes, ...]
     incidents: tuple[Event, ...]
     num_resumed: int
     started_at: float | None

@@ -24,6 +24,7 @@ from aesweep.storage.run_folder import RunFolder
 PICTURE_NAMES = {
     "reconstruction": {"original", "winner", "pca"},
     "denoising": {"original", "noisy", "linear_mmse", "denoised"},
+    "codes": {"lines"},
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from aesweep.report.rows.types import Stage
 from aesweep.report.sections.architecture import Architecture
 from aesweep.report.sections.claims import claims_section
+from aesweep.report.sections.codes import codes_section
 from aesweep.report.sections.denoising import Denoising
 from aesweep.report.sections.other import Other
 from aesweep.report.sections.regularization import Regularization
@@ -25,6 +26,7 @@ OTHER: StageSection = Other()
 # These follow the sections of the stages, for each data set.
 DATASET_SECTIONS: list[Callable[[DatasetView], Section | None]] = [
     winners_section,
+    codes_section,
     configurations_section,
     search_section,
 ]

@@ -43,8 +43,8 @@ def decimals(values: Sequence[float]) -> list[str]:
     return texts if any("e" in text for text in texts) else [f"{value:.{longest}f}" for value in values]
 
 
-def percent(share: float | None) -> str:
-    return MISSING if share is None else f"{100 * share:.0f} %"
+def percent(share: float | None, num_decimals: int = 0) -> str:
+    return MISSING if share is None else f"{100 * share:.{num_decimals}f} %"
 
 
 def duration(seconds: float | None) -> str:

@@ -52,18 +52,19 @@ def take_pictures(
             shown = sorted(denoisers, key=lambda winner: winner.configuration.noise_variance)
             linear = LinearMmseDenoiser.fit(training)
             rows: dict[str, list[np.ndarray]] = {"noisy": [], "linear_mmse": [], "denoised": []}
-            for retraining in (_longest(done, winner) for winner in shown):
+            for retraining in (longest(done, winner) for winner in shown):
                 variance = retraining.spec.configuration.noise_variance
                 noisy = evaluation_input(every, variance, retraining.spec.split_seed, "test")[: len(original)]
                 rows["noisy"].append(noisy)
                 rows["linear_mmse"].append(linear.denoise(noisy, variance))
                 rows["denoised"].append(_outputs(folder, retraining, noisy))
             arrays = {name: np.stack(found).reshape(-1, *shape) for name, found in rows.items()}
+            arrays["original"] = original.reshape(shape)
             yield {
-                **_write(folder, images.name, stage, "denoising", {"original": original.reshape(shape), **arrays}),
+                **write_arrays(folder, images.name, stage, "denoising", _clipped(arrays)),
                 "latent_dim": None,
                 "noise_variances": [winner.configuration.noise_variance for winner in shown],
-                **_whose(done, shown),
+                **whose_pictures(done, shown),
             }
         if plain and (stage, "reconstruction") not in skip:
             shown_best = best(study.stages[stage].mode, ((winner, winner.value) for winner in plain))
@@ -71,20 +72,31 @@ def take_pictures(
             known = min(latent_dim, *training.shape)
             arrays = {
                 "original": original.reshape(shape),
-                "winner": _outputs(folder, _longest(done, shown_best), original).reshape(shape),
+                "winner": _outputs(folder, longest(done, shown_best), original).reshape(shape),
                 "pca": Pca.fit(training, known).reconstruct(original, known).reshape(shape),
             }
             # The stage's denoisers may have a file too, so this one needs another name.
             part = "+reconstruction" if denoisers else ""
             yield {
-                **_write(folder, images.name, stage, "reconstruction", arrays, part),
+                **write_arrays(folder, images.name, stage, "reconstruction", _clipped(arrays), part),
                 "latent_dim": latent_dim,
                 "noise_variances": None,
-                **_whose(done, [shown_best]),
+                **whose_pictures(done, [shown_best]),
             }
 
 
-def _longest(done: list[Retraining], winner: Winner) -> Retraining:
+def plain_winners(done: list[Retraining]) -> list[Retraining]:
+    """Returns the first seed of the longest retraining of each plain autoencoder among the winners, each once."""
+    winners = {winner.trial: winner for retraining in done for winner in retraining.serves}
+    plain = [winner for winner in winners.values() if winner.configuration.noise_variance == 0]
+    return list({longest(done, winner).spec.trial: longest(done, winner) for winner in plain}.values())
+
+
+def _clipped(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array.clip(0, 1) for name, array in arrays.items()}
+
+
+def longest(done: list[Retraining], winner: Winner) -> Retraining:
     """Returns the first seed of a winner's longest retraining, for which the report gives numbers.
 
     It may have been made for another winner with the same configuration.
@@ -93,11 +105,11 @@ def _longest(done: list[Retraining], winner: Winner) -> Retraining:
     return max(mine, key=lambda retraining: retraining.spec.epochs)
 
 
-def _whose(done: list[Retraining], shown: list[Winner]) -> dict[str, Any]:
+def whose_pictures(done: list[Retraining], shown: list[Winner]) -> dict[str, Any]:
     """Returns what identifies each winner shown: its cell, and the number of epochs of its retraining."""
     return {
         "cells": [winner.cell for winner in shown],
-        "epochs": [_longest(done, winner).spec.epochs for winner in shown],
+        "epochs": [longest(done, winner).spec.epochs for winner in shown],
     }
 
 
@@ -107,11 +119,12 @@ def _outputs(folder: RunFolder, retraining: Retraining, inputs: np.ndarray) -> n
         return model(torch.from_numpy(inputs.astype(np.float32))).numpy()
 
 
-def _write(
+def write_arrays(
     folder: RunFolder, dataset: str, stage: str, purpose: str, arrays: dict[str, np.ndarray], part: str = ""
 ) -> dict[str, Any]:
+    """Writes the arrays of a stage's pictures; returns the fields of the event that tell of the file."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: a.clip(0, 1).astype(np.float32) for name, a in arrays.items()})
+    np.savez_compressed(buffer, **{name: array.astype(np.float32) for name, array in arrays.items()})
     # No name holds a plus, so stage c of data set a-b and stage b-c of data set a get different files.
     joint = "+" if "-" in dataset + stage else "-"
     path = folder.pictures / f"{dataset}{joint}{stage}{part}.npz"

@@ -149,6 +149,34 @@ def read_checkpoint(path: Path | str, sha256: str | None = None) -> tuple[nn.Seq
     return module.eval(), metadata
 
 
+@dataclasses.dataclass(frozen=True)
+class CodeModel:
+    """A model in its two halves.
+
+    Attributes:
+        architecture: the model's architecture.
+        parameters: its parameters, [P].
+    """
+
+    architecture: Architecture
+    parameters: Tensor
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Returns the codes [N, Z] of images [N, D]."""
+        return self.architecture.encode(self.parameters, images)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Returns the images [N, D] of codes [N, Z]."""
+        return self.architecture.decode(self.parameters, codes)
+
+
+def read_model(path: Path | str) -> CodeModel:
+    """Returns the model of a checkpoint in its two halves; raises CheckpointError as `read_checkpoint` does."""
+    module, metadata = read_checkpoint(path)
+    architecture = architecture_of(metadata.configuration, metadata.image_shape)
+    return CodeModel(architecture, architecture.as_parameters(module))
+
+
 def load_autoencoder(path: Path | str) -> nn.Sequential:
     """Returns the model of a checkpoint, which maps images [N, D], float in [0, 1], to images [N, D].
 

@@ -1,0 +1,76 @@
+"""Section of the codes of retrained winners: what they tell of labels, and what lies between and around them."""
+
+from __future__ import annotations
+
+from aesweep.process.wording import plural
+from aesweep.report.figures.codes import code_map_figure, lines_figure, samples_figure
+from aesweep.report.figures.style import Drawing
+from aesweep.report.rows.names import file_name
+from aesweep.report.sections.example_images import picture_arrays, pictured
+from aesweep.report.sections.section import DatasetView, Section
+from aesweep.report.sections.winners import winner_names
+from aesweep.report.text.markdown import code, inert, table
+from aesweep.report.text.numbers import percent
+from aesweep.storage.events import Codes
+
+
+def codes_section(view: DatasetView) -> Section | None:
+    """Returns the section of one data set's codes; None for a run that did not look at codes."""
+    drawings = code_drawings(view)
+    judged = [event for event in view.run.codes if event.dataset == view.dataset]
+    if not drawings and not judged:
+        return None
+    if not judged:
+        intro = "The data set has no labels, by which codes could be judged, so there are neither accuracies nor a map."
+        return Section("Codes", intro, drawings=drawings)
+    return Section(
+        "Codes",
+        "How well simple classifiers tell the labels of test images from codes alone: a linear probe (logistic "
+        "regression) and the vote of the five nearest neighbours, each fitted on "
+        f"{plural(judged[0].num_fitted, 'training image')} and judged on {plural(judged[0].num_judged, 'test image')}. "
+        "No model has seen a label. Beside them stand PCA's codes of the same length, and the pixels themselves. Of "
+        "each winner the first seed is judged.",
+        tables=[("", codes_markdown(view, judged))],
+        drawings=drawings,
+    )
+
+
+def codes_markdown(view: DatasetView, judged: list[Codes]) -> str:
+    """Formats a row per retrained plain autoencoder: accuracies of its codes, of PCA's and of pixels."""
+    by_key = {(event.method, event.latent_dim, event.retraining): event for event in judged}
+    names = dict(zip(view.winners["trial"], winner_names(view.winners), strict=True)) if len(view.winners) else {}
+    headings = ["Winner of", "Model", "Latent dimension", "Linear probe", "Neighbours"]
+    headings += ["PCA: probe", "PCA: neighbours", "Pixels: probe", "Pixels: neighbours"]
+    rows = []
+    for retraining in view.run.retrainings:
+        trial = retraining.trial
+        found = by_key.get(("model", trial.configuration.latent_dim, trial.name))
+        if found is None or trial.dataset != view.dataset:
+            continue
+        beside = [found, by_key.get(("pca", trial.configuration.latent_dim, None)), by_key.get(("pixels", None, None))]
+        accuracies = [
+            percent(event and getattr(event, name), 1)
+            for event in beside
+            for name in ("probe_accuracy", "neighbour_accuracy")
+        ]
+        winners = ", ".join(dict.fromkeys(inert(names.get(winner, stage)) for stage, _, winner in retraining.serves))
+        rows.append([winners, code(trial.configuration.model), str(trial.configuration.latent_dim), *accuracies])
+    return table(headings, rows, num_labels=2)
+
+
+def code_drawings(view: DatasetView) -> list[Drawing]:
+    """Returns the figures of the codes of each stage's best plain winner."""
+    found = []
+    for event in view.run.pictures:
+        wanted = event.dataset == view.dataset and event.purpose == "codes"
+        arrays = picture_arrays(view.folder, event) if wanted else None
+        if arrays is None:
+            continue
+        name = file_name(view.dataset, event.stage, "codes")
+        whose = f"the retrained winner of {event.stage}{pictured(view.run, event)[0].whose(others=True)}"
+        if {"positions", "labels"} <= arrays.keys():
+            found.append(code_map_figure(f"{name}-map", view.dataset, whose, arrays["positions"], arrays["labels"]))
+        found.append(lines_figure(f"{name}-lines", view.dataset, whose, arrays["lines"]))
+        if "samples" in arrays:
+            found.append(samples_figure(f"{name}-samples", view.dataset, whose, arrays["samples"]))
+    return found
