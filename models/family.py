@@ -1,7 +1,8 @@
 """What the rest of the project asks of a model, whatever it is made of, and the families that answer.
 
 Planning, memory, training, checkpoints and figures ask an `Architecture`, and assume nothing about layers. A new family
-is a class with the methods of `Architecture`, and a line in `FAMILIES`. Letters: K models in a stack, B batch, N
+is a class with the methods of `Architecture`, and a line in `FAMILIES`; packages offer theirs as
+`aesweep.models.modules` says. Letters: K models in a stack, B batch, N
 images, D pixels of an image, Z latent dimension, P length of a flat parameter vector.
 """
 
@@ -15,7 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from aesweep.models.dense import Dense
+from aesweep.models.installed import load_family
 from aesweep.models.layout import Layout
+from aesweep.models.modules import ModuleArchitecture
 from aesweep.models.network import Network
 from aesweep.models.terms import Terms
 
@@ -150,6 +153,32 @@ def _convolutional(settings: Any, image_shape: tuple[int, ...]) -> Network:
     if not settings.channels:
         raise ValueError("channels: expected one or more; got none")
     return _network(settings, image_shape, settings.channels)
+
+
+def build(settings: Any, image_shape: tuple[int, ...]) -> Architecture:
+    """Returns the architecture that a trial's settings describe.
+
+    Args:
+        settings: a `Configuration`, which lies on a higher floor.
+        image_shape: shape of an image, (C, H, W).
+
+    Raises:
+        ValueError: no such model is possible; the message begins with the setting's name.
+    """
+    if settings.family in FAMILIES:
+        return FAMILIES[settings.family](settings, image_shape)
+    for name, value, plain in (
+        ("code", settings.code, "plain"),
+        ("likelihood", settings.likelihood, "gaussian"),
+        ("dropout", settings.dropout, 0),
+    ):
+        if value != plain:
+            raise ValueError(f"{name}: family {settings.family} takes {plain!r} alone; got {value!r}")
+    names = ("latent_dim", "hidden_layers", "activation", "output")
+    given = {**dict(settings.options), **{name: getattr(settings, name) for name in names}}
+    return ModuleArchitecture(
+        settings.family, load_family(settings.family), tuple(image_shape), tuple(sorted(given.items()))
+    )
 
 
 # Family name to a function of a trial's settings (a `Configuration`, which lies on a higher floor) and the shape of an

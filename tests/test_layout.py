@@ -19,7 +19,7 @@ FLOORS = {
     "aesweep.process": (),
     "aesweep.models": (),
     "aesweep.data": ("process",),
-    "aesweep.study": ("process", "data"),
+    "aesweep.study": ("process", "models", "data"),
     "aesweep.storage": ("process", "data"),
     "aesweep.search": ("process", "study", "storage"),
     "aesweep.report": ("process", "study", "storage", "search"),

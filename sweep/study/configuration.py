@@ -23,8 +23,6 @@ LIKELIHOODS = ("gaussian", "bernoulli")
 # The fields that describe the models of one family alone; under another family they keep their defaults.
 FAMILY_FIELDS: dict[str, tuple[str, ...]] = {"dense": (), "convolutional": ("channels", "kernel_size", "normalization")}
 NEEDED_BY_FAMILY: dict[str, tuple[str, ...]] = {"dense": ("hidden_layers",), "convolutional": ("channels",)}
-# Names that a table may give to rows or columns, with the fields whose values make up the name's value.
-DERIVED = {"model": ("family", "hidden_layers", "channels", "kernel_size", "normalization", "code", "likelihood")}
 
 # The strengths that a regularizer needs; every other strength is zero under it.
 REGULARIZERS: dict[str, tuple[str, ...]] = {
@@ -39,9 +37,11 @@ REGULARIZERS: dict[str, tuple[str, ...]] = {
 # The fields that make a model's shape: the members of a pack must agree in them, because they share operations.
 SHAPE = (
     *("family", "hidden_layers", "channels", "kernel_size", "normalization", "latent_dim", "activation", "output"),
-    *("code", "likelihood"),
+    *("code", "likelihood", "options"),
 )
 SHARED = (*SHAPE, "batch_size")
+# Names that a table may give to rows or columns, with the fields whose values make up the name's value.
+DERIVED = {"model": tuple(name for name in SHAPE if name not in ("latent_dim", "activation", "output"))}
 
 STRENGTHS = ("l1", "l2", "weight_decay", "dropout", "sparse_code")
 
@@ -73,7 +73,7 @@ class Configuration:
         sparse_code: weight of the code's absolute sum, mean over the batch, in the objective.
         noise_variance: variance of the Gaussian noise added to the input (pixels in [0, 1]); 0 trains a plain
             autoencoder, more a denoiser. The target is always the clean image.
-        family: the kind of model, one of `FAMILY_FIELDS`.
+        family: the kind of model, one of `FAMILY_FIELDS`, or a family that an installed package offers.
         channels: channels of a convolutional encoder's maps, one for each stage of stride 2; the decoder mirrors them.
         kernel_size: width and height of its kernels, in pixels.
         normalization: one of `NORMALIZATIONS`: none, or each map's normalization over its channels and pixels.
@@ -81,6 +81,7 @@ class Configuration:
         beta: weight of a variational code's divergence in the objective, see `aesweep.models.terms`.
         likelihood: one of `LIKELIHOODS`, by which training compares outputs with images: squared errors, or cross
             entropies.
+        options: settings of a package's family, as pairs of name and value.
     """
 
     hidden_layers: tuple[int, ...]
@@ -105,19 +106,22 @@ class Configuration:
     code: str = dataclasses.field(default="plain", metadata=LATER)
     beta: float = dataclasses.field(default=1.0, metadata=LATER)
     likelihood: str = dataclasses.field(default="gaussian", metadata=LATER)
+    options: tuple[tuple[str, Any], ...] = dataclasses.field(default=(), metadata=LATER)
 
     @property
     def model(self) -> str:
         """What is trained, without its latent dimension, in a few characters: "512-128", "convolutional 32-64"."""
         parts = [] if self.code == "plain" else [self.code]
         parts += [] if self.likelihood == "gaussian" else [self.likelihood]
-        parts += [] if self.family == "dense" else [self.family, "-".join(map(str, self.channels))]
+        parts += [] if self.family == "dense" else [self.family]
+        parts += ["-".join(map(str, self.channels))] if self.channels else []
         if self.hidden_layers:
             parts.append("-".join(map(str, self.hidden_layers)))
         elif self.family == "dense":
             parts.append("no hidden layers")
         parts += [] if self.kernel_size == 4 else [f"{self.kernel_size}x{self.kernel_size}"]
         parts += [] if self.normalization == "none" else [f"{self.normalization} norm"]
+        parts += [f"{name} {value}" for name, value in self.options]
         return " ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
@@ -131,17 +135,29 @@ class Configuration:
             for field in dataclasses.fields(self)
             if not (field.metadata == LATER and getattr(self, field.name) == field.default)
         }
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        if self.options:
+            values["options"] = {name: _as_list(value) for name, value in self.options}
+        return {name: _as_list(value) for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Configuration:
         """Inverts `as_dict`. Raises TypeError for an unknown or missing field."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        options = {name: _as_tuple(value) for name, value in values.get("options", {}).items()}
+        plain = {name: _as_tuple(value) for name, value in values.items() if name != "options"}
+        return cls(**plain, options=tuple(sorted(options.items())))
 
     def digest(self) -> str:
         """Returns eight hexadecimal digits of a hash of the fields, which equal configurations share."""
         text = json.dumps(self.as_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _as_list(value: Any) -> Any:
+    return [_as_list(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Configuration))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from aesweep.models.installed import option_faults
 from aesweep.study.configuration import (
     ACTIVATIONS,
     CODES,
@@ -35,6 +36,7 @@ Count = Annotated[Whole, Field(ge=1, le=65536)]
 Widths = Annotated[list[Count], Field(max_length=16)]
 Channels = Annotated[list[Count], Field(min_length=1, max_length=8)]
 Kernel = Annotated[Whole, Field(ge=2, le=64)]
+FamilyName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Rate = Annotated[Real, Field(ge=0, lt=1)]
@@ -132,13 +134,14 @@ class SearchSpace(BaseModel):
     dropout: Axis[Rate] | None = None
     sparse_code: Axis[NonNegative] | None = None
     noise_variance: Axis[NonNegative] | None = None
-    family: Axis[Literal[tuple(FAMILY_FIELDS)]] | None = None
+    family: Axis[FamilyName] | None = None
     channels: Axis[Channels] | None = None
     kernel_size: Axis[Kernel] | None = None
     normalization: Axis[Literal[NORMALIZATIONS]] | None = None
     code: Axis[Literal[CODES]] | None = None
     beta: Axis[NonNegative] | None = None
     likelihood: Axis[Literal[LIKELIHOODS]] | None = None
+    options: Axis[dict[FamilyName, Any]] | None = None
 
     def axes(self) -> dict[str, Axis]:
         """Returns the axes that are set, with the unconditional ones before those that depend on them."""
@@ -194,13 +197,13 @@ class SearchSpace(BaseModel):
         axes, faults = self.axes(), []
         if self.family is None:
             owners = {name: family for family, names in FAMILY_FIELDS.items() for name in names}
+            owners["options"] = "a package's"
             return [
-                f"{name} is for {owners[name]} models: add `family: {owners[name]}` to the space"
-                for name in axes
-                if name in owners
+                f"{name} is for {owners[name]} models: add `family` to the space" for name in axes if name in owners
             ]
         for family in self.family.options:
-            for name in NEEDED_BY_FAMILY[family]:
+            faults += self._option_faults(family)
+            for name in NEEDED_BY_FAMILY.get(family, ()):
                 if name not in axes or not _under(axes[name], family):
                     faults.append(f"family {family} needs {name} in the space")
             for other, names in FAMILY_FIELDS.items():
@@ -211,6 +214,15 @@ class SearchSpace(BaseModel):
                     if other != family and name in axes and _under(axes[name], family)
                 ]
         return faults
+
+    def _option_faults(self, family: str) -> list[str]:
+        """Returns what is wrong with the options of one family: those of the project's own have none."""
+        given = self.options if self.options is not None and _under(self.options, family) else None
+        if family not in FAMILY_FIELDS:
+            return [fault for values in (given.options if given else [{}]) for fault in option_faults(family, values)]
+        if given is None:
+            return []
+        return [f"options applies under family {family}, which has none: add `when: {{family: ...}}` to options"]
 
     def _code_faults(self) -> list[str]:
         if self.beta is None:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 Event = dict[str, Any]
+# What a configuration says of fields that it leaves out.
+PLAIN = {"family": "dense", "code": "plain", "likelihood": "gaussian", "beta": 1.0}
 
 
 def violations(
@@ -193,7 +195,7 @@ def _origins(
 def _value(configuration: dict[str, Any], axis: str) -> Any:
     """What a cell says of a configuration on an axis; `model` is told from its fields."""
     if axis != "model":
-        return configuration[axis]
+        return configuration.get(axis, PLAIN.get(axis))
     layers = ["-".join(map(str, configuration.get(name, []))) for name in ("channels", "hidden_layers")]
     kinds = [configuration[name] for name in ("code", "family") if name in configuration]
     return " ".join([*kinds, *filter(None, layers)]) or "no hidden layers"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aesweep.models.family import FAMILIES
+from aesweep.models.family import build
 from aesweep.models.network import Mean
 from aesweep.study.configuration import Configuration
 from aesweep.training.engine.randomness import epoch_order, stream
@@ -36,7 +36,7 @@ def train_plainly(
     """Losses (the objective) and learning rates of every step, and the trained model."""
     torch_images = torch.from_numpy(images).to(dtype) / 255
     image_shape = image_shape or (1, 1, images.shape[1])
-    architecture = FAMILIES[configuration.family](configuration, image_shape)
+    architecture = build(configuration, image_shape)
     mean_image = torch.from_numpy(images).double().mean(0) / 255
     initial = architecture.initial_parameters(stream(seed, "initial", 0), configuration.initialization, mean_image)
     model = architecture.as_module(initial.to(dtype))
@@ -95,7 +95,7 @@ def _run(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs, codes, and the mean divergence of variational codes in nats; hidden units are dropped."""
     layers, divergence = 0, torch.zeros(())
-    for part in model:
+    for index, part in enumerate(model):
         if isinstance(part, Mean):
             mean, log_variance = vectors.chunk(2, dim=1)
             code_of = torch.distributions.Normal(mean, (log_variance / 2).exp())
@@ -104,7 +104,9 @@ def _run(
             code = vectors = mean + code_of.stddev * torch.empty_like(mean).normal_(generator=draws)
             continue
         vectors = part(vectors)
-        if isinstance(part, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+        if configuration.options and index == 1:  # a user's own encoder, in one piece
+            code = vectors
+        elif isinstance(part, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             layers += 1
             if layers == len(configuration.channels) + len(configuration.hidden_layers) + 1:
                 code = vectors

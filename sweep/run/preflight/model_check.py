@@ -23,7 +23,7 @@ def check_models(study: Study, image_shapes: Mapping[str, tuple[int, ...]]) -> N
     Raises:
         StudyError: for each stage and data set, a model that is not possible, and why.
     """
-    own = {name for names in FAMILY_FIELDS.values() for name in names}
+    own = {"family", *(name for names in FAMILY_FIELDS.values() for name in names)}
     if not any(getattr(stage.space, name) for stage in study.stages.values() for name in own):
         return
     possible: dict[str, list[Configuration | None]] = {}

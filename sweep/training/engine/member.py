@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from aesweep.models.family import FAMILIES, Architecture
+from aesweep.models.family import Architecture, build
 from aesweep.study.configuration import Configuration
 from aesweep.training.engine.optimizer import FACTORS
 from aesweep.training.engine.randomness import stream
@@ -42,7 +42,7 @@ def architecture_of(configuration: Configuration, image_shape: tuple[int, ...]) 
     Raises:
         ValueError: no such model is possible for such images.
     """
-    return FAMILIES[configuration.family](configuration, image_shape)
+    return build(configuration, image_shape)
 
 
 class Member:

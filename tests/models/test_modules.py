@@ -1,0 +1,176 @@
+"""A user's own family, as docs/MODELS.md has it: installed, named in a study, trained, kept and read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from aesweep.models import installed
+from aesweep.models.modules import ModuleArchitecture
+from aesweep.process.errors import StudyError
+from aesweep.run.preflight.model_check import check_models
+from aesweep.search.stages import stage_trials
+from aesweep.search.trial_spec import pack_key
+from aesweep.study.configuration import Configuration
+from aesweep.study.study_file import check_study
+from aesweep.training.checkpoints.model_file import checkpoint_content, read_checkpoint
+from aesweep.training.engine.member import architecture_of
+from aesweep.training.memory import pack_memory
+from aesweep.training.pack import Pack
+from tests.training.plain_training import some_images, train_plainly
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "MODELS.md").read_text()
+SHAPE = (1, 7, 6)
+OPTIONS = (("kind", "gelu"), ("num_blocks", 2), ("width", 9))
+MINE = Configuration(
+    hidden_layers=(), latent_dim=3, batch_size=16, learning_rate=3e-3, family="lab_residual", options=OPTIONS
+)
+
+
+@pytest.fixture(autouse=True)
+def lab(tmp_path, monkeypatch):
+    """The document's package, as pip would leave it: a module, and what it offers."""
+    (code,) = re.findall(r"```python\n(from typing.*?)```", DOCUMENT, re.DOTALL)
+    (offer,) = re.findall(r"```toml\n\[project.entry-points.(\".*?\")\]\n(.*?)```", DOCUMENT, re.DOTALL)
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "__init__.py").touch()
+    (tmp_path / "lab" / "models.py").write_text(code)
+    (tmp_path / "lab" / "bad.py").write_text("raise RuntimeError('no such GPU')\n")
+    others = "lab_bad = lab.bad:Nothing\nlab_nothing = lab.models:nn\nlab_normal = lab.normal:Normal\n"
+    (tmp_path / "lab" / "normal.py").write_text(
+        "from torch import nn\nclass Normal:\n    axes = {}\n"
+        "    @staticmethod\n    def modules(settings, image_shape):\n"
+        "        return nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(42, 3)), nn.Linear(3, 42)\n"
+    )
+    info = tmp_path / "lab-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{offer[0].strip(chr(34))}]\n{offer[1].replace(chr(34), '')}{others}")
+    monkeypatch.syspath_prepend(tmp_path)
+    installed.load_family.cache_clear()
+    yield
+    installed.load_family.cache_clear()
+
+
+def study(**space) -> dict:
+    begin = DOCUMENT.index("    space:\n      family: {grid: [dense, lab_residual]}")
+    example = DOCUMENT[begin : DOCUMENT.index("\n\n", begin)]
+    stage = {**yaml.safe_load("\n".join(line[4:] for line in example.splitlines())), "epochs": 2}
+    stage["space"].update(space)
+    return {"name": "mine", "datasets": ["digits"], "stages": {"architecture": stage}}
+
+
+def test_the_documents_study_has_a_column_for_each_model_and_a_pack_for_each_shape():
+    specs = stage_trials(check_study(study(), "study"), "architecture", {"digits": None})
+    models = {dict(spec.cell)["model"] for spec in specs}
+    assert models == {
+        "1024",
+        "lab_residual kind gelu num_blocks 2 width 256",
+        "lab_residual kind relu num_blocks 1 width 512",
+    }
+    assert len(specs) == len({pack_key(spec) for spec in specs}) == 6
+    for spec in specs:
+        assert Configuration.from_dict(spec.configuration.as_dict()) == spec.configuration
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"options": {"value": {"width": 1}, "when": {"family": "lab_residual"}}}, "family lab_residual needs kind"),
+        ({"options": {"width": 1}}, "options.width: unknown key"),
+        (
+            {"options": {"value": {**dict(OPTIONS), "width": "9"}, "when": {"family": "lab_residual"}}},
+            "options.width: Input should be a valid integer, got '9'",
+        ),
+        (
+            {"options": {"value": {**dict(OPTIONS), "kind": "tanh"}, "when": {"family": "lab_residual"}}},
+            "options.kind: Input should be 'relu' or 'gelu', got 'tanh'",
+        ),
+        (
+            {"options": {"value": {**dict(OPTIONS), "depth": 2}, "when": {"family": "lab_residual"}}},
+            "options.depth: family lab_residual has no such setting",
+        ),
+        ({"options": {"value": dict(OPTIONS)}}, "options applies under family dense, which has none"),
+        (
+            {"family": {"grid": ["dense", "lab_residual", "lab_x"]}},
+            "family 'lab_x' is not installed, known are",
+        ),
+        ({"family": {"grid": ["dense", "lab_residual", "lab_bad"]}}, "cannot be imported (RuntimeError: no such GPU)"),
+        ({"family": {"grid": ["dense", "lab_residual", "lab_nothing"]}}, "has no dict `axes` and function `modules`"),
+        ({"family": "./models.py"}, "String should match pattern"),
+    ],
+)
+def test_faulty_options_and_families_are_refused(space, message):
+    with pytest.raises(StudyError) as caught:
+        check_study(study(**space), "study")
+    assert message in str(caught.value)
+    assert caught.value.exit_code == 78
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"dropout": 0.1}, "dropout: family lab_residual takes 0 alone; got 0.1"),
+        ({"code": "variational"}, "code: family lab_residual takes 'plain' alone; got 'variational'"),
+        (
+            {"family": {"grid": ["dense", "lab_normal"]}},
+            "lab_normal: expected modules without buffers; got 1.0",
+        ),
+    ],
+)
+def test_what_a_family_cannot_do_is_refused_before_a_run(space, message):
+    values = study(**space)
+    if "family" in space:
+        del values["stages"]["architecture"]["space"]["options"]
+        values["stages"]["architecture"]["space"]["latent_dim"] = {"grid": [3]}
+    with pytest.raises(StudyError) as caught:
+        check_models(check_study(values, "study"), {"digits": SHAPE})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("initialization", ["uniform", "orthogonal"])
+def test_training_equals_a_plain_module_with_autograd_and_adam(dtype, initialization):
+    configuration = dataclasses.replace(MINE, l2=1e-4, initialization=initialization)
+    images = some_images(16 * 15 - 5, 42)
+    pack = Pack(images, image_shape=SHAPE, dtype=dtype)
+    pack.add("a", configuration, seed=0, epochs=2)
+    got = [loss for _ in range(2) for loss in pack.train_epoch()["a"].step_losses.tolist()]
+    expected, _, _ = train_plainly(images, configuration, seed=0, epochs=2, dtype=dtype, image_shape=SHAPE)
+    np.testing.assert_allclose(got, expected, rtol=1e-5 if dtype == torch.float32 else 1e-10)
+
+
+def test_lock_step_memory_and_checkpoint_are_those_of_any_family(tmp_path):
+    images = some_images(70, 42)
+    ends = []
+    for members_per_step in (1, 2):
+        pack = Pack(images, image_shape=SHAPE, dtype=torch.float64, members_per_step=members_per_step)
+        for seed, key in enumerate("ab"):
+            pack.add(key, MINE, seed=seed, epochs=2)
+        pack.train_epoch()
+        ends.append(pack.train_epoch()["b"].loss)
+    assert ends[1] == pytest.approx(ends[0], rel=1e-10)
+    architecture = architecture_of(MINE, SHAPE)
+    assert isinstance(architecture, ModuleArchitecture)
+    assert architecture == architecture_of(MINE, SHAPE) and hash(architecture) == hash(architecture_of(MINE, SHAPE))
+    assert pack_memory(architecture, 70, 16).needed(2, 2) > 3 * 2 * 4 * architecture.layout.num_parameters
+    pack = Pack(images, image_shape=SHAPE)
+    pack.add("a", MINE, seed=0, epochs=1)
+    pack.train_epoch()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(checkpoint_content(pack.export("a"), MINE, dataset="d", image_shape=SHAPE, seed=0))
+    module, metadata = read_checkpoint(path)
+    assert metadata.configuration == MINE
+    assert isinstance(module, nn.Sequential)
+    inputs = torch.rand(5, 42)
+    with torch.no_grad():
+        torch.testing.assert_close(module(inputs), pack.reconstruct("a", inputs))
+        codes = architecture.encode(pack.export("a").parameters, inputs)
+        torch.testing.assert_close(architecture.decode(pack.export("a").parameters, codes), module(inputs))
