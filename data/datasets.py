@@ -1,4 +1,4 @@
-"""Loads and checks data sets by name: digits, MNIST, Fashion-MNIST, or a folder of images.
+"""Loads and checks data sets by name: digits, MNIST and others of its form, CIFAR-10, or a user's own images.
 
 Nothing is downloaded unless the caller asks for it. torchvision is imported for downloads alone, and nothing else here
 imports torch, so that a study can be checked on any machine.
@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aesweep.data.arrays import are_arrays, read_arrays
+from aesweep.data.cifar import read_cifar10
 from aesweep.data.idx import read_idx_images, read_idx_labels
 from aesweep.data.image_data import DataError, ImageData, Labels
 from aesweep.data.image_folder import read_image_folder
@@ -22,7 +24,8 @@ from aesweep.process.user_path import user_path
 __all__ = ["DataError", "ImageData", "data_folder", "load_dataset"]
 
 NUM_DIGITS_TRAINING = 1437  # of 1,797; the last 360 are the test set
-IDX_FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # torchvision's class names, and its folders
+# torchvision's class names, and its folders
+IDX_FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 IDX_FILES = {"train-images-idx3-ubyte": (60_000, 28, 28), "t10k-images-idx3-ubyte": (10_000, 28, 28)}
 IDX_LABELS = {"train-labels-idx1-ubyte": 60_000, "t10k-labels-idx1-ubyte": 10_000}
 DATA_DIR_VARIABLE = "AESWEEP_DATA_DIR"
@@ -34,16 +37,18 @@ def load_dataset(
     """Loads a data set into memory and checks all of it.
 
     Args:
-        name: "digits", "mnist" or "fashion_mnist"; with `path`, any name for that folder of images.
-        path: a folder of images, see `aesweep.data.image_folder`.
-        data_dir: folder with MNIST and Fashion-MNIST in torchvision's layout; see `data_folder`.
-        download: whether torchvision may fetch MNIST or Fashion-MNIST into `data_dir` if it is not there.
+        name: "digits", "mnist", "fashion_mnist", "kmnist" or "cifar10"; with `path`, any name for those images.
+        path: a folder of images, see `aesweep.data.image_folder`, or arrays, see `aesweep.data.arrays`.
+        data_dir: folder with MNIST and the others in torchvision's layout; see `data_folder`.
+        download: whether torchvision may fetch MNIST, Fashion-MNIST or Kuzushiji-MNIST into `data_dir` if it is not
+            there.
 
     Raises:
         DataError: the data set is unknown, missing or damaged.
     """
     if path is not None:
-        return ImageData.of(name, *read_image_folder(_folder(name, path), name))
+        folder = _folder(name, path)
+        return ImageData.of(name, *(read_arrays(folder) if are_arrays(folder) else read_image_folder(folder, name)))
     if name == "digits":
         return _digits()
     if name in IDX_FOLDERS:
@@ -55,12 +60,14 @@ def load_dataset(
         training, test = (read_idx_images(raw / file, shape)[:, None] for file, shape in IDX_FILES.items())
         labels = [read_idx_labels(raw / file, number) for file, number in IDX_LABELS.items()]
         return ImageData.of(name, training, test, None if any(found is None for found in labels) else Labels(*labels))
-    known = ", ".join(("digits", *IDX_FOLDERS))
-    raise DataError(name, f"is no known data set, known are {known}", "for a folder of images give its path as well")
+    if name == "cifar10":
+        return ImageData.of(name, *read_cifar10(data_folder(data_dir)))
+    known = ", ".join(("digits", *IDX_FOLDERS, "cifar10"))
+    raise DataError(name, f"is no known data set, known are {known}", "for images of your own give their path as well")
 
 
 def data_folder(data_dir: Path | str | None = None) -> Path:
-    """Returns the folder with MNIST and Fashion-MNIST: `data_dir`, else AESWEEP_DATA_DIR, else the user's cache."""
+    """Returns the folder with MNIST and the others: `data_dir`, else AESWEEP_DATA_DIR, else the user's cache."""
     if data_dir is None:
         data_dir = os.environ.get(DATA_DIR_VARIABLE) or None
     if data_dir is None:
@@ -70,7 +77,7 @@ def data_folder(data_dir: Path | str | None = None) -> Path:
 
 
 def is_there(name: str, data_dir: Path | str | None = None) -> bool:
-    """Returns whether all files of MNIST or Fashion-MNIST exist in `data_folder`, without reading them."""
+    """Returns whether all images of MNIST, or of another of its form, exist in `data_folder`, without reading them."""
     raw = data_folder(data_dir) / IDX_FOLDERS[name] / "raw"
     return all(_present(raw / file) for file in IDX_FILES)
 

@@ -18,7 +18,7 @@ from aesweep.process.wording import plural
 from aesweep.study.configuration import DERIVED
 from aesweep.study.search_space import Real, SearchSpace, Whole
 
-BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist")
+BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist", "kmnist", "cifar10")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
@@ -31,7 +31,7 @@ class _Strict(BaseModel):
 
 
 class Dataset(_Strict):
-    """A known data set by its name, or a folder of images under a name that the study chooses."""
+    """A known data set by its name, or images of the user's own by their path, under a name that the study chooses."""
 
     name: Name
     path: FilePath | None = None
@@ -46,7 +46,7 @@ class Dataset(_Strict):
         if self.path is None and self.name not in BUNDLED_DATASETS:
             raise ValueError(
                 f"unknown data set {self.name!r}: known are {', '.join(BUNDLED_DATASETS)}; "
-                "for a folder of images give {name: ..., path: ...}"
+                "for images of your own give {name: ..., path: ...}"
             )
         if self.path is not None and self.name in BUNDLED_DATASETS:
             raise ValueError(f"{self.name!r} is the name of a known data set: give the folder another name")

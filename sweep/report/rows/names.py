@@ -26,7 +26,13 @@ AXIS_NAMES = {
     "batch_size": "Batch size",
     "learning_rate": "Learning rate",
 }
-DATASET_NAMES = {"digits": "Digits", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
+DATASET_NAMES = {
+    "digits": "Digits",
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "kmnist": "Kuzushiji-MNIST",
+    "cifar10": "CIFAR-10",
+}
 
 
 def axis_name(axis: str) -> str:
