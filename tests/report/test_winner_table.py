@@ -177,3 +177,25 @@ def test_whatever_stages_are_called_every_table_and_figure_has_a_file_of_its_own
     assert len(own) == len(set(own)) and len(saved) == len({name.casefold() for name in saved})
     for name in linked:
         assert name.startswith("figures/") or (other_folder.root / name).is_file()
+
+
+def test_a_winner_under_a_longer_budget_keeps_the_retraining_of_its_configuration(other_folder: RunFolder) -> None:
+    made = cells_retrained((40,))
+    text, run = reported(made, other_folder)
+    winner = run.stages["architecture"].best("mnist").name
+    mine = [event for event in made.events if event.get("trial") == winner]
+    kinds = ("trial_created", "row", "trial_ended")
+    longer = [{**event, "trial": f"{winner}-e99"} for event in mine if event["kind"] in kinds]
+    for event in longer:
+        if event["kind"] == "row":
+            event["validation_mse"] = event["validation_mse"] / 2  # as `aesweep extend --epochs` would have it
+    made.events = [*made.events[:-1], *longer, made.events[-1]]
+    again, run = reported(made, other_folder)
+    assert run.stages["architecture"].best("mnist").name == f"{winner}-e99"
+
+    def result(page: str) -> list[str]:
+        return re.findall(r"^- \*\*MNIST\*\*: .*? reaches a test MSE of (\S+) after", page, flags=re.MULTILINE)
+
+    assert result(again) == result(text) and len(result(again)) == 1
+    lines = [page.count("\n| architecture at ") for page in (text, again)]
+    assert lines[0] == lines[1] > 0

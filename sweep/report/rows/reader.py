@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 from aesweep.report.rows.types import Cell, Epoch, Retraining, Run, Stage, Trial
 from aesweep.search.winners import best
@@ -127,19 +127,23 @@ def _winners(trials: tuple[Trial, ...], metric: str, mode: str) -> dict[tuple[st
 
 
 def _retrainings(state: RunState, trials: dict[str, Trial], stages: dict[str, Stage]) -> tuple[Retraining, ...]:
-    """Returns all retrainings. One whose winner was beaten later, for example by an extension, serves no winner."""
+    """Returns all retrainings, each with the winners of today that it stands for.
 
-    def still_wins(dataset: str, stage: str, cell: Cell, trial: str) -> bool:
-        winner = stages[stage].winners.get((dataset, cell))
-        settings = state.start.study["stages"][stage].get("retraining", {})
-        if settings.get("of", "winner") == "winner":
-            winner = stages[stage].best(dataset)
-        return winner is not None and winner.name == trial
+    These are the winners to be retrained that have its configuration, whatever they were called when it was asked for:
+    an extension gives a winner another trial, or puts another one in its place, which then has no retraining.
+    """
+
+    def serves(dataset: str, configuration: Configuration) -> Iterator[tuple[str, Cell, str]]:
+        for stage in stages.values():
+            which = state.start.study["stages"].get(stage.name, {}).get("retraining", {}).get("of", "winner")
+            best_one = stage.best(dataset)
+            for cell, winner in stage.cells(dataset).items():
+                is_chosen = which == "cells" or (which == "winner" and winner is best_one)
+                if winner is not None and is_chosen and winner.configuration == configuration:
+                    yield stage.name, cell, winner.name
 
     def retraining(name: str, known: TrialState) -> Retraining:
-        created: Any = known.created
-        serves = [(served["stage"], cell_key(served["cell"]), served["trial"]) for served in created.serves]
-        serves = [winner for winner in serves if still_wins(created.dataset, *winner)]
-        return Retraining(trials[name], created.num_images, tuple(serves), known.result)
+        found = tuple(serves(trials[name].dataset, trials[name].configuration))
+        return Retraining(trials[name], known.created.num_images, found, known.result)
 
     return tuple(retraining(name, known) for name, known in state.of(RETRAINING).items())

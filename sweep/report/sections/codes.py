@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from aesweep.process.wording import plural
+from aesweep.report.analysis.frames import retrained_as
 from aesweep.report.figures.codes import code_map_figure, lines_figure, samples_figure
 from aesweep.report.figures.style import Drawing
 from aesweep.report.rows.names import file_name
 from aesweep.report.sections.example_images import picture_arrays, pictured
 from aesweep.report.sections.section import DatasetView, Section
-from aesweep.report.sections.winners import winner_names
+from aesweep.report.sections.winners import counting, winner_names
 from aesweep.report.text.markdown import code, inert, table
 from aesweep.report.text.numbers import percent
 from aesweep.storage.events import Codes
@@ -38,23 +39,24 @@ def codes_section(view: DatasetView) -> Section | None:
 def codes_markdown(view: DatasetView, judged: list[Codes]) -> str:
     """Formats a row per retrained plain autoencoder: accuracies of its codes, of PCA's and of pixels."""
     by_key = {(event.method, event.latent_dim, event.retraining): event for event in judged}
-    names = dict(zip(view.winners["trial"], winner_names(view.winners), strict=True)) if len(view.winners) else {}
+    trials = {trial.name: trial for stage in view.run.stages.values() for trial in stage.trials}
+    shown = counting(view.winners)
     headings = ["Winner of", "Model", "Latent dimension", "Linear probe", "Neighbours"]
     headings += ["PCA: probe", "PCA: neighbours", "Pixels: probe", "Pixels: neighbours"]
     rows = []
-    for retraining in view.run.retrainings:
-        trial = retraining.trial
-        found = by_key.get(("model", trial.configuration.latent_dim, trial.name))
-        if found is None or trial.dataset != view.dataset:
+    for winner, (_, line) in zip(winner_names(shown), shown.iterrows(), strict=True):
+        latent_dim = line["latent_dim"]
+        mine = [("model", latent_dim, found.trial.name) for found in retrained_as(view.run, trials[line["trial"]])]
+        found = next((by_key[key] for key in mine if key in by_key), None)
+        if found is None:
             continue
-        beside = [found, by_key.get(("pca", trial.configuration.latent_dim, None)), by_key.get(("pixels", None, None))]
+        beside = [found, by_key.get(("pca", latent_dim, None)), by_key.get(("pixels", None, None))]
         accuracies = [
             percent(event and getattr(event, name), 1)
             for event in beside
             for name in ("probe_accuracy", "neighbour_accuracy")
         ]
-        winners = ", ".join(dict.fromkeys(inert(names.get(winner, stage)) for stage, _, winner in retraining.serves))
-        rows.append([winners, code(trial.configuration.model), str(trial.configuration.latent_dim), *accuracies])
+        rows.append([inert(winner), code(line["model"]), str(latent_dim), *accuracies])
     return table(headings, rows, num_labels=2)
 
 
