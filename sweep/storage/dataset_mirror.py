@@ -1,4 +1,4 @@
-"""Mirrors the files of MNIST and Fashion-MNIST in a storage, for nodes that must not fetch them from the internet.
+"""Mirrors the files of MNIST and others of its form in a storage, for nodes that must not fetch them elsewhere.
 
 The storage holds the raw files as a data folder does, beside a manifest of their hashes that is written last. A file
 from the storage is put into place only after its hash was verified. The names and places of the files are fixed here
@@ -13,7 +13,7 @@ import json
 import re
 from pathlib import Path
 
-from aesweep.data.datasets import IDX_FILES, IDX_FOLDERS, DataError, data_folder, load_dataset
+from aesweep.data.datasets import IDX_FILES, IDX_FOLDERS, IDX_LABELS, DataError, data_folder, load_dataset
 from aesweep.storage.atomic_file import write_whole
 from aesweep.storage.object_store import Storage
 
@@ -25,7 +25,7 @@ def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
     """Copies a data set to a storage.
 
     Args:
-        name: "mnist" or "fashion_mnist".
+        name: "mnist", "fashion_mnist" or "kmnist".
         storage: the destination; files of the data set that it holds already are overwritten.
         data_dir: see `aesweep.data.datasets.data_folder`.
         download: whether to fetch the data set first where it is missing.
@@ -37,9 +37,9 @@ def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
         DataError: the data set is missing on this machine, or damaged.
     """
     # Verify the data set first, so that no damaged copy is published.
-    load_dataset(name, data_dir=data_dir, download=download)
+    labels = load_dataset(name, data_dir=data_dir, download=download).labels
     hashes = {}
-    for file in IDX_FILES:
+    for file in (*IDX_FILES, *(IDX_LABELS if labels is not None else ())):
         content = _read_raw(_folder(name, data_dir) / file)
         storage.write(_stored(name, f"raw/{file}"), content)
         hashes[file] = hashlib.sha256(content).hexdigest()
@@ -90,7 +90,8 @@ def _read_manifest(name: str, storage: Storage) -> dict[str, str]:
     except ValueError as error:
         raise _fault(name, storage, MANIFEST, f"is damaged: {error}") from error
     hashes = values.get("sha256") if isinstance(values, dict) else None
-    if not isinstance(hashes, dict) or hashes.keys() != IDX_FILES.keys():
+    # Labels are there or not, of both parts; storages that older versions wrote hold none.
+    if not isinstance(hashes, dict) or hashes.keys() not in (IDX_FILES.keys(), {*IDX_FILES, *IDX_LABELS}):
         named = ", ".join(map(str, hashes)) if isinstance(hashes, dict) else "none"
         raise _fault(name, storage, MANIFEST, f"names other files than expected ({', '.join(IDX_FILES)}): {named}")
     for file, sha256 in hashes.items():

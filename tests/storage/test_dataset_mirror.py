@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from aesweep.cli.commands import commands
-from aesweep.data.datasets import IDX_FILES, load_dataset
+from aesweep.data.datasets import IDX_FILES, IDX_LABELS, load_dataset
 from aesweep.storage.dataset_mirror import push_dataset
 from aesweep.storage.object_store import Storage
 
@@ -24,6 +24,8 @@ TRAINING, TEST = IDX_FILES
 def few_images(monkeypatch):
     for file, number in zip(IDX_FILES, (40, 20), strict=True):
         monkeypatch.setitem(IDX_FILES, file, (number, 28, 28))
+    for file, number in zip(IDX_LABELS, (40, 20), strict=True):
+        monkeypatch.setitem(IDX_LABELS, file, number)
 
 
 @pytest.fixture
@@ -128,6 +130,17 @@ def test_missing_file_is_told(home, url, node, name):
 
 def test_storage_without_the_data_set_is_told(url, node):
     assert f"{url}/MNIST/manifest.json: not found; `aesweep data push mnist`" in refused(pull(url, node))
+
+
+def test_labels_go_with_the_images_where_there_are_any(home, url, node):
+    for file, number in IDX_LABELS.items():
+        labels = np.arange(number, dtype=np.uint8) % 10
+        (home / "MNIST" / "raw" / file).write_bytes(struct.pack(">2I", 0x801, number) + labels.tobytes())
+    push(home, url)
+    pull(url, node)
+    data = load_dataset("mnist", data_dir=node)
+    np.testing.assert_array_equal(data.labels.training, np.arange(40) % 10)
+    np.testing.assert_array_equal(data.labels.test, np.arange(20) % 10)
 
 
 HASHES = dict.fromkeys(IDX_FILES, "0" * 64)
