@@ -15,7 +15,7 @@ from aesweep.training.engine.gpu.lock_step import LockStepStack
 from aesweep.training.engine.optimizer import adam_step, decay_weights
 from aesweep.training.pack import Pack
 from tests.training.plain_training import some_images
-from tests.training.replay import Recorded, Replay
+from tests.training.replay import Recorded
 from tests.training.test_pack_exactness import PLAIN, VARIANTS
 
 IMAGES = some_images(203, 40)  # the last batch is smaller
@@ -117,19 +117,6 @@ def test_update_is_that_of_the_members_own_optimizers(dtype):
     tolerance = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-13}
     for got, wanted in zip((parameters, moment1, moment2), expected, strict=True):
         torch.testing.assert_close(got, wanted, **tolerance)
-
-
-@pytest.fixture
-def captured(monkeypatch) -> list[Replay]:
-    """Steps on the CPU are captured as they are on a GPU, by `tests.training.replay`."""
-    replays = []
-
-    def capture(step):
-        replays.append(Replay(step))
-        return replays[-1]
-
-    monkeypatch.setattr(LockStepStack, "capture", {"cpu": capture})
-    return replays
 
 
 @pytest.mark.parametrize("names", [["none"], ["all"], list(VARIANTS)])

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from aesweep.study.configuration import Configuration
+from aesweep.training.engine.gpu.lock_step import LockStepStack
 from aesweep.training.engine.member import architecture_of
 from aesweep.training.engine.randomness import epoch_order, stream
 from aesweep.training.pack import Pack
@@ -98,6 +99,18 @@ def test_lock_step_draws_the_same_for_a_member_whoever_shares_its_step(variant):
     members = {**mine, "b": configuration_of(variant, learning_rate=1e-3)}
     shared = losses_of(trained(images, members, 2, members_per_step=2, **options), 2)["a"]
     np.testing.assert_allclose(shared, alone, rtol=1e-10)
+
+
+@pytest.mark.parametrize("num_members", [1, 3])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_captured_steps_are_to_the_bit_those_that_are_called(variant, num_members, captured, monkeypatch):
+    images = some_images(70, 84)
+    members = {str(k): configuration_of(variant, learning_rate=1e-3 * (k + 1)) for k in range(num_members)}
+    options = {"lock_step": True, "members_per_step": num_members}
+    losses = losses_of(trained(images, members, 3, **options), 3)
+    assert [replay.calls for replay in captured] == [3 * 4 - 1]  # all but the first and the smaller ones
+    monkeypatch.setattr(LockStepStack, "capture", {})
+    assert losses_of(trained(images, members, 3, **options), 3) == losses
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
