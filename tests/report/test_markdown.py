@@ -64,6 +64,7 @@ def test_code_cannot_be_left() -> None:
 
 def test_axis_values() -> None:
     assert axis_value("hidden_layers", (512, 128)) == "512-128"
+    assert axis_value("options", (("kind", "gelu"), ("width", 16))) == "kind gelu, width 16"
     assert axis_value("regularizer", "l1_l2") == "L1 + L2"
     assert drawn_value("learning_rate", 0.0012345678) == "0.001235" and drawn_value("regularizer", "l1") == "L1"
     assert axis_value("learning_rate", 0.00010001) != axis_value("learning_rate", 0.00010002)
