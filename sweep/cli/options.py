@@ -62,7 +62,7 @@ data_options = [
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Number of trials that train at once on this machine. [default: its cores]",
+    help="Number of trials that train at once. [default: this machine's cores; on a cluster, all that have room]",
 )
 address_option = click.option(
     "--address",

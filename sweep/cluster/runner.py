@@ -52,7 +52,7 @@ class Cluster:
     Args:
         images: the data sets, by name.
         files: the run's files, as this process accesses them.
-        num_workers: how many trials train at once on this machine; ignored with an address.
+        num_workers: how many trials train at once; None for as many as a cluster has room for.
         address: address of a running Ray cluster; None to start Ray on this machine alone, closed to the network.
         note: file in which the run notes the folder that Ray uses on this machine, see `ScratchFolder`.
         interruption: the run's interruption; a second request ends Ray as well.
@@ -65,7 +65,7 @@ class Cluster:
         self,
         images: dict[str, ImageData],
         files: Files,
-        num_workers: int,
+        num_workers: int | None,
         address: str | None,
         note: Path,
         interruption: Interruption,
@@ -77,6 +77,9 @@ class Cluster:
         import ray
 
         self._is_local = address is None
+        # Ray itself starts no more on this machine than it has cores, and begins with the next ones ahead of time. One
+        # at a time is kept to by the session, so that a trial that is tried again does not let another one pass.
+        self._most_at_once = num_workers if address or num_workers == 1 else None
         self._scratch = ScratchFolder(note)
         self._interruption = interruption
         self._ends = contextlib.ExitStack()
@@ -184,7 +187,7 @@ class Cluster:
             if resources.trainers:
                 placement = Placement(resources.trainers, resources.trials_per_trainer, len(specs))
             session = self._session_for(resources)
-            session.train(specs, recorder, stop_requested, placement)
+            session.train(specs, recorder, stop_requested, placement, self._most_at_once)
             if not self._is_local:
                 session.close()  # releases idle workers, so that the autoscaler may remove their nodes
             specs = recorder.left()

@@ -159,7 +159,7 @@ class Run:
         with Cluster(
             self._images,
             self._record.files,
-            settings.num_workers,
+            settings.most_at_once,
             settings.address,
             self._folder.scratch,
             self._interruption,

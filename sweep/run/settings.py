@@ -11,7 +11,8 @@ class SessionSettings:
     """The options that every command that trains has in common.
 
     Attributes:
-        workers: number of trials that train at once on this machine; None for its number of cores.
+        workers: number of trials that train at once; None for this machine's number of cores, and on a cluster for as
+            many as there is room for.
         address: address of a running Ray cluster; None for this machine alone.
         gpus: number of GPUs to wait for, up to `gpu_wait_s`, before training on a cluster; None for what one trial
             needs.
@@ -39,7 +40,7 @@ class RunSettings:
     """The settings of the driver of a run.
 
     Attributes:
-        num_workers: number of trials that train at once on this machine; ignored with an address.
+        num_workers: number of trials that train at once on this machine.
         address, num_gpus, gpu_wait_s: see `SessionSettings`.
         state_interval_s: seconds between two saved states of a trial, from which a killed training resumes.
         options: the command's options, which are recorded, see `aesweep.run.command_options`.
@@ -51,3 +52,8 @@ class RunSettings:
     gpu_wait_s: float = 900.0
     state_interval_s: float = 30.0
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def most_at_once(self) -> int | None:
+        """How many trials train at once; on a cluster what the command says, None for as many as there is room for."""
+        return self.num_workers if self.address is None else self.options.get("workers")

@@ -109,7 +109,7 @@ class Steps:
                 num_images = len(self._images[retraining.spec.dataset].training)
                 self._record.add(retraining.created(num_images))
         known = after_retraining(earlier, lost.pictures)
-        pictured = set() if left else {event.dataset for event in known if isinstance(event, Pictures)}
+        pictured = {event.dataset for event in known if isinstance(event, Pictures)} - {spec.dataset for spec in left}
         with Background(self._stop_requested) as background:
             if owed:
                 background.prepare_pictures()

@@ -148,15 +148,21 @@ def check_images(state: RunState, found: dict[str, dict[str, Any]], source: Path
 
 
 def after_retraining(state: RunState, lost: Container[tuple[str, str, str]] = ()) -> list[Event]:
-    """Returns the events since the last winner was retrained: the test set's baselines and pictures, if any.
+    """Returns the events since the last winner was retrained, for each data set: its baselines and pictures, if any.
 
     Args:
         state: the run's state. A retraining that was repeated because its checkpoint was lost does not count as the
             last one, since its result is the same to the bit.
         lost: `Pictures.key` of the pictures whose files are lost; their events are left out.
     """
-    since = state.events[state.result_at + 1 :]
-    return [event for event in since if not isinstance(event, Pictures) or event.key not in lost]
+    last = max(state.results_at.values(), default=-1)
+
+    def follows(event: Event) -> bool:
+        return event.seq > state.results_at.get(getattr(event, "dataset", None), last)
+
+    return [
+        event for event in state.events if follows(event) and not (isinstance(event, Pictures) and event.key in lost)
+    ]
 
 
 def unrecorded_seconds(state: RunState) -> float:

@@ -157,7 +157,7 @@ class RunState:
         places: maps each folder of images to its path relative to the run's folder.
         num_resumed: how often a session resumed the run.
         last_end: the last `run_ended`; None where there is none.
-        result_at: number of the last event that gave a retraining its first result; -1 where there is none.
+        results_at: for each data set, the number of the last event that gave a retraining its first result.
     """
 
     def __init__(self, events: Iterable[Event | Mapping[str, Any]] = ()):
@@ -172,7 +172,7 @@ class RunState:
         self.places: dict[str, str] = {}
         self.num_resumed = 0
         self.last_end: RunEnded | None = None
-        self.result_at = -1
+        self.results_at: dict[str, int] = {}
         for event in events:
             self.apply(parse_event(event))
 
@@ -190,7 +190,7 @@ class RunState:
         trial = self.trials.get(getattr(event, "trial", None))
         if trial is not None and not isinstance(event, (CellWinner, StageWinner)):
             if isinstance(event, Retrained) and trial.result is None:
-                self.result_at = event.seq
+                self.results_at[trial.created.dataset] = event.seq
             trial.apply(event)
         match event:
             case RunStarted():

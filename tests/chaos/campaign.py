@@ -131,7 +131,9 @@ class Campaign:
         """One driver, disturbed; its exit code, and the fault that was to end it."""
         self._is_local = self._random.random() < LOCAL_SHARE and self._left() > 0
         address = self._world.set_workers(self._num_workers)
-        where = ["--workers", str(self._num_workers)] if self._is_local else ["--address", address]
+        where = [] if self._is_local else ["--address", address]
+        if self._is_local or self._num_workers == 1:  # in a cluster, too, one worker makes an order
+            where += ["--workers", str(self._num_workers)]
         driver = self._world.start([*arguments, *where], self._log, forked=not self._is_local)
         for _ in range(min(self._random.randrange(2, 12), self._left())):
             if not self._wait_rows(driver, self._random.randrange(1, 9)):

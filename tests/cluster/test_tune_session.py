@@ -140,6 +140,27 @@ def test_worker_that_dies_between_two_batches_costs_its_trial_one_attempt_at_mos
 
 
 @pytest.mark.ray
+def test_one_at_a_time_a_trial_that_is_tried_again_lets_no_other_pass(open_session):
+    session = open_session()
+    specs, recorder = batch(0, 3)
+    record = recorder._record
+
+    def record_and_kill(event: Event) -> None:
+        record(event)
+        if isinstance(event, Row) and event.epoch == 1 and len(recorder.pids) == 1:
+            os.kill(recorder.pids[0], signal.SIGKILL)
+
+    recorder._record = record_and_kill
+    session.train(specs, recorder, never, None, most_at_once=1)
+    if session.scheduler.begins_anew:
+        open_session().train(recorder.left(), recorder, never, None, most_at_once=1)
+    trials = [event.trial for event in recorder.events if isinstance(event, Row)]
+    assert trials == [spec.trial for spec in specs for _ in range(EPOCHS)]
+    assert [type(event) for event in recorder.events].count(Failure) == 1
+    assert len(set(recorder.pids)) >= 2
+
+
+@pytest.mark.ray
 def test_interruption_and_a_recorder_that_fails_end_the_session_at_once(open_session):
     session = open_session()
     specs, recorder = batch(0, 2)

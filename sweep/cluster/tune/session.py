@@ -119,6 +119,7 @@ class TuneSession:
         recorder: Recorder,
         stop_requested: Callable[[], bool],
         placement: Placement | None,
+        most_at_once: int | None = None,
     ) -> None:
         """Trains a batch of trials until all have ended, or until the scheduler is over, which ends the session.
 
@@ -127,6 +128,8 @@ class TuneSession:
             recorder: records what the trials report, and decides which of them continue.
             stop_requested: returns whether the run is being interrupted.
             placement: assigns trials to trainers; None where trials train in their own processes.
+            most_at_once: how many trials may be under training at once, retries included; None for as many as there is
+                room for. With one, a trial that is tried again goes on before the next one begins.
 
         Raises:
             Exception: the exception that the recorder or Tune raised.
@@ -134,7 +137,8 @@ class TuneSession:
         numbers = range(self._num_handed, self._num_handed + len(specs))
         self._num_handed += len(specs)
         self.scheduler.begin(dict(zip(numbers, specs, strict=True)), recorder, stop_requested, placement)
-        self._feed.hand([*numbers], placement.num_places if placement else None)
+        limits = [limit for limit in (placement and placement.num_places, most_at_once) if limit]
+        self._feed.hand([*numbers], min(limits, default=None))
         while self.is_alive and not self._feed.wait_until_idle(0.1):
             pass
         if self.scheduler.is_over:
