@@ -60,10 +60,11 @@ quickstart: install
 	rm -rf runs/quickstart
 	$(BIN)/aesweep run jobs/quickstart.yaml
 
-# Tests with a Ray of their own follow each other in one process, mostly waiting; the other tests run beside it.
+# Ray's own processes use all cores; the other tests run side by side.
 LONG := slow or gpu or cluster or mnist or chaos or flows
 test: install-for-tests
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m 'not ($(LONG))'
+	$(BIN)/python -m pytest -n auto -m 'not ray and not ($(LONG))'
+	$(BIN)/python -m pytest -m 'ray and not ($(LONG))'
 
 test-mnist: install-for-tests
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest -m mnist

@@ -73,7 +73,7 @@ class Network:
             if self.kernel_size > min(sides):
                 raise ValueError(
                     f"kernel_size: expected at most {min(sides)}, the shorter side of the {sides[0]} x {sides[1]} "
-                    f"pixels that stage {stage} of channels {list(self.channels)} is given; got {self.kernel_size}"
+                    f"pixels that stage {stage} is given by channels {list(self.channels)}; got {self.kernel_size}"
                 )
 
     def __str__(self) -> str:

@@ -19,14 +19,6 @@ settings.register_profile("fuzz", max_examples=3000, **_RELAXED)
 if settings.get_current_profile_name() not in ("test", "fuzz"):  # this module is imported twice
     settings.load_profile("test")
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with a Ray of their own follow each other in one process, while the other tests run beside it."""
-    for item in items:
-        if item.get_closest_marker("ray"):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-
-
 SMALL_STUDY: dict[str, Any] = {
     "name": "small",
     "seed": 3,

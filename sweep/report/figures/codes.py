@@ -55,7 +55,7 @@ def lines_figure(name: str, dataset: str, whose: str, lines: np.ndarray) -> Draw
     return Drawing(
         name,
         picture_grid(rows),
-        f"{plural(len(lines), 'row')} of pictures of {dataset_name(dataset)}: a test image at each end, and between "
+        f"Pictures of {dataset_name(dataset)} in {plural(len(lines), 'row')}: a test image at each end, and between "
         "them decoded codes along the line from the code of one to that of the other.",
         f"Along lines between the codes of pairs of test images of {dataset_name(dataset)}, of {whose}. The first and "
         "the last picture of a row are the images themselves; all others are decoded.",
