@@ -53,5 +53,5 @@ def test_an_order_changes_with_the_epoch():
 
 
 def test_an_unknown_purpose_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="expected one of initial, order, noise, dropout; got 'batches'"):
+    with pytest.raises(ValueError, match="expected one of initial, order, noise, dropout, code; got 'batches'"):
         stream(0, "batches", 0)
