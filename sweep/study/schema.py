@@ -19,6 +19,8 @@ from aesweep.study.configuration import DERIVED
 from aesweep.study.search_space import Real, SearchSpace, Whole
 
 BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist", "kmnist", "cifar10")
+# Names that no images of a user's own may have. Those that became known later may: older runs have them beside a path.
+RESERVED_NAMES = ("digits", "mnist", "fashion_mnist")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
@@ -48,7 +50,7 @@ class Dataset(_Strict):
                 f"unknown data set {self.name!r}: known are {', '.join(BUNDLED_DATASETS)}; "
                 "for images of your own give {name: ..., path: ...}"
             )
-        if self.path is not None and self.name in BUNDLED_DATASETS:
+        if self.path is not None and self.name in RESERVED_NAMES:
             raise ValueError(f"{self.name!r} is the name of a known data set: give the folder another name")
         return self
 

@@ -400,3 +400,11 @@ def test_text_that_yaml_reads_otherwise_is_refused_with_its_key(small_study, tmp
     (tmp_path / "study.yaml").write_text(f"{yaml.safe_dump(kept)}{line}\n")
     with pytest.raises(StudyError, match=key):
         load_study(tmp_path / "study.yaml")
+
+
+@pytest.mark.parametrize("name", ["kmnist", "cifar10"])
+def test_name_that_became_known_later_still_names_a_folder_of_an_older_run(small_study, name):
+    study = check_study({**small_study, "datasets": [{"name": name, "path": "images"}]}, "study")
+    assert study.datasets[0].path == "images"
+    with pytest.raises(StudyError, match="name of a known data set"):
+        check_study({**small_study, "datasets": [{"name": "mnist", "path": "images"}]}, "study")
