@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 # In elements: every parameter starts on a cache line, so that matrix products are faster, and give the same bits
@@ -60,3 +61,15 @@ class Layout:
             parameter.name: flat.narrow(-1, start, size).view(*prefix, *parameter.shape)
             for parameter, start, size in zip(self._parameters, self._starts, self._sizes, strict=True)
         }
+
+    def of_each(
+        self, function: Callable[[dict[str, Tensor], Tensor], Tensor], parameters: Tensor, inputs: Tensor
+    ) -> Tensor:
+        """Calls a function of a model's views and inputs for parameters [P], or for each of a stack [K, P].
+
+        The inputs of a stack are shared, [N, ...], or each model's own, [K, N, ...], if they have three dimensions.
+        """
+        views = self.views(parameters)
+        if parameters.ndim == 1:
+            return function(views, inputs)
+        return torch.func.vmap(function, in_dims=(0, 0 if inputs.ndim == 3 else None))(views, inputs)

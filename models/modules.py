@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -170,13 +170,13 @@ class ModuleArchitecture:
 
     def encode(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """Encodes images [N, D] to codes [N, Z]; stacks as in `aesweep.models.family.Architecture.encode`."""
-        return self._of_each(
+        return self.layout.of_each(
             lambda views, given: self._part(1, views, given.reshape(len(given), *self.image_shape)), parameters, inputs
         )
 
     def reconstruct(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """Reconstructs images [N, D] through the code; stacks as in `encode`."""
-        return self._of_each(lambda views, given: self.forward(views, given).outputs, parameters, inputs)
+        return self.layout.of_each(lambda views, given: self.forward(views, given).outputs, parameters, inputs)
 
     def decode(self, parameters: Tensor, codes: Tensor) -> Tensor:
         """Decodes codes [N, Z] to images [N, D]; stacks as in `encode`."""
@@ -184,18 +184,11 @@ class ModuleArchitecture:
         def one(views: dict[str, Tensor], given: Tensor) -> Tensor:
             return self._part(2, views, given).reshape(len(given), -1)
 
-        return self._of_each(one, parameters, codes)
+        return self.layout.of_each(one, parameters, codes)
 
     def divergence(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """Returns zeros, [N] or [K, N]: the code is plain."""
         return self.encode(parameters, inputs).sum(-1) * 0
-
-    def _of_each(self, function: Callable[..., Tensor], parameters: Tensor, inputs: Tensor) -> Tensor:
-        """Calls a function of a model's views and inputs for parameters [P], or for each of a stack [K, P]."""
-        views = self.layout.views(parameters)
-        if parameters.ndim == 1:
-            return function(views, inputs)
-        return torch.func.vmap(function, in_dims=(0, 0 if inputs.ndim == 3 else None))(views, inputs)
 
     def as_module(self, parameters: Tensor | None = None) -> nn.Sequential:
         """Returns the model as a Sequential of the family's encoder and decoder, from and to images [N, D].

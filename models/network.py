@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -193,29 +193,20 @@ class Network:
         def one(views: dict[str, Tensor], images: Tensor) -> Tensor:
             return self._through(views, images, range(self.code_layer + 1))[0][:, : self.latent_dim]
 
-        return self._of_each(one, parameters, inputs)
+        return self.layout.of_each(one, parameters, inputs)
 
     def reconstruct(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """Reconstructs images [N, D] through the code, without dropout; stacks as in `encode`."""
-        return self._of_each(lambda views, images: self.forward(views, images).outputs, parameters, inputs)
+        return self.layout.of_each(lambda views, images: self.forward(views, images).outputs, parameters, inputs)
 
     def divergence(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """Returns the divergence of each image's code from a standard normal one, in nats, [N] or [K, N]."""
-        return self._of_each(lambda views, images: self.forward(views, images).divergence, parameters, inputs)
+        return self.layout.of_each(lambda views, images: self.forward(views, images).divergence, parameters, inputs)
 
     def decode(self, parameters: Tensor, codes: Tensor) -> Tensor:
         """Decodes codes [N, Z] to images [N, D]; stacks as in `encode`."""
         which = range(self.code_layer + 1, len(self.layers))
-        return self._of_each(lambda views, given: self._through(views, given, which)[0], parameters, codes)
-
-    def _of_each(
-        self, function: Callable[[dict[str, Tensor], Tensor], Tensor], parameters: Tensor, inputs: Tensor
-    ) -> Tensor:
-        """Calls a function of a model's views and images for parameters [P], or for each of a stack [K, P]."""
-        views = self.layout.views(parameters)
-        if parameters.ndim == 1:
-            return function(views, inputs)
-        return torch.func.vmap(function, in_dims=(0, 0 if inputs.ndim == 3 else None))(views, inputs)
+        return self.layout.of_each(lambda views, given: self._through(views, given, which)[0], parameters, codes)
 
     def as_module(self, parameters: Tensor | None = None) -> nn.Sequential:
         """Returns the model as a plain Sequential, from Unflatten over Conv2d, Linear and ConvTranspose2d to Flatten.
