@@ -11,7 +11,7 @@ import pytest
 from aesweep.report.page import write_report
 from aesweep.report.sections import registry
 from aesweep.report.sections.section import DatasetView, Section
-from aesweep.report.text.markdown import table
+from aesweep.report.text.table import Table
 from aesweep.run.callbacks.callback import Callback
 from aesweep.run.driver import Run
 from aesweep.run.settings import RunSettings
@@ -30,9 +30,7 @@ def num_parameters_section(view: DatasetView) -> Section:
     """A section with one table: how many hidden layers the winner of each stage has."""
     rows = [[label, str(len(trial.configuration.hidden_layers))] for label, trial in view.configurations]
     frame = pd.DataFrame(rows, columns=["winner", "num_hidden_layers"])
-    return Section(
-        "Depth", tables=[("", table(["Winner", "Hidden layers"], rows))], frames={f"{view.dataset}-depth": frame}
-    )
+    return Section("Depth", tables=[Table(["Winner", "Hidden layers"], rows)], frames={f"{view.dataset}-depth": frame})
 
 
 def test_section_of_ones_own_needs_a_line_in_the_registry(tmp_path, monkeypatch):

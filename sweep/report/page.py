@@ -18,8 +18,8 @@ import jinja2
 import pandas as pd
 
 from aesweep.process.wording import plural
-from aesweep.report.analysis.account import account_table, failure_table, stops_text
-from aesweep.report.analysis.frames import BASELINES, RATES, cell_table, seed_table, trial_table, winner_table
+from aesweep.report.analysis.account import account_frame, failure_frame, stops_text
+from aesweep.report.analysis.frames import BASELINES, RATES, cell_frame, seed_frame, trial_frame, winner_frame
 from aesweep.report.figures.style import Drawing, save, styled
 from aesweep.report.reproduction import reproduction
 from aesweep.report.rows.names import MISSING, dataset_name, file_name, untaken
@@ -82,16 +82,16 @@ class Report:
         self._folder = folder
         self._published = Published(run.reference)
         self._cells = {
-            (name, dataset): cell_table(run, stage, dataset)
+            (name, dataset): cell_frame(run, stage, dataset)
             for name, stage in run.stages.items()
             for dataset in stage.datasets
         }
-        self._winners = {dataset: winner_table(run, dataset, self._published) for dataset in run.datasets}
-        self._account = account_table(run)
-        self._failures = failure_table(run)
+        self._winners = {dataset: winner_frame(run, dataset, self._published) for dataset in run.datasets}
+        self._account = account_frame(run)
+        self._failures = failure_frame(run)
         self.frames: dict[str, pd.DataFrame] = {
-            "trials": trial_table(run),
-            "retrainings": seed_table(run),
+            "trials": trial_frame(run),
+            "retrainings": seed_frame(run),
             "account": self._account.assign(stopped_at=self._account["stopped_at"].map(stops_text)),
             "failures": self._failures,
         }

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from synthetic import LINEAR_DB, NOISY_DB, Synthetic
 
-from aesweep.report.analysis.frames import cell_table
+from aesweep.report.analysis.frames import cell_frame
 from aesweep.report.figures.architecture import architecture_figure
 from aesweep.report.figures.curves import learning_curves
 from aesweep.report.figures.denoising import denoising_figure
@@ -40,8 +40,8 @@ def drawings(run: Run) -> dict[str, Drawing]:
     stages = run.stages
     arrays = {name: np.zeros((10, 1, 28, 28)) for name in ("original", "winner", "pca")}
     with styled():
-        architecture = cell_table(run, stages["architecture"], "mnist")
-        denoising = cell_table(run, stages["denoising"], "mnist")
+        architecture = cell_frame(run, stages["architecture"], "mnist")
+        denoising = cell_frame(run, stages["denoising"], "mnist")
         return {
             "architecture": architecture_figure("a", stages["architecture"], "mnist", architecture, published),
             "curves": learning_curves("c", stages["regularization"], "mnist"),
@@ -122,7 +122,7 @@ def _ink(text: Text, box: Bbox) -> Bbox:
 
 
 def test_the_architecture_figure_draws_the_tables_numbers(run: Run, drawings: dict[str, Drawing]) -> None:
-    frame = cell_table(run, run.stages["architecture"], "mnist")
+    frame = cell_frame(run, run.stages["architecture"], "mnist")
     (axes,) = drawings["architecture"].figure.axes
     containers = {container.get_label(): container.lines[0] for container in axes.containers}
     for widths, line in containers.items():
@@ -136,7 +136,7 @@ def test_the_architecture_figure_draws_the_tables_numbers(run: Run, drawings: di
 
 def test_a_stage_judged_by_its_psnr_has_an_architecture_figure(run: Run) -> None:
     stage = dataclasses.replace(run.stages["architecture"], metric="validation_psnr_db", mode="max")
-    frame = cell_table(run, stage, "fashion_mnist")
+    frame = cell_frame(run, stage, "fashion_mnist")
     drawing = architecture_figure("a", stage, "fashion_mnist", frame, Published(run.reference))
     (axes,) = drawing.figure.axes
     lines = {container.get_label(): container.lines[0] for container in axes.containers}
@@ -178,7 +178,7 @@ def test_denoising_baselines_are_drawn_in_db_whatever_the_stage_is_judged_by() -
     synthetic._search("denoising", "validation_mse", {"rows": "noise_variance", "columns": None})
     run = read_run(RunState([{"seq": i, "time": 0.0, **event} for i, event in enumerate(synthetic.events)]))
     stage = run.stages["denoising"]
-    left, _ = denoising_figure("d", run, stage, "mnist", cell_table(run, stage, "mnist")).figure.axes
+    left, _ = denoising_figure("d", run, stage, "mnist", cell_frame(run, stage, "mnist")).figure.axes
     drawn = {line.get_label(): list(line.get_ydata()) for line in left.lines}
     assert drawn["Linear MMSE"] == list(LINEAR_DB.values())
     assert drawn["Noisy input"] == list(NOISY_DB.values())
@@ -186,7 +186,7 @@ def test_denoising_baselines_are_drawn_in_db_whatever_the_stage_is_judged_by() -
 
 def test_caption_speaks_of_intervals_where_there_are_any(run: Run) -> None:
     stage = run.stages["denoising"]
-    frame = cell_table(run, stage, "mnist")
+    frame = cell_frame(run, stage, "mnist")
     single = frame.assign(test_psnr_db_half_width=None)
     one = frame.assign(test_psnr_db_half_width=[0.1, *[None] * (len(frame) - 1)])
     for shown, has_bars in ((frame, True), (single, False), (one, True)):

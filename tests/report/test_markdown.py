@@ -6,8 +6,9 @@ import pytest
 
 from aesweep.report.analysis.statistics import Estimate
 from aesweep.report.rows.names import axis_value, drawn_value, file_name
-from aesweep.report.text.markdown import code, inert, listing, table
+from aesweep.report.text.markdown import code, inert, listing
 from aesweep.report.text.numbers import decimals, interval, number
+from aesweep.report.text.table import Table
 
 
 @pytest.mark.parametrize(
@@ -77,5 +78,5 @@ def test_names_of_files_stay_in_their_folder() -> None:
 
 def test_listing_and_table() -> None:
     assert listing(["a", "b", "c"]) == "a, b and c"
-    assert table(["n", "v"], [["a", "0.10"]]).splitlines()[2] == "| a   | 0.10 |"
-    assert table(["n"], []) == ""
+    assert Table(["n", "v"], [["a", "0.10"]]).markdown.splitlines()[2] == "| a   | 0.10 |"
+    assert Table(["n"], []).markdown == ""

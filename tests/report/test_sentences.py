@@ -10,13 +10,13 @@ import pytest
 import scipy.stats
 from synthetic import DATASETS, Synthetic
 
-from aesweep.report.analysis.frames import cell_table, winner_table
+from aesweep.report.analysis.frames import cell_frame, winner_frame
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.reader import read_run
 from aesweep.report.rows.types import Run
 from aesweep.report.sections import architecture, cells, claims, denoising, regularization, winners
 from aesweep.report.sections.chance import Chance
-from aesweep.report.sections.denoising import psnr_markdown
+from aesweep.report.sections.denoising import psnr_table
 from aesweep.report.sections.registry import section_of
 from aesweep.report.sections.rules import against, gap_text
 from aesweep.storage.run_state import RunState
@@ -25,7 +25,7 @@ Events = list[dict[str, Any]]
 
 
 def frame_of(run: Run, stage: str, dataset: str) -> Any:
-    return cell_table(run, run.stages[stage], dataset)
+    return cell_frame(run, run.stages[stage], dataset)
 
 
 def changed(events: Events, **values: Any) -> Run:
@@ -215,7 +215,7 @@ def test_a_denoiser_judged_by_its_mse_is_compared_in_db_on_validation_images(eve
     run = read_run(RunState(events))
     frame = frame_of(run, "denoising", "mnist")
     assert denoising.denoisers(run.stages["denoising"], frame)[0].startswith("On validation images the network beats")
-    header, _, first, *_ = psnr_markdown(run.stages["denoising"], frame).splitlines()
+    header, _, first, *_ = psnr_table(run.stages["denoising"], frame).markdown.splitlines()
     column = header.split("|").index(next(cell for cell in header.split("|") if "Validation: linear" in cell))
     assert first.split("|")[column].strip() == "22.10"
 
@@ -272,10 +272,10 @@ def test_a_claim_that_nothing_can_check_is_said_to_be_unchecked(run: Run) -> Non
 
 def test_a_winner_that_does_not_beat_pca_is_called_undertrained(events: Events) -> None:
     run = changed(events, test_mse=lambda *_: 0.02)
-    frame = winner_table(run, "mnist", Published(None))
+    frame = winner_frame(run, "mnist", Published(None))
     text = winners.winner_sentences(frame)[0]
     assert "test MSE not below PCA" in text and "undertrained" in text and "mean image" not in text
-    worse = winners.winner_sentences(winner_table(changed(events, test_mse=lambda *_: 0.2), "mnist", Published(None)))
+    worse = winners.winner_sentences(winner_frame(changed(events, test_mse=lambda *_: 0.2), "mnist", Published(None)))
     assert "not even below the mean image" in worse[0]
 
 
@@ -285,7 +285,7 @@ def test_the_headline_of_a_run_without_retraining_is_empty() -> None:
     run = read_run(
         RunState([e for e in events if "retrain" not in e["kind"] and not e.get("trial", "").startswith("retrain")])
     )
-    assert winners.headline(winner_table(run, "mnist", Published(None))) is None
+    assert winners.headline(winner_frame(run, "mnist", Published(None))) is None
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import pytest
 import scipy.stats
 from synthetic import EPOCHS, LATENT_DIMS, Synthetic, write_events
 
-from aesweep.report.analysis.account import account_table, failure_table
-from aesweep.report.analysis.frames import cell_table, seed_table, trial_table, winner_table
+from aesweep.report.analysis.account import account_frame, failure_frame
+from aesweep.report.analysis.frames import cell_frame, seed_frame, trial_frame, winner_frame
 from aesweep.report.page import write_report
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.reader import read_run
 from aesweep.report.rows.types import Run
-from aesweep.report.sections.denoising import psnr_markdown, ssim_markdown
+from aesweep.report.sections.denoising import psnr_table, ssim_table
 from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
@@ -30,7 +30,7 @@ def rows_of(events: Events, kind: str) -> pd.DataFrame:
 
 
 def test_architecture_values_are_the_best_completed_last_rows(run: Run, events: Events) -> None:
-    frame = cell_table(run, run.stages["architecture"], "mnist")
+    frame = cell_frame(run, run.stages["architecture"], "mnist")
     rows = rows_of(events, "row").groupby("trial").last()
     created = rows_of(events, "trial_created").set_index("trial")
     completed = [e["trial"] for e in events if e["kind"] == "trial_ended" and e["status"] == "completed"]
@@ -43,20 +43,20 @@ def test_architecture_values_are_the_best_completed_last_rows(run: Run, events: 
 
 
 def test_cells_are_ordered_by_latent_dimension_then_as_in_the_study(run: Run) -> None:
-    frame = cell_table(run, run.stages["architecture"], "fashion_mnist")
+    frame = cell_frame(run, run.stages["architecture"], "fashion_mnist")
     assert list(frame["latent_dim"].unique()) == list(LATENT_DIMS)
     assert list(frame["hidden_layers"][:3]) == ["1024", "512-128", "512-384-256-128"]
 
 
 def test_a_cell_without_a_finished_trial_has_no_value(run: Run) -> None:
-    frame = cell_table(run, run.stages["architecture"], "mnist").set_index(["latent_dim", "hidden_layers"])
+    frame = cell_frame(run, run.stages["architecture"], "mnist").set_index(["latent_dim", "hidden_layers"])
     line = frame.loc[(30, "512-128")]
     assert pd.isna(line["value"]) and pd.isna(line["trial"])
     assert (line["num_completed"], line["num_trials"]) == (0, 3)
 
 
 def test_ranks_and_the_best_cell(run: Run) -> None:
-    frame = cell_table(run, run.stages["architecture"], "mnist")
+    frame = cell_frame(run, run.stages["architecture"], "mnist")
     known = frame.dropna(subset="value")
     assert list(known["rank"].astype(float)) == list(scipy.stats.rankdata(known["value"].astype(float)))
     assert known.loc[known["is_best"], "rank"].tolist() == [1.0]
@@ -64,7 +64,7 @@ def test_ranks_and_the_best_cell(run: Run) -> None:
 
 def test_test_numbers_are_means_with_t_intervals_over_the_named_trials(run: Run, events: Events) -> None:
     retrained = rows_of(events, "retrained").set_index("trial")
-    frame = cell_table(run, run.stages["denoising"], "mnist")
+    frame = cell_frame(run, run.stages["denoising"], "mnist")
     assert len(frame) == 3
     for _, line in frame.iterrows():
         values = retrained.loc[line["retraining_trials"].split(), "test_psnr_db"]
@@ -76,7 +76,7 @@ def test_test_numbers_are_means_with_t_intervals_over_the_named_trials(run: Run,
 
 def test_winners_show_validation_before_and_test_after(run: Run, events: Events) -> None:
     published = Published(run.reference)
-    frame = winner_table(run, "mnist", published)
+    frame = winner_frame(run, "mnist", published)
     assert list(frame["stage"]) == ["architecture", "regularization", "denoising", "denoising", "denoising"]
     first = frame.iloc[0]
     rows = rows_of(events, "row")
@@ -91,8 +91,8 @@ def test_winners_show_validation_before_and_test_after(run: Run, events: Events)
 
 
 def test_a_configuration_retrained_for_one_stage_has_its_test_error_in_every_table(run: Run) -> None:
-    frame = cell_table(run, run.stages["regularization"], "mnist").set_index("regularizer")
-    architecture = winner_table(run, "mnist", Published(None)).iloc[0]
+    frame = cell_frame(run, run.stages["regularization"], "mnist").set_index("regularizer")
+    architecture = winner_frame(run, "mnist", Published(None)).iloc[0]
     assert frame.loc["none", "test_mse"] == architecture["test_mse"]
     assert pd.isna(frame.loc["l1", "test_mse"])
 
@@ -111,7 +111,7 @@ def test_a_winner_shared_by_stages_with_different_seeds_owes_the_most_of_them(ru
         for retraining in run.retrainings
         if retraining.trial.dataset == "mnist"
     )
-    frame = winner_table(dataclasses.replace(run, retrainings=retrainings), "mnist", Published(None))
+    frame = winner_frame(dataclasses.replace(run, retrainings=retrainings), "mnist", Published(None))
     line = frame[frame["trial"] == none.name].iloc[0]
     assert (line["num_retrained"], line["num_owed"]) == (5, 5)
 
@@ -119,7 +119,7 @@ def test_a_winner_shared_by_stages_with_different_seeds_owes_the_most_of_them(ru
 def test_several_seeds_of_a_trial_give_an_interval() -> None:
     synthetic = Synthetic(seeds=(1, 2, 3)).build()
     run = read_run(RunState([{"seq": i, "time": 0.0, **event} for i, event in enumerate(synthetic.events)]))
-    frame = cell_table(run, run.stages["architecture"], "fashion_mnist")
+    frame = cell_frame(run, run.stages["architecture"], "fashion_mnist")
     winner = run.stages["architecture"].best("fashion_mnist")
     values = np.array(winner.last.per_seed)
     expected = scipy.stats.t.ppf(0.975, 2) * values.std(ddof=1) / np.sqrt(3)
@@ -128,7 +128,7 @@ def test_several_seeds_of_a_trial_give_an_interval() -> None:
 
 
 def test_the_account_adds_up(run: Run, events: Events) -> None:
-    account = account_table(run)
+    account = account_frame(run)
     rows = rows_of(events, "row")
     assert account["epochs_trained"].sum() == len(rows)
     ends = rows_of(events, "trial_ended")
@@ -144,7 +144,7 @@ def test_the_account_adds_up(run: Run, events: Events) -> None:
 
 
 def test_the_ledger_holds_every_failure_with_its_reason(run: Run, events: Events) -> None:
-    found = failure_table(run).set_index("trial")["reason"].to_dict()
+    found = failure_frame(run).set_index("trial")["reason"].to_dict()
     assert found == {
         e["trial"]: e["reason"] for e in events if e["kind"] == "trial_ended" and e["status"] in ("diverged", "failed")
     }
@@ -168,24 +168,24 @@ def test_the_ledger_holds_what_was_lost_of_winners_though_the_run_ended_well(eve
 
 def test_number_that_stands_alone_is_not_called_the_best(run: Run) -> None:
     """Of a denoiser at noise variance 0 there is neither a noisy input nor a linear denoiser to compare with."""
-    frame = cell_table(run, run.stages["denoising"], "mnist")
+    frame = cell_frame(run, run.stages["denoising"], "mnist")
     alone = frame.assign(**{name: None for name in frame if name.startswith(("noisy_input", "linear_mmse"))})
-    for markdown in (psnr_markdown, ssim_markdown):
-        assert "**" in markdown(run.stages["denoising"], frame)
-        assert "**" not in markdown(run.stages["denoising"], alone)
+    for table in (psnr_table, ssim_table):
+        assert "**" in table(run.stages["denoising"], frame).markdown
+        assert "**" not in table(run.stages["denoising"], alone).markdown
 
 
 def test_csv_files_hold_full_precision_and_trial_ids(run: Run, folder: RunFolder) -> None:
     written = pd.read_csv(folder.tables / "mnist-architecture.csv")
-    frame = cell_table(run, run.stages["architecture"], "mnist")
+    frame = cell_frame(run, run.stages["architecture"], "mnist")
     assert list(written["value"].dropna()) == list(frame["value"].dropna())
     known = {trial.name for trial in run.stages["architecture"].trials}
     assert set(written["trial"].dropna()) <= known
     seeds = pd.read_csv(folder.tables / "retrainings.csv")
-    assert list(seeds["test_mse"]) == list(seed_table(run)["test_mse"])
-    assert len(pd.read_csv(folder.tables / "trials.csv")) == len(trial_table(run)) == 2 * (36 + 16 + 9)
+    assert list(seeds["test_mse"]) == list(seed_frame(run)["test_mse"])
+    assert len(pd.read_csv(folder.tables / "trials.csv")) == len(trial_frame(run)) == 2 * (36 + 16 + 9)
     stopped_at = pd.read_csv(folder.tables / "account.csv", keep_default_na=False)["stopped_at"]
-    account = account_table(run)["stopped_at"]
+    account = account_frame(run)["stopped_at"]
     assert list(stopped_at) == [" ".join(f"{rung}:{count}" for rung, count in stops.items()) for stops in account]
     assert ":" in stopped_at[0]
 

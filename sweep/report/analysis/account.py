@@ -18,7 +18,7 @@ ACCOUNT_COLUMNS = [
 ]  # fmt: skip
 
 
-def account_table(run: Run) -> pd.DataFrame:
+def account_frame(run: Run) -> pd.DataFrame:
     """Returns one line per stage and data set, then one per data set's retraining.
 
     Columns: stage, dataset, trials, one per status, `stopped_at` (rung to number of trials stopped there),
@@ -77,7 +77,7 @@ def worker_seconds(trial: Trial) -> float:
     return sum(epoch.seconds or 0.0 for epoch in trial.epochs)
 
 
-def failure_table(run: Run) -> pd.DataFrame:
+def failure_frame(run: Run) -> pd.DataFrame:
     """Returns one line per trial or retraining that diverged, failed or was interrupted, and one per survived incident.
 
     An incident is an attempt that was followed by another, a damaged state that was passed over, a checkpoint that was

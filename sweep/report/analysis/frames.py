@@ -32,7 +32,7 @@ RATES = ("rate_nats", "test_rate_nats")
 BASELINES = ("mean_image", "pca", "noisy_input", "linear_mmse")
 
 
-def cell_table(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
+def cell_frame(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
     """Returns one line per cell of a stage's table, sorted by axis value if it is a number, else in the study's order.
 
     Columns: the axes (`rows`, `columns` hold their raw values); num_trials, num_completed; `trial`, the winner, with
@@ -129,7 +129,7 @@ def _test_numbers(run: Run, dataset: str, retrained: list[Retraining]) -> dict[s
     return line
 
 
-def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
+def winner_frame(run: Run, dataset: str, published: Published) -> pd.DataFrame:
     """Returns one line per winner that was to be retrained, in the order of the study's stages and their cells.
 
     A winner that was retrained for different numbers of epochs has several lines. Two columns define, for all parts of
@@ -174,7 +174,7 @@ def winner_table(run: Run, dataset: str, published: Published) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def seed_table(run: Run) -> pd.DataFrame:
+def seed_frame(run: Run) -> pd.DataFrame:
     """Returns one line per retraining: its seed, its numbers, its checkpoint and the winners that it serves."""
     lines = []
     for retraining in run.retrainings:
@@ -202,7 +202,7 @@ def seed_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=[*SEED_COLUMNS, *fields])
 
 
-def trial_table(run: Run) -> pd.DataFrame:
+def trial_frame(run: Run) -> pd.DataFrame:
     """Returns one line per trial of the search: how it ended, its last numbers and its configuration."""
     lines = [
         {

@@ -23,7 +23,7 @@ def architecture_figure(
         name: name of the files.
         stage: a stage whose table has the latent dimension for rows or columns.
         dataset: name of the data set.
-        frame: the stage's frame, from `frames.cell_table`.
+        frame: the stage's frame, from `frames.cell_frame`.
         published: published numbers, drawn with hollow markers.
 
     Returns:

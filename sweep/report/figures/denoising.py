@@ -20,7 +20,7 @@ def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.
         run: the run.
         stage: a stage whose table's rows are noise variances, without columns.
         dataset: name of the data set.
-        frame: the stage's frame, from `frames.cell_table`.
+        frame: the stage's frame, from `frames.cell_frame`.
 
     Returns:
         The drawing, of two panels; None if no cell has a winner, or the table has columns.

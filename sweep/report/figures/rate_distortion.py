@@ -18,7 +18,7 @@ def rate_distortion_figure(name: str, stage: Stage, dataset: str, frame: pd.Data
         name: name of the files.
         stage: a stage whose table's rows are values of beta.
         dataset: name of the data set.
-        frame: the stage's frame, from `frames.cell_table`.
+        frame: the stage's frame, from `frames.cell_frame`.
 
     Returns:
         The drawing; None if no cell has a rate.

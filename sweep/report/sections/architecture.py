@@ -17,8 +17,9 @@ from aesweep.report.sections.cells import best_cell, cell_value, empty_cells, pu
 from aesweep.report.sections.chance import Chance
 from aesweep.report.sections.rules import FAILS, HOLDS, OVERFITTING_GAP, beats, gap_of, gap_text, is_known, verdict
 from aesweep.report.sections.section import Claim, StageSection, StageView
-from aesweep.report.text.markdown import code, inert, listing, table
+from aesweep.report.text.markdown import code, inert, listing
 from aesweep.report.text.numbers import decimals, number
+from aesweep.report.text.table import Table
 
 
 class Architecture(StageSection):
@@ -33,8 +34,8 @@ class Architecture(StageSection):
             "no overfitting is seen": overfitting_claim,
         }
 
-    def tables(self, view: StageView) -> list[tuple[str, str]]:
-        return [("", architecture_markdown(view.stage, view.dataset, view.frame, view.published))]
+    def tables(self, view: StageView) -> list[Table]:
+        return [architecture_table(view.stage, view.dataset, view.frame, view.published)]
 
     def prose(self, view: StageView) -> list[str]:
         stage, dataset, frame = view.stage, view.dataset, view.frame
@@ -50,7 +51,7 @@ class Architecture(StageSection):
         return [architecture_figure(view.name, view.stage, view.dataset, view.frame, view.published)]
 
 
-def architecture_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> str:
+def architecture_table(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> Table:
     """Formats a row per latent dimension: a column per set of hidden layers, then baselines and published numbers."""
     along, across = ("columns", "rows") if stage.columns == "latent_dim" else ("rows", "columns")
     row_axis, axis = (stage.columns, stage.rows) if across == "rows" else (stage.rows, stage.columns)
@@ -74,7 +75,7 @@ def architecture_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, publi
             cells.append(number(found[0], QUANTITY[stage.metric]) if len(found) == 1 else MISSING)
         cells += [known.get(value, MISSING) for known in texts]
         rows.append([inert(axis_value(row_axis, value)), *cells])
-    return table(headings, rows)
+    return Table(headings, rows)
 
 
 def column_ranks(stage: Stage, frame: pd.DataFrame) -> list[str]:

@@ -14,6 +14,7 @@ from aesweep.report.rows.types import Stage, Trial
 from aesweep.report.sections.rules import against, beats, cell_text, is_known, metric_text
 from aesweep.report.text.markdown import bold, listing
 from aesweep.report.text.numbers import interval, number
+from aesweep.report.text.table import Value
 
 QUANTITY_NAMES = {"mse": "MSE", "psnr_db": "PSNR (dB)"}
 METHOD_NAMES = {"pca": "PCA", "mean_image": "Mean image", "noisy_input": "Noisy input", "linear_mmse": "Linear MMSE"}
@@ -23,7 +24,7 @@ MARKS = {"pca": " †", "mean_image": " ‡"}
 WHEN = {"stopped": "at", "diverged": "in", "failed": "after", "interrupted": "after"}
 
 
-def cell_value(stage: Stage, found: pd.DataFrame) -> str:
+def cell_value(stage: Stage, found: pd.DataFrame) -> str | Value:
     """Formats a cell's value of the stage's metric; bold if it is the stage's best, marked if a baseline is as good."""
     if found.empty:
         return ""
@@ -32,7 +33,19 @@ def cell_value(stage: Stage, found: pd.DataFrame) -> str:
         return MISSING
     half_width = float(line["half_width"]) if is_known(line["half_width"]) else None
     text = interval(Estimate(float(line["value"]), half_width, int(line["num_seeds"])), QUANTITY[stage.metric])
-    return (bold(text) if line["is_best"] else text) + MARKS.get(beaten_by(stage, found).iloc[0], "")
+    text = (bold(text) if line["is_best"] else text) + MARKS.get(beaten_by(stage, found).iloc[0], "")
+    return searched(line, text)
+
+
+def searched(line: pd.Series, text: str) -> str | Value:
+    """Returns a number of a cell's winner in the search, with that trial behind it."""
+    return Value(text, (line["trial"],)) if is_known(line["trial"]) else text
+
+
+def retrained(line: pd.Series, text: str) -> str | Value:
+    """Returns a number over seeds of a line's retrainings, with these behind it."""
+    known = is_known(line["retraining_trials"])
+    return Value(text, tuple(line["retraining_trials"].split(" "))) if known else text
 
 
 def retrained_estimate(line: pd.Series, name: str) -> Estimate | None:

@@ -12,6 +12,7 @@ from aesweep.report.rows.types import Run, Stage
 from aesweep.report.sections.chance import chance_of
 from aesweep.report.sections.section import RunView, Section, StageSection
 from aesweep.report.text.markdown import inert
+from aesweep.report.text.table import Table
 
 
 def claims_section(view: RunView) -> Section | None:
@@ -19,14 +20,14 @@ def claims_section(view: RunView) -> Section | None:
     if not view.published:
         return None
     rows = [
-        f"| {inert(claim)} | {inert(dataset_name(dataset))} | {verdict} |"
+        [inert(claim), inert(dataset_name(dataset)), verdict]
         for claim, dataset, verdict in published_claims(view.run, view.cells, view.published, view.section_of)
     ]
     return Section(
         "Published claims",
         f"From {inert(view.published.source)}. Published numbers come from other training and, it may be, other "
         "images: the source states neither its subsets nor its validation images.",
-        tables=[("", "\n".join(["| Claim | Data set | Here |", "|:--|:--|:--|", *rows]))],
+        tables=[Table(["Claim", "Data set", "Here"], rows, num_labels=3)],
     )
 
 

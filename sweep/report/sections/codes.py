@@ -10,8 +10,9 @@ from aesweep.report.rows.names import file_name
 from aesweep.report.sections.example_images import picture_arrays, pictured
 from aesweep.report.sections.section import DatasetView, Section
 from aesweep.report.sections.winners import counting, winner_names
-from aesweep.report.text.markdown import code, inert, table
+from aesweep.report.text.markdown import code, inert
 from aesweep.report.text.numbers import percent
+from aesweep.report.text.table import Table, Value
 from aesweep.storage.events import Codes
 
 
@@ -31,12 +32,12 @@ def codes_section(view: DatasetView) -> Section | None:
         f"{plural(judged[0].num_fitted, 'training image')} and judged on {plural(judged[0].num_judged, 'test image')}. "
         "No model has seen a label. Beside them stand PCA's codes of the same length, and the pixels themselves. Of "
         "each winner the first seed is judged.",
-        tables=[("", codes_markdown(view, judged))],
+        tables=[codes_table(view, judged)],
         drawings=drawings,
     )
 
 
-def codes_markdown(view: DatasetView, judged: list[Codes]) -> str:
+def codes_table(view: DatasetView, judged: list[Codes]) -> Table:
     """Formats a row per retrained plain autoencoder: accuracies of its codes, of PCA's and of pixels."""
     by_key = {(event.method, event.latent_dim, event.retraining): event for event in judged}
     trials = {trial.name: trial for stage in view.run.stages.values() for trial in stage.trials}
@@ -52,12 +53,12 @@ def codes_markdown(view: DatasetView, judged: list[Codes]) -> str:
             continue
         beside = [found, by_key.get(("pca", latent_dim, None)), by_key.get(("pixels", None, None))]
         accuracies = [
-            percent(event and getattr(event, name), 1)
+            Value(percent(event and getattr(event, name), 1), (event.retraining,) if event and event.retraining else ())
             for event in beside
             for name in ("probe_accuracy", "neighbour_accuracy")
         ]
         rows.append([inert(winner), code(line["model"]), str(latent_dim), *accuracies])
-    return table(headings, rows, num_labels=2)
+    return Table(headings, rows, num_labels=2)
 
 
 def code_drawings(view: DatasetView) -> list[Drawing]:

@@ -13,12 +13,13 @@ from aesweep.report.figures.style import Drawing
 from aesweep.report.rows.names import axis_name, axis_value, cell_name
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.types import Stage, Trial
-from aesweep.report.sections.cells import empty_cells, retrained_estimate
+from aesweep.report.sections.cells import empty_cells, retrained, retrained_estimate, searched
 from aesweep.report.sections.chance import Chance
 from aesweep.report.sections.rules import cell_text, is_known, verdict
 from aesweep.report.sections.section import Claim, StageSection, StageView
-from aesweep.report.text.markdown import bold, inert, listing, table
+from aesweep.report.text.markdown import bold, inert, listing
 from aesweep.report.text.numbers import interval, number
+from aesweep.report.text.table import Table
 
 
 class Denoising(StageSection):
@@ -34,10 +35,10 @@ class Denoising(StageSection):
         clipped = "Noise is Gaussian, and every output, the noisy input too, is clipped to [0, 1] before it is judged."
         return f"{super().intro(view)} {clipped}"
 
-    def tables(self, view: StageView) -> list[tuple[str, str]]:
+    def tables(self, view: StageView) -> list[Table]:
         return [
-            ("PSNR in dB, the mean over images of 10 log10(1 / MSE):", psnr_markdown(view.stage, view.frame)),
-            ("SSIM, the mean over images:", ssim_markdown(view.stage, view.frame)),
+            psnr_table(view.stage, view.frame),
+            ssim_table(view.stage, view.frame),
         ]
 
     def notes(self, view: StageView) -> str:
@@ -65,7 +66,7 @@ class Denoising(StageSection):
         ]
 
 
-def psnr_markdown(stage: Stage, frame: pd.DataFrame) -> str:
+def psnr_table(stage: Stage, frame: pd.DataFrame) -> Table:
     """Formats a row per cell: PSNR of noisy input, linear denoiser and network, on validation and on test images."""
     extra = [stage.columns] if stage.columns else []
     headings = ["Noise variance", *map(axis_name, extra), "Standard deviation"]
@@ -75,25 +76,26 @@ def psnr_markdown(stage: Stage, frame: pd.DataFrame) -> str:
         cells = [*_noise_cells(line, extra), f"{line['noise_variance'] ** 0.5:.2g}"]
         network = Estimate(line["validation_psnr_db"], None, 1) if is_known(line["validation_psnr_db"]) else None
         noisy, linear = line["noisy_input_validation_psnr_db"], line["linear_mmse_validation_psnr_db"]
-        cells += _triple(noisy, linear, network, "psnr_db")
+        *beside, text = _triple(noisy, linear, network, "psnr_db")
+        cells += [*beside, searched(line, text)]
         network = retrained_estimate(line, "test_psnr_db")
-        cells += _triple(line["noisy_input_test_psnr_db"], line["linear_mmse_test_psnr_db"], network, "psnr_db")
+        noisy, linear = line["noisy_input_test_psnr_db"], line["linear_mmse_test_psnr_db"]
+        *beside, text = _triple(noisy, linear, network, "psnr_db")
+        cells += [*beside, retrained(line, text)]
         rows.append(cells)
-    return table(headings, rows, num_labels=0)
+    return Table(headings, rows, 0, "PSNR in dB, the mean over images of 10 log10(1 / MSE):")
 
 
-def ssim_markdown(stage: Stage, frame: pd.DataFrame) -> str:
+def ssim_table(stage: Stage, frame: pd.DataFrame) -> Table:
     """Formats a row per retrained cell: SSIM on test images; empty if no cell was retrained."""
     extra = [stage.columns] if stage.columns else []
     headings = ["Noise variance", *map(axis_name, extra), "Test: noisy", "Test: linear MMSE", "Test: network"]
-    rows = [
-        _noise_cells(line, extra)
-        + _triple(
-            line["noisy_input_test_ssim"], line["linear_mmse_test_ssim"], retrained_estimate(line, "test_ssim"), "ssim"
-        )
-        for _, line in frame[frame["test_ssim"].notna()].iterrows()
-    ]
-    return table(headings, rows, num_labels=0)
+    rows = []
+    for _, line in frame[frame["test_ssim"].notna()].iterrows():
+        noisy, linear = line["noisy_input_test_ssim"], line["linear_mmse_test_ssim"]
+        *beside, text = _triple(noisy, linear, retrained_estimate(line, "test_ssim"), "ssim")
+        rows.append([*_noise_cells(line, extra), *beside, retrained(line, text)])
+    return Table(headings, rows, 0, "SSIM, the mean over images:")
 
 
 def _noise_cells(line: pd.Series, extra: list[str]) -> list[str]:

@@ -15,18 +15,20 @@ from aesweep.report.sections.cells import (
     best_cell,
     cell_value,
     empty_cells,
+    searched,
     undertrained,
 )
 from aesweep.report.sections.section import StageSection, StageView
-from aesweep.report.text.markdown import inert, table
+from aesweep.report.text.markdown import inert
 from aesweep.report.text.numbers import number
+from aesweep.report.text.table import Table
 
 
 class Other(StageSection):
     """The section of a stage whose table's rows are an axis for which there is no special section."""
 
-    def tables(self, view: StageView) -> list[tuple[str, str]]:
-        return [("", cells_markdown(view.stage, view.frame))]
+    def tables(self, view: StageView) -> list[Table]:
+        return [cells_table(view.stage, view.frame)]
 
     def prose(self, view: StageView) -> list[str]:
         return [
@@ -39,7 +41,7 @@ class Other(StageSection):
         return [learning_curves(f"{view.name}-curves", view.stage, view.dataset)]
 
 
-def cells_markdown(stage: Stage, frame: pd.DataFrame) -> str:
+def cells_table(stage: Stage, frame: pd.DataFrame) -> Table:
     """Formats a row per cell of the stage."""
     quantity = QUANTITY[stage.metric]
     axes = [(axis, key) for axis, key in ((stage.rows, "rows"), (stage.columns, "columns")) if axis]
@@ -50,10 +52,10 @@ def cells_markdown(stage: Stage, frame: pd.DataFrame) -> str:
         [
             *(inert(axis_value(axis, line[key])) for axis, key in axes),
             f"{line['num_completed']} of {line['num_trials']}",
-            number(line["training_mse"]),
+            searched(line, number(line["training_mse"])),
             cell_value(stage, frame.loc[[index]]),
             *(number(line[f"{method}_validation"], quantity) for method in methods),
         ]
         for index, line in frame.iterrows()
     ]
-    return table(headings, rows, num_labels=len(axes))
+    return Table(headings, rows, num_labels=len(axes))

@@ -19,14 +19,17 @@ from aesweep.report.sections.cells import (
     QUANTITY_NAMES,
     cell_value,
     empty_cells,
+    retrained,
     retrained_estimate,
+    searched,
     undertrained,
 )
 from aesweep.report.sections.chance import Chance
 from aesweep.report.sections.rules import beats, gap_of, gap_text, is_known, verdict
 from aesweep.report.sections.section import Claim, StageSection, StageView
-from aesweep.report.text.markdown import inert, listing, table
+from aesweep.report.text.markdown import inert, listing
 from aesweep.report.text.numbers import decimals, interval, number
+from aesweep.report.text.table import Table
 from aesweep.search.winners import best as best_of
 from aesweep.study.configuration import REGULARIZERS
 
@@ -43,8 +46,8 @@ class Regularization(StageSection):
     def claims(self) -> dict[str, Claim]:
         return {"no regularization beats L1, L2, L1 + L2 and dropout": regularization_claim}
 
-    def tables(self, view: StageView) -> list[tuple[str, str]]:
-        return [("", regularization_markdown(view.stage, view.dataset, view.frame, view.published))]
+    def tables(self, view: StageView) -> list[Table]:
+        return [regularization_table(view.stage, view.dataset, view.frame, view.published)]
 
     def prose(self, view: StageView) -> list[str]:
         return [
@@ -57,7 +60,7 @@ class Regularization(StageSection):
         return [learning_curves(f"{view.name}-curves", view.stage, view.dataset)]
 
 
-def regularization_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> str:
+def regularization_table(stage: Stage, dataset: str, frame: pd.DataFrame, published: Published) -> Table:
     """Formats a row per regularizer with its winner's strength, then the baselines."""
     quantity = QUANTITY[stage.metric]
     known = published.regularization(dataset) if quantity == "mse" else {}
@@ -73,9 +76,13 @@ def regularization_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, pub
     for index, line in frame.iterrows():
         cells = [inert(axis_value("regularizer", line["regularizer"]))]
         cells += [inert(axis_value(axis, line["columns"])) for axis in others]
-        cells += [_strength(line), f"{line['num_completed']} of {line['num_trials']}", number(line["training_mse"])]
-        cells += [cell_value(stage, frame.loc[[index]]), _gap(line)]
-        cells += [interval(retrained_estimate(line, "test_mse"))] if is_retrained else []
+        cells += [
+            _strength(line),
+            f"{line['num_completed']} of {line['num_trials']}",
+            searched(line, number(line["training_mse"])),
+        ]
+        cells += [cell_value(stage, frame.loc[[index]]), searched(line, _gap(line))]
+        cells += [retrained(line, interval(retrained_estimate(line, "test_mse")))] if is_retrained else []
         cells += [texts.get(line["regularizer"], MISSING)] if known else []
         rows.append(cells)
     for method, name in METHOD_NAMES.items():
@@ -83,7 +90,7 @@ def regularization_markdown(stage: Stage, dataset: str, frame: pd.DataFrame, pub
         if len(found) == 1:
             cells = [f"*{name}*", *[""] * (len(others) + 3), number(found[0], quantity)]
             rows.append(cells + [""] * (len(headings) - len(cells)))
-    return table(headings, rows, num_labels=2 + len(others))
+    return Table(headings, rows, num_labels=2 + len(others))
 
 
 def _strength(line: pd.Series) -> str:

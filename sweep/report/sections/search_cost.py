@@ -10,8 +10,9 @@ from aesweep.report.figures.rungs import rungs_figure
 from aesweep.report.rows.names import MISSING, axis_name, dataset_name, drawn_value, file_name
 from aesweep.report.rows.types import Run, Trial
 from aesweep.report.sections.section import DatasetView, RunView, Section
-from aesweep.report.text.markdown import code, inert, listing, table
+from aesweep.report.text.markdown import code, inert, listing
 from aesweep.report.text.numbers import duration, hours, percent
+from aesweep.report.text.table import Table
 from aesweep.study.configuration import fields_in_use
 
 # These statuses have a column even if no trial has them.
@@ -20,8 +21,8 @@ ALWAYS_SHOWN = ("completed", "stopped", "diverged", "failed")
 
 def configurations_section(view: DatasetView) -> Section | None:
     """Shows every field of the stages' winners; None if there are no winners."""
-    text = configurations_markdown(view.configurations)
-    return Section("Best configurations", tables=[("", text)]) if text else None
+    table = configurations_table(view.configurations)
+    return Section("Best configurations", tables=[table]) if table else None
 
 
 def search_section(view: DatasetView) -> Section | None:
@@ -37,13 +38,13 @@ def search_section(view: DatasetView) -> Section | None:
 
 def cost_section(view: RunView) -> Section:
     """Shows how all trials ended, and what they cost."""
-    title, text = "What the search cost", account_markdown(view.account)
-    if not text:
+    title, table = "What the search cost", cost_table(view.account)
+    if not table:
         return Section(title, "No trial has been started.")
     times = _wall_times(view.run)
     return Section(
         title,
-        tables=[("", text)],
+        tables=[table],
         footer="A full search would train every trial to its last epoch. Core hours are the time that trials held "
         f"their workers.{f' Wall time: {times}.' if times else ''} "
         "([CSV](tables/account.csv), [every trial](tables/trials.csv))",
@@ -52,11 +53,11 @@ def cost_section(view: RunView) -> Section:
 
 def failures_section(view: RunView) -> Section:
     """Shows what ended badly, and how often the run was resumed."""
-    text, closing = failures_markdown(view.failures), ""
+    table, closing = failures_table(view.failures), ""
     if view.run.num_resumed:
         closing = f"The run was ended and resumed {plural(view.run.num_resumed, 'time')}."
-    if text:
-        return Section("Failures", tables=[("", text)], footer="([CSV](tables/failures.csv))", closing=closing)
+    if table:
+        return Section("Failures", tables=[table], footer="([CSV](tables/failures.csv))", closing=closing)
     return Section(
         "Failures",
         "No trial diverged, failed or was interrupted, no attempt at one had to be repeated, and no file of a winner "
@@ -74,23 +75,23 @@ def _wall_times(run: Run) -> str:
     return listing(parts) if parts else ""
 
 
-def configurations_markdown(winners: list[tuple[str, Trial]]) -> str:
+def configurations_table(winners: list[tuple[str, Trial]]) -> Table:
     """Formats every field of the winners' configurations, with a column for each winner."""
     headings = ["", *(inert(label) for label, _ in winners)]
     fields = fields_in_use(trial.configuration for _, trial in winners)
     rows = [[axis_name(field), *(inert(_field(trial, field)) for _, trial in winners)] for field in fields]
     rows.append(["Trial", *(code(trial.name) for _, trial in winners)])
-    return table(headings, rows, num_labels=len(headings)) if winners else ""
+    return Table(headings, rows if winners else [], num_labels=len(headings))
 
 
 def _field(trial: Trial, field: str) -> str:
     return drawn_value(field, getattr(trial.configuration, field))
 
 
-def account_markdown(frame: pd.DataFrame) -> str:
+def cost_table(frame: pd.DataFrame) -> Table:
     """Formats how the trials ended and what they cost, with a last row for the total."""
     if frame.empty:
-        return ""
+        return Table([], [])
     statuses = [status for status in STATUSES if frame[status].any() or status in ALWAYS_SHOWN]
     has_gpu = bool(frame["gpu_hours"].any())
     headings = ["Stage", "Data set", "Trials", *(status.capitalize() for status in statuses), "Stopped at"]
@@ -102,7 +103,7 @@ def account_markdown(frame: pd.DataFrame) -> str:
         rows.append(labels + _account(line, statuses, stops, has_gpu))
     total = frame.drop(columns=["stage", "dataset", "stopped_at"]).sum()
     rows.append(["**All**", "", *_account(total, statuses, "", has_gpu)])
-    return table(headings, rows, num_labels=2)
+    return Table(headings, rows, num_labels=2)
 
 
 def _account(line: pd.Series, statuses: list[str], stops: str, has_gpu: bool) -> list[str]:
@@ -132,7 +133,7 @@ def account_sentence(line: pd.Series) -> str:
     )
 
 
-def failures_markdown(frame: pd.DataFrame) -> str:
+def failures_table(frame: pd.DataFrame) -> Table:
     """Formats the table of what ended badly; empty if nothing did."""
     rows = [
         [
@@ -145,4 +146,4 @@ def failures_markdown(frame: pd.DataFrame) -> str:
         ]
         for _, line in frame.iterrows()
     ]
-    return table(["Trial", "Stage", "Data set", "Ended", "Epochs", "Reason"], rows, num_labels=6)
+    return Table(["Trial", "Stage", "Data set", "Ended", "Epochs", "Reason"], rows, num_labels=6)

@@ -21,6 +21,7 @@ from aesweep.report.sections.cells import table_notes
 from aesweep.report.sections.chance import Chance
 from aesweep.report.sections.example_images import pictures
 from aesweep.report.text.markdown import inert
+from aesweep.report.text.table import Table
 from aesweep.storage.run_folder import RunFolder
 
 # Maps a stage, its frame of cells and its allowance for chance to a verdict and its reason; None if it cannot tell.
@@ -34,7 +35,7 @@ class Section:
     Attributes:
         title: the heading.
         intro: a paragraph.
-        tables: (a line above, a table); the line may be empty.
+        tables: tables, each with a line above it.
         footer: the meaning of signs in the tables, and where the CSV files are.
         prose: sentences, each of which becomes a bullet.
         drawings: figures.
@@ -44,7 +45,7 @@ class Section:
 
     title: str
     intro: str = ""
-    tables: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    tables: list[Table] = dataclasses.field(default_factory=list)
     footer: str = ""
     prose: list[str] = dataclasses.field(default_factory=list)
     drawings: list[Drawing] = dataclasses.field(default_factory=list)
@@ -57,7 +58,7 @@ class StageView:
     """What there is to show of one stage on one data set.
 
     Attributes:
-        frame: its cells, from `cell_table`.
+        frame: its cells, from `cell_frame`.
         published: published numbers to show beside the run's.
         folder: the run's folder, which holds the pictures.
         csv: name of the CSV file of the frame.
@@ -83,9 +84,9 @@ class DatasetView:
 
     Attributes:
         facts: number and shape of its images.
-        winners: frame from `winner_table`.
+        winners: frame from `winner_frame`.
         configurations: (label, trial) of the stages' winners.
-        account: frame from `account_table`.
+        account: frame from `account_frame`.
         csv: name of the CSV file of the winners; None if there are no winners.
     """
 
@@ -106,7 +107,7 @@ class RunView:
 
     Attributes:
         cells: (stage, data set) to its frame of cells.
-        account, failures: frames from `account_table` and `failure_table`.
+        account, failures: frames from `account_frame` and `failure_frame`.
         section_of: returns how a stage is shown.
     """
 
@@ -141,7 +142,7 @@ class StageSection:
         return Section(
             inert(view.stage.name.replace("_", " ").capitalize()),
             self.intro(view) + provisional,
-            [(caption, text) for caption, text in self.tables(view) if text],
+            [table for table in self.tables(view) if table],
             f"{notes}{' ' if notes else ''}([CSV](tables/{view.csv}.csv))",
             self.prose(view),
             [drawing for drawing in drawings if drawing],
@@ -161,8 +162,8 @@ class StageSection:
             "alone the winner of each cell was selected."
         )
 
-    def tables(self, view: StageView) -> list[tuple[str, str]]:
-        """Returns (a line above, markdown) of each table; tables without text are left out of the page."""
+    def tables(self, view: StageView) -> list[Table]:
+        """Returns the tables; those without rows are left out of the page."""
         return []
 
     def notes(self, view: StageView) -> str:

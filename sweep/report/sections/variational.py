@@ -8,11 +8,12 @@ from aesweep.report.figures.rate_distortion import rate_distortion_figure
 from aesweep.report.figures.style import Drawing
 from aesweep.report.rows.names import axis_name, axis_value
 from aesweep.report.rows.types import Stage
-from aesweep.report.sections.cells import cell_value, empty_cells, retrained_estimate
+from aesweep.report.sections.cells import cell_value, empty_cells, retrained, retrained_estimate, searched
 from aesweep.report.sections.rules import is_known
 from aesweep.report.sections.section import StageSection, StageView
-from aesweep.report.text.markdown import inert, table
+from aesweep.report.text.markdown import inert
 from aesweep.report.text.numbers import interval, number
+from aesweep.report.text.table import Table
 
 
 class Variational(StageSection):
@@ -26,8 +27,8 @@ class Variational(StageSection):
             "one; the distortion is the error of the reconstruction from the code's mean."
         )
 
-    def tables(self, view: StageView) -> list[tuple[str, str]]:
-        return [("", rate_markdown(view.stage, view.frame))]
+    def tables(self, view: StageView) -> list[Table]:
+        return [rate_table(view.stage, view.frame)]
 
     def prose(self, view: StageView) -> list[str]:
         return [*unused_codes(view.frame), *empty_cells(view.stage, view.dataset, view.frame)]
@@ -36,7 +37,7 @@ class Variational(StageSection):
         return [rate_distortion_figure(view.name, view.stage, view.dataset, view.frame)]
 
 
-def rate_markdown(stage: Stage, frame: pd.DataFrame) -> str:
+def rate_table(stage: Stage, frame: pd.DataFrame) -> Table:
     """Formats a row per cell: rate and distortion on validation images, and on test images where it was retrained."""
     axes = [(axis, key) for axis, key in ((stage.rows, "rows"), (stage.columns, "columns")) if axis]
     is_retrained = frame["test_mse"].notna().any()
@@ -46,12 +47,12 @@ def rate_markdown(stage: Stage, frame: pd.DataFrame) -> str:
     rows = []
     for index, line in frame.iterrows():
         cells = [inert(axis_value(axis, line[key])) for axis, key in axes]
-        cells += [number(line["rate_nats"], "rate"), cell_value(stage, frame.loc[[index]])]
+        cells += [searched(line, number(line["rate_nats"], "rate")), cell_value(stage, frame.loc[[index]])]
         if is_retrained:
-            cells.append(interval(retrained_estimate(line, "test_rate_nats"), "rate"))
-            cells.append(interval(retrained_estimate(line, "test_mse")))
+            cells.append(retrained(line, interval(retrained_estimate(line, "test_rate_nats"), "rate")))
+            cells.append(retrained(line, interval(retrained_estimate(line, "test_mse"))))
         rows.append(cells)
-    return table(headings, rows, num_labels=len(axes))
+    return Table(headings, rows, num_labels=len(axes))
 
 
 def unused_codes(frame: pd.DataFrame) -> list[str]:

@@ -8,12 +8,13 @@ from aesweep.process.wording import plural
 from aesweep.report.analysis.statistics import Estimate
 from aesweep.report.rows.names import axis_value
 from aesweep.report.rows.published import Published
-from aesweep.report.sections.cells import retrained_estimate
+from aesweep.report.sections.cells import retrained, retrained_estimate, searched
 from aesweep.report.sections.example_images import pictures
 from aesweep.report.sections.rules import against, gap_text, is_known
 from aesweep.report.sections.section import DatasetView, Section
-from aesweep.report.text.markdown import bold, code, inert, listing, table
+from aesweep.report.text.markdown import bold, code, inert, listing
 from aesweep.report.text.numbers import decimals, interval, number
+from aesweep.report.text.table import Table
 
 
 def winners_section(view: DatasetView) -> Section:
@@ -31,14 +32,14 @@ def winners_section(view: DatasetView) -> Section:
         "images, as PCA and the mean image were fitted; judged on "
         f'{plural(facts["num_test_images"], "test image")}. "Before" is the validation MSE of the same configuration '
         "in the search. Training MSE is measured after the last epoch, without dropout.",
-        tables=[("", winners_markdown(plain, view.published, view.dataset))],
+        tables=[winners_table(plain, view.published, view.dataset)],
         footer=f"{notes}{' ' if notes else ''}([CSV](tables/{view.csv}.csv), [each seed](tables/retrainings.csv))",
         prose=winner_sentences(plain) + published_winner(plain),
         drawings=drawings,
     )
 
 
-def winners_markdown(frame: pd.DataFrame, published: Published, dataset: str) -> str:
+def winners_table(frame: pd.DataFrame, published: Published, dataset: str) -> Table:
     """Formats a row per retrained plain autoencoder: before and after retraining, baselines, published numbers."""
     known = published.winner(dataset)
     names = {"train_mse": "Published training MSE", "validation_mse": "Published validation MSE"}
@@ -58,15 +59,15 @@ def winners_markdown(frame: pd.DataFrame, published: Published, dataset: str) ->
                 inert(axis_value("regularizer", line["regularizer"])),
                 str(line["epochs"]),
                 f"{num_seeds}" if num_seeds == line["num_owed"] else f"{num_seeds} of {line['num_owed']}",
-                number(line["search_validation_mse"]),
-                interval(retrained_estimate(line, "retrained_training_mse")),
-                bold(test) if line["is_best"] and line["is_longest"] else test,
+                searched(line, number(line["search_validation_mse"])),
+                retrained(line, interval(retrained_estimate(line, "retrained_training_mse"))),
+                retrained(line, bold(test) if line["is_best"] and line["is_longest"] else test),
                 number(line["pca_test_mse"]),
                 number(line["mean_image_test_mse"]),
                 *decimals([known[name] for name in names]),
             ]
         )
-    return table(headings, rows, num_labels=2)
+    return Table(headings, rows, num_labels=2)
 
 
 def winners_notes(frame: pd.DataFrame) -> str:

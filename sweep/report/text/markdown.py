@@ -1,4 +1,4 @@
-"""Formats texts and tables as markdown; text from a run is made inert, whatever it holds."""
+"""Formats texts as markdown; text from a run is made inert, whatever it holds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
-
-from tabulate import tabulate
 
 from aesweep.report.rows.names import MISSING
 
@@ -48,17 +46,3 @@ def listing(parts: Sequence[str]) -> str:
 
 def bold(text: str) -> str:
     return f"**{text}**"
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], num_labels: int = 1) -> str:
-    """Formats a markdown table of cells that are inert already; without rows, the result is empty.
-
-    Args:
-        headings: the headings of the columns.
-        rows: the cells of each row.
-        num_labels: number of leading columns that are text, aligned left; the rest are numbers, aligned right.
-    """
-    align = ["left" if column < num_labels else "right" for column in range(len(headings))]
-    if not rows:
-        return ""
-    return tabulate(rows, headings, tablefmt="pipe", colalign=align, disable_numparse=True)
