@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from aesweep.report.reproduction import reproduction
 from aesweep.report.rows.types import Run
+from aesweep.report.sections.reproduction import reproduction
 
 
 def test_a_run_on_one_machine_is_made_again_as_it_was_typed(run: Run) -> None:
