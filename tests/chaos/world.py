@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.chaos.unreliable_s3 import UnreliableS3
 
 ROOT = Path(__file__).parent.parent.parent
@@ -135,11 +137,26 @@ class World:
             arguments["object_store_memory"] = 100_000_000
             self._cluster = Cluster(initialize_head=True, head_node_args=arguments)
         while len(self._nodes) < num_workers:
-            self._nodes.append(self._cluster.add_node(num_cpus=1, object_store_memory=100_000_000))
+            self._nodes.append(self._add_node())
         while len(self._nodes) > num_workers:
             self._cluster.remove_node(self._nodes.pop(), allow_graceful=False)
         self.num_workers = num_workers
         return self._cluster.address
+
+    def _add_node(self) -> Any:
+        """Starts a node; Ray gives it 30 s, which a machine with much other work may need more than once."""
+        for last in (False, False, True):
+            before = set(psutil.Process().children())
+            try:
+                return self._cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+            except Exception as error:
+                # Otherwise a node that is late would be a worker too many.
+                for process in set(psutil.Process().children()) - before:
+                    for part in [process, *process.children(recursive=True)]:
+                        _send(part.pid, signal.SIGKILL)
+                if last or "timed out during startup" not in str(error):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     def kill_raylet(self, which: int) -> None:
         """Kills a node's raylet; another node takes its place."""
