@@ -67,7 +67,7 @@ def test_two_standard_deviations_are_found_in_80_of_100_pairs(kind):
 def test_tables_of_several_seeds_are_found_to_differ_as_a_whole():
     """Six cells that go up and down on their own: their mean varies less than each of them."""
     comparisons = pairs("three seeds a trial", 2 * TRAINING)
-    assert sum(c.tables[0].overall.verdict is Verdict.DIFFERS for c in comparisons) >= 60
+    assert sum(c.tables[0].overall.verdict is Verdict.DIFFERS for c in comparisons) >= 50
 
 
 def test_bases_of_the_pairs_are_those_that_are_meant():
