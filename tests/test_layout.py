@@ -211,6 +211,7 @@ def test_module_is_one_idea_long(path):
         "aesweep.cli.commands",
         "aesweep.run.evaluation.baselines",
         "aesweep.report.page",
+        "aesweep.report.comparison.comparison",
     ],
 )
 def test_module_needs_neither_torch_nor_ray(module):

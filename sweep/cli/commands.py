@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from aesweep.cli.cluster import fetch, leave_on_notice, logs, stop, submit
+from aesweep.cli.compare import compare
 from aesweep.cli.data import data
 from aesweep.cli.doctor import doctor
 from aesweep.cli.inspect import report, status
@@ -56,7 +57,7 @@ def commands() -> None:
 
 
 for _command in (
-    *(plan, run, resume, status, report, retrain, extend, reconstruct),
+    *(plan, run, resume, status, report, retrain, extend, compare, reconstruct),
     *(doctor, submit, logs, stop, fetch, data, leave_on_notice),
 ):
     commands.add_command(_command)

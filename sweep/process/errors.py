@@ -55,3 +55,9 @@ class ReportError(AesweepError):
     """A report that cannot be drawn or written; the error does not affect its run."""
 
     exit_code = EX_CANTCREAT
+
+
+class ComparisonError(AesweepError):
+    """Runs whose records hold nothing that can be compared."""
+
+    exit_code = EX_DATAERR
