@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from aesweep.data.catalogue import KNOWN_DATASETS
 from aesweep.process.wording import plural
 from aesweep.study.configuration import DERIVED
 from aesweep.study.search_space import Real, SearchSpace, Whole
 
-BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist", "kmnist", "cifar10")
 # Names that no images of a user's own may have. Those that became known later may: older runs have them beside a path.
 RESERVED_NAMES = ("digits", "mnist", "fashion_mnist")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
@@ -45,13 +45,13 @@ class Dataset(_Strict):
 
     @model_validator(mode="after")
     def _known(self) -> Dataset:
-        if self.path is None and self.name not in BUNDLED_DATASETS:
+        if self.path is None and self.name not in KNOWN_DATASETS:
             raise ValueError(
-                f"unknown data set {self.name!r}: known are {', '.join(BUNDLED_DATASETS)}; "
+                f"unknown data set {self.name!r}: known are {', '.join(KNOWN_DATASETS)}; "
                 "for images of your own give {name: ..., path: ...}"
             )
         if self.path is not None and self.name in RESERVED_NAMES:
-            raise ValueError(f"{self.name!r} is the name of a known data set: give the folder another name")
+            raise ValueError(f"{self.name!r} is the name of a known data set: give your images another name")
         return self
 
 

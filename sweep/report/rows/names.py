@@ -31,6 +31,13 @@ DATASET_NAMES = {
     "mnist": "MNIST",
     "fashion_mnist": "Fashion-MNIST",
     "kmnist": "Kuzushiji-MNIST",
+    "qmnist": "QMNIST",
+    "emnist_byclass": "EMNIST by class",
+    "emnist_bymerge": "EMNIST by merge",
+    "emnist_balanced": "EMNIST balanced",
+    "emnist_letters": "EMNIST letters",
+    "emnist_digits": "EMNIST digits",
+    "emnist_mnist": "EMNIST MNIST",
     "cifar10": "CIFAR-10",
 }
 
