@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from aesweep.study.configuration import OPTION
+
 MISSING = "–"
 REGULARIZER_NAMES = {
     "none": "None",
@@ -44,7 +46,7 @@ DATASET_NAMES = {
 
 def axis_name(axis: str) -> str:
     """Returns the heading of an axis."""
-    return AXIS_NAMES.get(axis, axis.replace("_", " ").capitalize())
+    return AXIS_NAMES.get(axis, axis.removeprefix(OPTION).replace("_", " ").capitalize())
 
 
 def axis_value(axis: str, value: Any) -> str:
