@@ -44,7 +44,8 @@ def load_dataset(
     """
     if path is not None:
         folder = _folder(name, path)
-        return ImageData.of(name, *(read_arrays(folder) if are_arrays(folder) else read_image_folder(folder, name)))
+        read = read_arrays if are_arrays(folder) else read_image_folder
+        return ImageData.of(name, *read(folder, name))
     if name == "digits":
         return _digits()
     if name in IDX_DATASETS:
