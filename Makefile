@@ -7,6 +7,7 @@
 #   make fuzz         more than ten thousand drawn cases for the journal and for study files
 #   make chaos        kills and damages real runs: N faults (20), drawn from SEED (1)
 #   make flows        every study of jobs/ and of tests/flows/ run, killed, resumed, extended, fetched, submitted; DATA=folder
+#   make benchmark-peers  a convolutional model against pythae's, on MNIST; needs the network once; DATA=folder
 #   make audit        known vulnerabilities of what is installed; needs the network
 #   make benchmark-many   what 100 and 1,000 small trials cost
 #   make benchmark-scaling  what the driver costs at 16, 128 and 1,024 GPUs
@@ -25,7 +26,7 @@ N ?= 20
 SEED ?= 1
 EXTRAS ?=
 
-.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos flows audit lint pins install install-for-tests FORCE
+.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers fuzz chaos flows audit lint pins install install-for-tests FORCE
 
 # The list of modules, written anew only where it has changed.
 $(VENV)/modules: FORCE
@@ -83,6 +84,10 @@ benchmark-many: install-for-tests
 
 benchmark-scaling: install-for-tests
 	$(BIN)/python tests/benchmarks/bench_scaling.py
+
+benchmark-peers: install-for-tests
+	$(INSTALL) '.[peers]'
+	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python tests/benchmarks/bench_peers.py
 
 benchmark-gpu: install-for-tests
 	$(BIN)/python tests/benchmarks/bench_gpu.py

@@ -32,11 +32,12 @@ def are_arrays(path: Path) -> bool:
     return path.suffix == ".npz" or (path / "train.npy").exists()
 
 
-def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray, Labels | None]:
+def read_arrays(path: Path, name: str = "NAME") -> tuple[np.ndarray, np.ndarray, Labels | None]:
     """Reads a data set's images, and its labels if there are any.
 
     Args:
         path: an .npz archive, or a folder with train.npy and test.npy.
+        name: the data set's name, for messages.
 
     Returns:
         Training and test images, uint8 [N, C, H, W], and their labels; None where one of the two is missing.
@@ -44,6 +45,9 @@ def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray, Labels | None]:
     Raises:
         DataError: a file or array is missing, unreadable, damaged, too large, or not what it should be.
     """
+    if not path.exists():
+        remedy = f"correct the path in the study, or say where it is with --images {name}=PATH"
+        raise DataError(path, "not found", remedy)
     images = [_images(path, part) for part in PARTS]
     if images[0].shape[1:] != images[1].shape[1:]:
         shapes = " and ".join(" x ".join(map(str, found.shape[1:])) for found in images)

@@ -1,4 +1,4 @@
-"""Loads and checks data sets by name: digits, MNIST and others of its form, CIFAR-10, or a user's own images.
+"""Loads and checks data sets: those that `aesweep.data.catalogue` knows by name, or a user's own images.
 
 Nothing is downloaded unless the caller asks for it. torchvision is imported for downloads alone, and nothing else here
 imports torch, so that a study can be checked on any machine.
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from aesweep.data.arrays import are_arrays, read_arrays
+from aesweep.data.catalogue import IDX_DATASETS, KNOWN_DATASETS, IdxDataset
 from aesweep.data.cifar import read_cifar10
 from aesweep.data.idx import read_idx_images, read_idx_labels
 from aesweep.data.image_data import DataError, ImageData, Labels
@@ -24,10 +25,6 @@ from aesweep.process.user_path import user_path
 __all__ = ["DataError", "ImageData", "data_folder", "load_dataset"]
 
 NUM_DIGITS_TRAINING = 1437  # of 1,797; the last 360 are the test set
-# torchvision's class names, and its folders
-IDX_FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
-IDX_FILES = {"train-images-idx3-ubyte": (60_000, 28, 28), "t10k-images-idx3-ubyte": (10_000, 28, 28)}
-IDX_LABELS = {"train-labels-idx1-ubyte": 60_000, "t10k-labels-idx1-ubyte": 10_000}
 DATA_DIR_VARIABLE = "AESWEEP_DATA_DIR"
 
 
@@ -37,32 +34,27 @@ def load_dataset(
     """Loads a data set into memory and checks all of it.
 
     Args:
-        name: "digits", "mnist", "fashion_mnist", "kmnist" or "cifar10"; with `path`, any name for those images.
+        name: one of `KNOWN_DATASETS`; with `path`, any name for those images.
         path: a folder of images, see `aesweep.data.image_folder`, or arrays, see `aesweep.data.arrays`.
         data_dir: folder with MNIST and the others in torchvision's layout; see `data_folder`.
-        download: whether torchvision may fetch MNIST, Fashion-MNIST or Kuzushiji-MNIST into `data_dir` if it is not
-            there.
+        download: whether torchvision may fetch a data set of `IDX_DATASETS` into `data_dir` if it is not there.
 
     Raises:
         DataError: the data set is unknown, missing or damaged.
     """
     if path is not None:
         folder = _folder(name, path)
-        return ImageData.of(name, *(read_arrays(folder) if are_arrays(folder) else read_image_folder(folder, name)))
+        read = read_arrays if are_arrays(folder) else read_image_folder
+        return ImageData.of(name, *read(folder, name))
     if name == "digits":
         return _digits()
-    if name in IDX_FOLDERS:
-        folder = data_folder(data_dir)
-        raw = folder / IDX_FOLDERS[name] / "raw"
+    if name in IDX_DATASETS:
         if download and not is_there(name, data_dir):
-            _download(name, folder)
-        # [N, H, W] to [N, C, H, W]
-        training, test = (read_idx_images(raw / file, shape)[:, None] for file, shape in IDX_FILES.items())
-        labels = [read_idx_labels(raw / file, number) for file, number in IDX_LABELS.items()]
-        return ImageData.of(name, training, test, None if any(found is None for found in labels) else Labels(*labels))
+            _download(name, data_folder(data_dir))
+        return ImageData.of(name, *_read_idx(IDX_DATASETS[name], raw_folder(name, data_dir)))
     if name == "cifar10":
         return ImageData.of(name, *read_cifar10(data_folder(data_dir)))
-    known = ", ".join(("digits", *IDX_FOLDERS, "cifar10"))
+    known = ", ".join(KNOWN_DATASETS)
     raise DataError(name, f"is no known data set, known are {known}", "for images of your own give their path as well")
 
 
@@ -76,10 +68,14 @@ def data_folder(data_dir: Path | str | None = None) -> Path:
     return _folder("the folder of data sets", data_dir)
 
 
+def raw_folder(name: str, data_dir: Path | str | None = None) -> Path:
+    """Returns the folder with the files of a data set of `IDX_DATASETS`; it need not exist."""
+    return data_folder(data_dir) / IDX_DATASETS[name].folder / "raw"
+
+
 def is_there(name: str, data_dir: Path | str | None = None) -> bool:
-    """Returns whether all images of MNIST, or of another of its form, exist in `data_folder`, without reading them."""
-    raw = data_folder(data_dir) / IDX_FOLDERS[name] / "raw"
-    return all(_present(raw / file) for file in IDX_FILES)
+    """Returns whether all images of a data set of `IDX_DATASETS` exist in `data_folder`, without reading them."""
+    return all(_present(raw_folder(name, data_dir) / file) for file in IDX_DATASETS[name].image_files)
 
 
 def _folder(name: str, path: Path | str) -> Path:
@@ -87,6 +83,23 @@ def _folder(name: str, path: Path | str) -> Path:
         return user_path(path)
     except ValueError as error:
         raise DataError(name, str(error), "correct the path") from error
+
+
+def _read_idx(known: IdxDataset, raw: Path) -> tuple[np.ndarray, np.ndarray, Labels | None]:
+    """Returns training and test images, uint8 [N, 1, H, W], and labels, None where a file of them is missing."""
+    training, test = (read_idx_images(raw / part.images, part.shape) for part in known.parts)
+    if known.is_transposed:
+        for images in (training, test):
+            _transpose(images)
+    labels = [read_idx_labels(raw / part.labels, part.num_images, known.label_columns) for part in known.parts]
+    return training[:, None], test[:, None], None if any(found is None for found in labels) else Labels(*labels)
+
+
+def _transpose(images: np.ndarray) -> None:
+    """Exchanges rows and columns of square images [N, H, H] in place, without a second copy of all of them."""
+    for first in range(0, len(images), 1000):
+        block = images[first : first + 1000]
+        block[:] = block.transpose(0, 2, 1).copy()
 
 
 def _digits() -> ImageData:
@@ -112,15 +125,17 @@ def _download(name: str, folder: Path) -> None:
     """
     import torchvision
 
-    dataset = getattr(torchvision.datasets, IDX_FOLDERS[name])
-    raw = folder / IDX_FOLDERS[name] / "raw"
+    known = IDX_DATASETS[name]
+    dataset = getattr(torchvision.datasets, known.folder)
+    raw = folder / known.folder / "raw"
     try:
         raw.mkdir(parents=True, exist_ok=True)
         # torchvision prints to stdout, which is reserved for the caller's output.
         with tempfile.TemporaryDirectory(dir=folder) as temporary, contextlib.redirect_stdout(sys.stderr):
-            dataset(temporary, download=True)
-            for file in sorted((Path(temporary) / IDX_FOLDERS[name] / "raw").iterdir()):
-                if file.suffix != ".gz" and not _present(raw / file.name):
+            for options in known.downloads:
+                dataset(temporary, download=True, **options)
+            for file in sorted((Path(temporary) / known.folder / "raw").iterdir()):
+                if file.suffix not in (".gz", ".zip") and not _present(raw / file.name):
                     file.replace(raw / file.name)
     except (OSError, RuntimeError) as error:  # torchvision wraps what its mirrors answered in a RuntimeError
         reason = " ".join(str(error).split())  # one line per mirror becomes one line

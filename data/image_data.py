@@ -52,7 +52,7 @@ class ImageData:
     """A data set in memory.
 
     Attributes:
-        name: "digits", "mnist", "fashion_mnist", or the study's name of an image folder.
+        name: one of `aesweep.data.catalogue.KNOWN_DATASETS`, or the study's name of a user's own images.
         training: uint8 [N, C, H, W], 0 is black, in the original order.
         test: uint8 [N, C, H, W], of the same C, H, W.
         sha256: hash of shape and bytes of training, then test; equal data have equal hashes on every machine.

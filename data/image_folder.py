@@ -56,7 +56,7 @@ def read_image_folder(folder: Path, name: str = "NAME") -> tuple[np.ndarray, np.
 
 
 def _image_paths(folder: Path, part: str, name: str) -> list[Path]:
-    remedy = f"correct the path in the study, or say where it is with --images {name}=FOLDER"
+    remedy = f"correct the path in the study, or say where it is with --images {name}=PATH"
     try:
         root = folder.resolve(strict=True)
         paths = sorted(path for path in (folder / part).iterdir() if not path.name.startswith("."))
@@ -65,11 +65,11 @@ def _image_paths(folder: Path, part: str, name: str) -> list[Path]:
             if not path.resolve(strict=True).is_relative_to(root):
                 raise DataError(path, f"is a link that leads out of {folder}", "copy the file into the folder")
     except FileNotFoundError as error:
-        problem = "not found (a data set of images is a folder with train/ and test/)"
+        problem = "not found (images of your own are a folder with train/ and test/, or arrays: docs/STUDY_FILE.md)"
         place = (error.filename or folder / part) if folder.exists() else folder  # not its first missing parent
         raise DataError(place, problem, remedy) from error
     except NotADirectoryError as error:
-        raise DataError(folder / part, "is a file, expected a folder of images", remedy) from error
+        raise DataError(folder, "is a file, expected a folder of images or an .npz archive", remedy) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: circular links, before Python 3.13
         reason = getattr(error, "strerror", None) or error
         raise DataError(folder / part, f"cannot be read ({reason})", "make the folder readable") from error

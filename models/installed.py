@@ -46,12 +46,12 @@ def load_family(name: str) -> ModuleFamily:
     return family
 
 
-def option_faults(name: str, options: dict[str, Any]) -> list[str]:
+def option_faults(name: str, options: dict[str, list[Any]]) -> list[str]:
     """Returns what is wrong with the settings that a study gives to a family of a package.
 
     Args:
         name: the family's name.
-        options: names of settings to values.
+        options: names of settings to the values that they may take, of an interval its ends.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -62,8 +62,9 @@ def option_faults(name: str, options: dict[str, Any]) -> list[str]:
     faults = [f"options.{key}: family {name} has no such setting" for key in options if key not in axes]
     faults += [f"options: family {name} needs {key}" for key in axes if key not in options]
     for key in axes.keys() & options.keys():
-        try:
-            TypeAdapter(axes[key]).validate_python(options[key], strict=True)
-        except ValidationError as error:
-            faults += [f"options.{key}: {found['msg']}, got {found['input']!r}" for found in error.errors()]
+        for value in options[key]:
+            try:
+                TypeAdapter(axes[key]).validate_python(value, strict=True)
+            except ValidationError as error:
+                faults += [f"options.{key}: {found['msg']}, got {found['input']!r}" for found in error.errors()]
     return faults

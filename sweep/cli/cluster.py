@@ -25,12 +25,12 @@ RUNS = "$HOME/aesweep-runs"  # expanded by the head's shell
 @address_option
 @click.option("--name", help="The run's name. [default: the study's]")
 @click.option("--resume", "resumes", is_flag=True, help="Resume the run of that name, which is on the cluster.")
-@click.option("--data-dir", help="Folder with MNIST and Fashion-MNIST on the head.")  # the head expands a `~`
+@click.option("--data-dir", help="Folder with MNIST and other known data sets on the head.")  # the head expands a `~`
 @click.option(
     "--images",
     multiple=True,
-    metavar="NAME=FOLDER",
-    help="Take the images of the study's data set NAME from this folder of the head.",
+    metavar="NAME=PATH",
+    help="Take the images of the study's data set NAME from this folder or .npz file of the head.",
 )
 @click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST to the head where they are missing.")
 @click.option("--gpus", type=click.IntRange(min=0), help="Wait for so many GPUs. [default: what one trial needs]")

@@ -8,16 +8,17 @@ from pathlib import Path
 import click
 
 from aesweep.cli.options import LOCATION, data_options, json_option
-from aesweep.data.datasets import IDX_FOLDERS, data_folder
+from aesweep.data.catalogue import IDX_DATASETS
+from aesweep.data.datasets import data_folder
 from aesweep.process.wording import plural
 
-names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*IDX_FOLDERS]))
+names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*IDX_DATASETS]))
 data_dir_option, download_option, _ = data_options
 
 
 @click.group()
 def data() -> None:
-    """Copy MNIST and Fashion-MNIST to a storage, and from there to other machines."""
+    """Copy MNIST and others of its form to a storage, and from there to other machines."""
 
 
 @data.command()
@@ -34,7 +35,7 @@ def data() -> None:
 @download_option
 @json_option
 def push(names: tuple[str, ...], url: str, data_dir: Path | None, download: bool, as_json: bool) -> None:
-    """Copy data sets (mnist, fashion_mnist) to a storage, with their hashes."""
+    """Copy data sets (mnist, fashion_mnist, ...) to a storage, with their hashes."""
     from aesweep.storage.dataset_mirror import push_dataset
     from aesweep.storage.object_store import Storage
 

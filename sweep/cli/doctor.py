@@ -60,7 +60,7 @@ def doctor(
         raise click.UsageError("--data, --data-dir, --download and --images are about a study: give --study as well")
     from aesweep.cluster.remote.cluster_file import most_gpus, named_storage, read_cluster_file
     from aesweep.cluster.remote.gpus import count_gpus
-    from aesweep.data.datasets import IDX_FOLDERS
+    from aesweep.data.catalogue import IDX_DATASETS
     from aesweep.run.preflight import doctor as examination
     from aesweep.run.preflight import rehearsal
 
@@ -90,7 +90,7 @@ def doctor(
         findings += examination.examine_gpus(study.resources.least_gpus, counts)
         findings += rehearsal.try_reference(study)
         if data_url:
-            names = [dataset.name for dataset in study.datasets if dataset.name in IDX_FOLDERS]
+            names = [one.name for one in study.datasets if one.path is None and one.name in IDX_DATASETS]
             findings += examination.examine_data(names, data_url)
         elif not is_sent:  # a cluster reads its own images
             findings += rehearsal.try_images(study, data_dir, download)

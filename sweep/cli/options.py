@@ -28,9 +28,9 @@ class UserPath(click.ParamType):
 
 
 class NamedPath(click.ParamType):
-    """A value NAME=FOLDER, which is converted to a pair of the name and the folder's path."""
+    """A value NAME=PATH, which is converted to a pair of the name and the path."""
 
-    name = "name=folder"
+    name = "name=path"
     takes_paths = True
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
@@ -38,7 +38,7 @@ class NamedPath(click.ParamType):
             return value
         name, separator, path = str(value).partition("=")
         if not separator or not name:
-            self.fail(f"expected NAME=FOLDER, got {value!r}", parameter, context)
+            self.fail(f"expected NAME=PATH, got {value!r}", parameter, context)
         return name, PATH.convert(path, parameter, context)
 
 
@@ -49,14 +49,14 @@ run_argument = click.argument("run_folder", metavar="RUN", type=PATH)
 set_option = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a dotted key.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print plain values for a script.")
 data_options = [
-    click.option("--data-dir", type=PATH, help="Folder with MNIST and Fashion-MNIST. [env: AESWEEP_DATA_DIR]"),
+    click.option("--data-dir", type=PATH, help="Folder with MNIST and other known data sets. [env: AESWEEP_DATA_DIR]"),
     click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST where they are missing."),
     click.option(
         "--images",
         multiple=True,
-        metavar="NAME=FOLDER",
+        metavar="NAME=PATH",
         type=NamedPath(),
-        help="Take the images of the study's data set NAME from this folder.",
+        help="Take the images of the study's data set NAME from this folder or .npz file.",
     ),
 ]
 workers_option = click.option(

@@ -194,7 +194,7 @@ class RecordedRun:
     Raises:
         JournalError: nothing is recorded, or the journal is damaged.
         RunFolderError: nothing is recorded in the folder, but the storage holds the run.
-        StudyError: images are given for a data set that is not a folder of images.
+        StudyError: images are given for a data set to which the study gives no path.
     """
 
     def __init__(self, folder: RunFolder, given: Mapping[str, Any], storage: str | None):

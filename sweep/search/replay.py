@@ -143,7 +143,7 @@ def check_images(state: RunState, found: dict[str, dict[str, Any]], source: Path
             if got != value:
                 raise JournalError(
                     f"{source}: data set {name}: {field} is {got} now and was {value} when the run started: "
-                    "give it the same images (--images NAME=FOLDER, --data-dir), or start a new run"
+                    "give it the same images (--images NAME=PATH, --data-dir), or start a new run"
                 )
 
 

@@ -170,7 +170,7 @@ def stage_trials(study: Study, stage_name: str, bases: dict[str, Configuration |
         sampler = registry.sampler_of(stage)
         drawn = sampler(stage.space, stage.samples, f"{study.seed}/{stage_name}", base)
         for number, configuration in enumerate(drawn):
-            cell = tuple((axis, getattr(configuration, axis)) for axis in stage.table.axes())
+            cell = tuple((axis, configuration.value_of(axis)) for axis in stage.table.axes())
             specs.append(
                 (
                     number,

@@ -13,7 +13,8 @@ import json
 import re
 from pathlib import Path
 
-from aesweep.data.datasets import IDX_FILES, IDX_FOLDERS, IDX_LABELS, DataError, data_folder, load_dataset
+from aesweep.data.catalogue import IDX_DATASETS
+from aesweep.data.datasets import DataError, load_dataset, raw_folder
 from aesweep.storage.atomic_file import write_whole
 from aesweep.storage.object_store import Storage
 
@@ -25,7 +26,7 @@ def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
     """Copies a data set to a storage.
 
     Args:
-        name: "mnist", "fashion_mnist" or "kmnist".
+        name: a name of `IDX_DATASETS`.
         storage: the destination; files of the data set that it holds already are overwritten.
         data_dir: see `aesweep.data.datasets.data_folder`.
         download: whether to fetch the data set first where it is missing.
@@ -39,11 +40,12 @@ def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
     # Verify the data set first, so that no damaged copy is published.
     labels = load_dataset(name, data_dir=data_dir, download=download).labels
     hashes = {}
-    for file in (*IDX_FILES, *(IDX_LABELS if labels is not None else ())):
-        content = _read_raw(_folder(name, data_dir) / file)
+    known = IDX_DATASETS[name]
+    for file in (*known.image_files, *(known.label_files if labels is not None else ())):
+        content = _read_raw(raw_folder(name, data_dir) / file)
         storage.write(_stored(name, f"raw/{file}"), content)
         hashes[file] = hashlib.sha256(content).hexdigest()
-    manifest = _stored(name, MANIFEST)
+    manifest = _stored(name, _manifest(name))
     storage.write(manifest, json.dumps({"sha256": hashes}, indent=2).encode() + b"\n")
     return [*(_stored(name, f"raw/{file}") for file in hashes), manifest]
 
@@ -63,7 +65,7 @@ def pull_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
     """
     brought = []
     for file, sha256 in _read_manifest(name, storage).items():
-        path = _folder(name, data_dir) / file
+        path = raw_folder(name, data_dir) / file
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
             continue
         content = _read(name, storage, f"raw/{file}")
@@ -77,7 +79,7 @@ def pull_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
 
 def check_pushed(name: str, storage: Storage) -> None:
     """Checks by its manifest and the names of its files that a storage holds a data set. Raises DataError if not."""
-    there = storage.names(IDX_FOLDERS[name])
+    there = storage.names(IDX_DATASETS[name].folder)
     for file in _read_manifest(name, storage):
         if f"raw/{file}" not in there:
             raise _fault(name, storage, f"raw/{file}", "not found")
@@ -85,18 +87,24 @@ def check_pushed(name: str, storage: Storage) -> None:
 
 def _read_manifest(name: str, storage: Storage) -> dict[str, str]:
     """Returns the SHA-256 of each file of the data set, by the file's name."""
+    known, manifest = IDX_DATASETS[name], _manifest(name)
     try:
-        values = json.loads(_read(name, storage, MANIFEST))
+        values = json.loads(_read(name, storage, manifest))
     except ValueError as error:
-        raise _fault(name, storage, MANIFEST, f"is damaged: {error}") from error
+        raise _fault(name, storage, manifest, f"is damaged: {error}") from error
     hashes = values.get("sha256") if isinstance(values, dict) else None
     # Labels are there or not, of both parts; storages that older versions wrote hold none.
-    if not isinstance(hashes, dict) or hashes.keys() not in (IDX_FILES.keys(), {*IDX_FILES, *IDX_LABELS}):
+    if not isinstance(hashes, dict) or hashes.keys() not in (
+        {*known.image_files},
+        {*known.image_files, *known.label_files},
+    ):
         named = ", ".join(map(str, hashes)) if isinstance(hashes, dict) else "none"
-        raise _fault(name, storage, MANIFEST, f"names other files than expected ({', '.join(IDX_FILES)}): {named}")
+        raise _fault(
+            name, storage, manifest, f"names other files than expected ({', '.join(known.image_files)}): {named}"
+        )
     for file, sha256 in hashes.items():
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-            raise _fault(name, storage, MANIFEST, f"expected a SHA-256 of {file}, found {sha256!r}")
+            raise _fault(name, storage, manifest, f"expected a SHA-256 of {file}, found {sha256!r}")
     return hashes
 
 
@@ -111,12 +119,14 @@ def _read_raw(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
 
 
-def _folder(name: str, data_dir: Path | str | None) -> Path:
-    return data_folder(data_dir) / IDX_FOLDERS[name] / "raw"
+def _manifest(name: str) -> str:
+    """Returns the name of a data set's manifest; splits that share a folder have one each."""
+    split = IDX_DATASETS[name].split
+    return f"manifest-{split}.json" if split else MANIFEST
 
 
 def _stored(name: str, file: str) -> str:
-    return f"{IDX_FOLDERS[name]}/{file}"
+    return f"{IDX_DATASETS[name].folder}/{file}"
 
 
 def _fault(name: str, storage: Storage, file: str, problem: str) -> DataError:

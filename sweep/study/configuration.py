@@ -44,6 +44,13 @@ SHARED = (*SHAPE, "batch_size")
 DERIVED = {"model": tuple(name for name in SHAPE if name not in ("latent_dim", "activation", "output"))}
 
 STRENGTHS = ("l1", "l2", "weight_decay", "dropout", "sparse_code")
+# How the axis of one setting of a package's family begins: "options.width".
+OPTION = "options."
+
+
+def field_of(axis: str) -> str:
+    """Returns the field that an axis gives a value to, or to one of whose settings."""
+    return "options" if axis.startswith(OPTION) else axis
 
 
 # Metadata of a field that is added from now on: `beta: float = dataclasses.field(default=0.0, metadata=LATER)`.
@@ -123,6 +130,12 @@ class Configuration:
         parts += [] if self.normalization == "none" else [f"{self.normalization} norm"]
         parts += [f"{name} {value}" for name, value in self.options]
         return " ".join(parts)
+
+    def value_of(self, axis: str) -> Any:
+        """Returns the value of a field, of a name of `DERIVED`, or of "options.<setting>", None if it is not given."""
+        if axis.startswith(OPTION):
+            return dict(self.options).get(axis.removeprefix(OPTION))
+        return getattr(self, axis)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields as values that JSON can hold, with the widths as a list.

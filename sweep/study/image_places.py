@@ -18,14 +18,14 @@ from aesweep.study.schema import Study
 
 
 def place_images(study: Study, images: Mapping[str, Path]) -> None:
-    """Replaces the paths of a study's folders of images, in place.
+    """Replaces the paths of a study's images of the user's own, in place.
 
     Args:
         study: the study that is changed.
-        images: maps data set name to the folder that replaces the one that the study names.
+        images: maps data set name to the path that replaces the one that the study names.
 
     Raises:
-        StudyError: a name is not that of a data set of the study that is a folder of images.
+        StudyError: a name is not that of a data set to which the study gives a path.
     """
     check_names(study, images)
     for dataset in study.datasets:
@@ -34,10 +34,10 @@ def place_images(study: Study, images: Mapping[str, Path]) -> None:
 
 
 def check_names(study: Study, images: Iterable[str]) -> None:
-    """Raises StudyError where a name is not that of a data set of the study that is a folder of images."""
+    """Raises StudyError where a name is not that of a data set to which the study gives a path."""
     known = [dataset.name for dataset in study.datasets if dataset.path is not None]
     faults = [
-        f"{name!r} is no data set of study {study.name} that is a folder of images: "
+        f"{name!r} is no data set to which study {study.name} gives a path: "
         + (f"expected {' or '.join(known)}" if known else "the study has none, so leave out --images")
         for name in images
         if name not in known

@@ -14,11 +14,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from aesweep.data.catalogue import KNOWN_DATASETS
 from aesweep.process.wording import plural
-from aesweep.study.configuration import DERIVED
-from aesweep.study.search_space import Real, SearchSpace, Whole
+from aesweep.study.axis import Real, Whole
+from aesweep.study.configuration import DERIVED, field_of
+from aesweep.study.search_space import SearchSpace
 
-BUNDLED_DATASETS = ("digits", "mnist", "fashion_mnist", "kmnist", "cifar10")
 # Names that no images of a user's own may have. Those that became known later may: older runs have them beside a path.
 RESERVED_NAMES = ("digits", "mnist", "fashion_mnist")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
@@ -45,13 +46,13 @@ class Dataset(_Strict):
 
     @model_validator(mode="after")
     def _known(self) -> Dataset:
-        if self.path is None and self.name not in BUNDLED_DATASETS:
+        if self.path is None and self.name not in KNOWN_DATASETS:
             raise ValueError(
-                f"unknown data set {self.name!r}: known are {', '.join(BUNDLED_DATASETS)}; "
+                f"unknown data set {self.name!r}: known are {', '.join(KNOWN_DATASETS)}; "
                 "for images of your own give {name: ..., path: ...}"
             )
         if self.path is not None and self.name in RESERVED_NAMES:
-            raise ValueError(f"{self.name!r} is the name of a known data set: give the folder another name")
+            raise ValueError(f"{self.name!r} is the name of a known data set: give your images another name")
         return self
 
 
@@ -122,11 +123,11 @@ class Stage(_Strict):
         faults = []
         for key, axis in zip(("rows", "columns"), self.table.axes(), strict=False):
             if axis in DERIVED:
-                for name in DERIVED[axis]:
-                    if (found := getattr(self.space, name)) and found.is_random:
+                for name, found in self.space.axes().items():
+                    if field_of(name) in DERIVED[axis] and found.is_random:
                         faults.append(f"table.{key}: {axis!r} needs {name} to be a grid, so that it makes cells")
                 continue
-            found = getattr(self.space, axis, None) if axis in SearchSpace.model_fields else None
+            found = self.space.axes().get(axis)
             if found is None:
                 faults.append(f"table.{key}: {axis!r} is not an axis of this stage's space")
             elif found.when or found.is_random:

@@ -1,17 +1,16 @@
 """The search space of a stage: an axis for each field of a configuration.
 
-An axis is a constant, a grid (every value is tried), or a draw (choice, uniform, log-uniform), and may depend on the
-values of other axes. `aesweep.search.samplers` draws the points.
+`aesweep.search.samplers` draws the points.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from aesweep.models.installed import option_faults
+from aesweep.study.axis import Axis, Real, Whole, as_listed
 from aesweep.study.configuration import (
     ACTIVATIONS,
     CODES,
@@ -21,17 +20,14 @@ from aesweep.study.configuration import (
     LIKELIHOODS,
     NEEDED_BY_FAMILY,
     NORMALIZATIONS,
+    OPTION,
     OUTPUTS,
     REGULARIZERS,
     SCHEDULES,
     STRENGTHS,
+    field_of,
 )
 
-Value = TypeVar("Value")
-# Every number of a study is of one of these two strict types: YAML's `yes` and `on`, texts of digits and, where a whole
-# number is expected, 3.0 are errors. tests/study/test_study.py walks the schema for numbers of other types.
-Whole = Annotated[int, Field(strict=True)]
-Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Count = Annotated[Whole, Field(ge=1, le=65536)]
 Widths = Annotated[list[Count], Field(max_length=16)]
 Channels = Annotated[list[Count], Field(min_length=1, max_length=8)]
@@ -42,76 +38,43 @@ NonNegative = Annotated[Real, Field(ge=0)]
 Rate = Annotated[Real, Field(ge=0, lt=1)]
 
 
-class Axis(BaseModel, Generic[Value]):
-    """The values that one field of a configuration may take.
+# How the settings of a package's family are given: as one axis of mappings, or as a mapping with an axis for each.
+# pydantic puts the name of the form into the place of a fault.
+WHOLE, EACH = "options as a whole", "options each"
 
-    Exactly one of the five ways to give them is set. `when` maps other axes to the values, or lists of values, under
-    which the axis applies.
-    """
 
-    model_config = ConfigDict(extra="forbid")
+def _form(given: Any) -> str:
+    is_each = isinstance(given, dict) and not {"value", "grid", "choice", "uniform", "log_uniform"} & given.keys()
+    return EACH if is_each else WHOLE
 
-    value: Value | None = None
-    grid: Annotated[list[Value], Field(min_length=1)] | None = None
-    choice: Annotated[list[Value], Field(min_length=1)] | None = None
-    uniform: tuple[Value, Value] | None = None
-    log_uniform: tuple[Value, Value] | None = None
-    when: dict[str, Any] = {}
 
-    @model_validator(mode="before")
-    @classmethod
-    def _constant(cls, given: Any) -> Any:
-        return given if isinstance(given, (dict, Axis)) else {"value": given}
+def _with_common_condition(given: dict[str, Any]) -> dict[str, Any]:
+    """Moves a `when` that stands beside the axes into each of them, and takes whole numbers as ends of intervals."""
+    common = {"when": given["when"]} if "when" in given else {}
+    found = {}
+    for name, axis in given.items():
+        if name == "when":
+            continue
+        if isinstance(axis, Axis):
+            found[name] = axis
+            continue
+        values = {**(axis if isinstance(axis, dict) else {"value": axis})}
+        if common:
+            own = values.get("when", {})
+            are_mappings = isinstance(own, dict) and isinstance(common["when"], dict)
+            values["when"] = {**common["when"], **own} if are_mappings else common["when"]
+        for way in {"uniform", "log_uniform"} & values.keys():
+            if isinstance(values[way], list):
+                values[way] = [float(end) if type(end) is int else end for end in values[way]]
+        found[name] = values
+    return found
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Axis[Value]:
-        ways = [way for way in ("value", "grid", "choice", "uniform", "log_uniform") if getattr(self, way) is not None]
-        if len(ways) != 1:
-            raise ValueError(
-                "expected exactly one of value, grid, choice, uniform, log_uniform; "
-                f"got {' and '.join(ways) or 'none of them'}"
-            )
-        interval = self.uniform or self.log_uniform
-        if interval:
-            low, high = interval
-            if not all(isinstance(bound, float) for bound in interval):
-                raise ValueError(f"{ways[0]} is for real numbers; list the values under choice or grid")
-            if not low < high:
-                raise ValueError(f"{ways[0]} expects [low, high] with low < high, got {list(interval)}")
-            if self.log_uniform and low <= 0:
-                raise ValueError(f"log_uniform expects bounds above 0, got {list(interval)}")
-        options = self.grid or self.choice
-        if options and len({str(option) for option in options}) < len(options):
-            raise ValueError(f"{ways[0]} holds a value twice: {options}")
-        return self
 
-    @property
-    def is_random(self) -> bool:
-        return self.choice is not None or self.uniform is not None or self.log_uniform is not None
-
-    @property
-    def options(self) -> list[Value]:
-        """The values of a constant, a grid or a choice; an empty list for an interval."""
-        if self.value is not None:
-            return [self.value]
-        return self.grid or self.choice or []
-
-    def at(self, position: float) -> Value:
-        """Returns the value of a random axis at a position in [0, 1)."""
-        if self.choice:
-            return self.choice[int(position * len(self.choice))]
-        if self.uniform:
-            low, high = self.uniform
-            return low + position * (high - low)
-        low, high = self.log_uniform
-        return math.exp(math.log(low) + position * (math.log(high) - math.log(low)))
-
-    def applies(self, values: dict[str, Any]) -> bool:
-        """Returns whether the condition holds for the values chosen so far."""
-        return all(
-            _jsonable(values.get(name)) in (wanted if isinstance(wanted, list) else [wanted])
-            for name, wanted in self.when.items()
-        )
+Options = Annotated[
+    Annotated[Axis[dict[FamilyName, Any]], Tag(WHOLE)]
+    | Annotated[dict[FamilyName, Axis[Any]], BeforeValidator(_with_common_condition), Tag(EACH)],
+    Discriminator(_form),
+]
 
 
 class SearchSpace(BaseModel):
@@ -141,11 +104,17 @@ class SearchSpace(BaseModel):
     code: Axis[Literal[CODES]] | None = None
     beta: Axis[NonNegative] | None = None
     likelihood: Axis[Literal[LIKELIHOODS]] | None = None
-    options: Axis[dict[FamilyName, Any]] | None = None
+    options: Options | None = None
 
     def axes(self) -> dict[str, Axis]:
-        """Returns the axes that are set, with the unconditional ones before those that depend on them."""
+        """Returns the axes that are set, with the unconditional ones before those that depend on them.
+
+        An axis of one setting of a package's family is named "options.<setting>".
+        """
         given = {name: getattr(self, name) for name in FIELDS if getattr(self, name) is not None}
+        if isinstance(self.options, dict):
+            del given["options"]
+            given |= {f"{OPTION}{name}": axis for name, axis in self.options.items()}
         return dict(sorted(given.items(), key=lambda item: bool(item[1].when)))
 
     @model_validator(mode="after")
@@ -168,7 +137,7 @@ class SearchSpace(BaseModel):
                 elif axes[other].when or not axes[other].options:
                     faults.append(f"{name}.when.{other}: expected an unconditional axis with listed values")
                 else:
-                    known = [_jsonable(option) for option in axes[other].options]
+                    known = [as_listed(option) for option in axes[other].options]
                     unknown = [
                         value
                         for value in (wanted if isinstance(wanted, list) else [wanted])
@@ -198,8 +167,9 @@ class SearchSpace(BaseModel):
         if self.family is None:
             owners = {name: family for family, names in FAMILY_FIELDS.items() for name in names}
             owners["options"] = "a package's"
+            named = dict.fromkeys(field_of(name) for name in axes)
             return [
-                f"{name} is for {owners[name]} models: add `family` to the space" for name in axes if name in owners
+                f"{name} is for {owners[name]} models: add `family` to the space" for name in named if name in owners
             ]
         for family in self.family.options:
             faults += self._option_faults(family)
@@ -217,12 +187,22 @@ class SearchSpace(BaseModel):
 
     def _option_faults(self, family: str) -> list[str]:
         """Returns what is wrong with the options of one family: those of the project's own have none."""
-        given = self.options if self.options is not None and _under(self.options, family) else None
-        if family not in FAMILY_FIELDS:
-            return [fault for values in (given.options if given else [{}]) for fault in option_faults(family, values)]
-        if given is None:
-            return []
-        return [f"options applies under family {family}, which has none: add `when: {{family: ...}}` to options"]
+        given = {
+            name: axis for name, axis in self.axes().items() if field_of(name) == "options" and _under(axis, family)
+        }
+        if family in FAMILY_FIELDS:
+            fault = f"options applies under family {family}, which has none: add `when: {{family: ...}}` to options"
+            return [fault] if given else []
+        faults = [
+            f"{name}.when: family {family} needs its settings in every trial, so the condition may name family alone"
+            for name, axis in given.items()
+            if axis.when.keys() - {"family"}
+        ]
+        if "options" in given:
+            choices = [{name: [value] for name, value in values.items()} for values in given["options"].options]
+        else:
+            choices = [{name.removeprefix(OPTION): axis.values for name, axis in given.items()}]
+        return faults + [fault for values in choices for fault in option_faults(family, values)]
 
     def _code_faults(self) -> list[str]:
         if self.beta is None:
@@ -255,7 +235,3 @@ def _is_same(written: Any, option: Any) -> bool:
         )
     is_kind = type(written) is type(option) or (type(written) is int and isinstance(option, float))
     return is_kind and written == option
-
-
-def _jsonable(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -11,6 +11,7 @@ from aesweep.process.errors import StudyError
 from aesweep.process.user_path import user_path
 from aesweep.study.safe_yaml import parse_yaml, read_yaml
 from aesweep.study.schema import Study
+from aesweep.study.search_space import EACH, WHOLE
 
 RESERVED_STAGES = ("retraining", "winners", "rungs")  # parts of the report have these names
 
@@ -101,7 +102,7 @@ def _name_faults(values: dict[str, Any]) -> list[str]:
 def _faults(error: pydantic.ValidationError) -> list[str]:
     faults = []
     for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"]) or "study"
+        key = ".".join(str(part) for part in fault["loc"] if part not in (WHOLE, EACH)) or "study"
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             message = "unknown key"

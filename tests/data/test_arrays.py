@@ -117,7 +117,7 @@ def test_what_is_no_archive_is_refused(tmp_path, content):
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"a.npz: (is a damaged .npz archive|cannot be read)"):
         read_arrays(tmp_path / "a.npz")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="not found"):
         read_arrays(tmp_path / "b.npz")
 
 
@@ -134,3 +134,16 @@ def test_a_flipped_bit_is_noticed_or_gives_an_array_of_bytes(tmp_path_factory, p
         return
     assert training.dtype == test.dtype == np.uint8
     assert training.shape[1:] == test.shape[1:]
+
+
+@pytest.mark.parametrize("name", ["gone.npz", "gone"])
+def test_missing_images_of_ones_own_are_told_with_the_option_that_names_them(tmp_path, name):
+    with pytest.raises(DataError, match=f"{name}: not found.*say where it is with --images mine=PATH") as caught:
+        load_dataset("mine", path=tmp_path / name)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_file_that_is_no_archive_is_told_what_may_be_given(tmp_path):
+    (tmp_path / "faces.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"faces.zip: is a file, expected a folder of images or an .npz archive"):
+        load_dataset("mine", path=tmp_path / "faces.zip")

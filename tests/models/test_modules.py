@@ -34,6 +34,10 @@ MINE = Configuration(
 )
 
 
+MINE_ALONE = {"family": "lab_residual"}
+EACH = {**dict(OPTIONS), "when": MINE_ALONE}  # each setting an axis
+
+
 @pytest.fixture(autouse=True)
 def lab(tmp_path, monkeypatch):
     """The document's package, as pip would leave it: a module, and what it offers."""
@@ -80,11 +84,82 @@ def test_the_documents_study_has_a_column_for_each_model_and_a_pack_for_each_sha
         assert Configuration.from_dict(spec.configuration.as_dict()) == spec.configuration
 
 
+def drawn(values: dict, base: Configuration | None = None) -> list[Configuration]:
+    return [spec.configuration for spec in stage_trials(check_study(values, "study"), "architecture", {"digits": base})]
+
+
+def test_axes_of_settings_are_crossed_as_the_mappings_would_be():
+    each = {"num_blocks": {"grid": [1, 2]}, "width": {"grid": [8, 9]}, "kind": "gelu", "when": MINE_ALONE}
+    whole = [{"num_blocks": blocks, "width": width, "kind": "gelu"} for blocks in (1, 2) for width in (8, 9)]
+    found, expected = drawn(study(options=each)), drawn(study(options={"grid": whole, "when": MINE_ALONE}))
+    assert len(found) == len(expected) == 2 * (1 + 4)
+    assert {*found} == {*expected}
+
+
+def test_settings_alone_are_axes_of_a_table_and_are_drawn():
+    values = study(
+        family="lab_residual",
+        options={"num_blocks": {"grid": [1, 2]}, "width": {"choice": [8, 9, 10]}, "kind": {"choice": ["relu", "gelu"]}},
+    )
+    del values["stages"]["architecture"]["space"]["hidden_layers"]
+    values["stages"]["architecture"] |= {"table": {"rows": "options.num_blocks", "columns": "latent_dim"}, "samples": 8}
+    specs = stage_trials(check_study(values, "study"), "architecture", {"digits": None})
+    assert {spec.cell for spec in specs} == {
+        (("options.num_blocks", blocks), ("latent_dim", dim)) for blocks in (1, 2) for dim in (15, 30)
+    }
+    by_cell = {cell: [spec.configuration for spec in specs if spec.cell == cell] for cell in {s.cell for s in specs}}
+    for cell, configurations in by_cell.items():
+        settings = [dict(configuration.options) for configuration in configurations]
+        assert {found["num_blocks"] for found in settings} == {dict(cell)["options.num_blocks"]}
+        assert {found["width"] for found in settings} == {8, 9, 10}
+        assert {found["kind"] for found in settings} == {"relu", "gelu"}
+    # Sample i has the same draws in every cell.
+    pairs = [[(dict(c.options)["width"], dict(c.options)["kind"]) for c in found] for found in by_cell.values()]
+    assert all(found == pairs[0] for found in pairs)
+
+
+def test_more_samples_continue_the_draws_of_settings():
+    values = study(
+        family="lab_residual", options={"num_blocks": 1, "width": {"choice": [*range(1, 90)]}, "kind": "relu"}
+    )
+    del values["stages"]["architecture"]["space"]["hidden_layers"]
+    values["stages"]["architecture"] |= {"table": {"rows": "latent_dim"}, "samples": 4}
+    few = drawn(values)
+    values["stages"]["architecture"]["samples"] = 8
+    assert drawn(values)[: len(few)] == few
+
+
+def test_a_study_with_axes_of_settings_is_the_same_when_it_is_read_back_from_a_journal():
+    values = study(options={**EACH, "width": {"grid": [8, 9]}, "num_blocks": {"value": 1, "when": MINE_ALONE}})
+    read = check_study(values, "study")
+    assert check_study(read.resolved(), "journal").resolved() == read.resolved()
+    assert check_study(read.resolved(), "journal").sha256() == read.sha256()
+
+
 @pytest.mark.parametrize(
     ("space", "message"),
     [
         ({"options": {"value": {"width": 1}, "when": {"family": "lab_residual"}}}, "family lab_residual needs kind"),
-        ({"options": {"width": 1}}, "options.width: unknown key"),
+        ({"options": {"width": 1, "when": MINE_ALONE}}, "family lab_residual needs num_blocks"),
+        ({"options": {"grid": [dict(OPTIONS)], "width": 1}}, "space.options.width: unknown key"),
+        ({"options": {**EACH, "width": {"grid": [8, "9"]}}}, "options.width: Input should be a valid integer, got '9'"),
+        ({"options": {**EACH, "width": {"grid": []}}}, "space.options.width.grid: List should have at least 1 item"),
+        (
+            {"options": {**EACH, "width": {"uniform": [1, 5]}}},
+            "options.width: Input should be a valid integer, got 1.0",
+        ),
+        ({"options": {**EACH, "width": {"uniform": [5.0, 1.0]}}}, "uniform expects [low, high] with low < high"),
+        ({"options": {**EACH, "width": {"min": 1}}}, "space.options.width.min: unknown key"),
+        ({"options": {**EACH, "kind": "tanh"}}, "options.kind: Input should be 'relu' or 'gelu', got 'tanh'"),
+        ({"options": {**EACH, "depth": 2}}, "options.depth: family lab_residual has no such setting"),
+        ({"options": {**EACH, "when": {}}}, "options applies under family dense, which has none"),
+        ({"options": {**EACH, "when": "lab_residual"}}, "space.options.kind.when: Input should be a valid dictionary"),
+        (
+            {"options": {**EACH, "width": {"value": 9, "when": {"latent_dim": 15}}}},
+            "options.width.when: family lab_residual needs its settings in every trial",
+        ),
+        ({"options": {**EACH, "width": {"choice": [8, 9]}}}, "'model' needs options.width to be a grid"),
+        ({"options": {}}, "family lab_residual needs width"),
         (
             {"options": {"value": {**dict(OPTIONS), "width": "9"}, "when": {"family": "lab_residual"}}},
             "options.width: Input should be a valid integer, got '9'",

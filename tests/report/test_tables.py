@@ -21,6 +21,7 @@ from aesweep.report.sections.denoising import psnr_table, ssim_table
 from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
+from aesweep.study.configuration import LATER, Configuration
 
 Events = list[dict[str, Any]]
 
@@ -196,3 +197,18 @@ def test_csv_files_of_a_run_without_trials_have_a_header(run: Run, folder: RunFo
     for name in ("trials", "retrainings", "account", "failures"):
         full = (folder.tables / f"{name}.csv").read_text().splitlines()[0]
         assert (other_folder.tables / f"{name}.csv").read_text() == f"{full}\n"
+
+
+def test_fields_of_families_are_columns_of_runs_that_use_them_alone(run: Run) -> None:
+    later = {field.name for field in dataclasses.fields(Configuration) if field.metadata == LATER}
+
+    def columns(of: Run) -> set[str]:
+        stage = of.stages["architecture"]
+        return {*cell_table(of, stage, "mnist")} | {*winner_table(of, "mnist", Published(None))}
+
+    assert not later & columns(run) and {"hidden_layers", "model", "learning_rate"} <= columns(run)
+    stage = run.stages["architecture"]
+    changed = dataclasses.replace(stage.trials[0].configuration, family="convolutional", channels=(4, 8))
+    trials = [dataclasses.replace(stage.trials[0], configuration=changed), *stage.trials[1:]]
+    stages = {**run.stages, "architecture": dataclasses.replace(stage, trials=trials)}
+    assert later & columns(dataclasses.replace(run, stages=stages)) == {"family", "channels"}

@@ -41,6 +41,7 @@ def test_memory_is_that_of_all_members_with_those_in_lock_step(small_study):
     configuration = specs[0].configuration
     architecture = Dense(64, configuration.hidden_layers, configuration.latent_dim)
     assert plan.model == str(architecture)
+    assert plan.widths == (64, *configuration.hidden_layers, configuration.latent_dim)
 
     def memory(judged_at_once):
         # A tenth is for validation, and all others are probed as well.
@@ -53,3 +54,18 @@ def test_memory_is_that_of_all_members_with_those_in_lock_step(small_study):
         assert plan.members_per_step == 1
         assert plan.memory_bytes == memory(CPU_PAIRS).needed(plan.members_at_once, 1)
     assert plan.members_at_once == 2  # a trial's own seeds
+
+
+def test_widths_are_told_of_dense_models_alone(small_study):
+    small_study["stages"]["architecture"]["space"] |= {
+        "family": {"grid": ["dense", "convolutional"]},
+        "hidden_layers": {"grid": [[16], []]},
+        "channels": {"value": [4], "when": {"family": "convolutional"}},
+    }
+    small_study["stages"]["architecture"]["table"] = {"rows": "latent_dim", "columns": "model"}
+    specs, resources = jobs_of(small_study)
+    plans = plan_packs(specs, resources, {"digits": (1293, (1, 8, 8))})
+    widths = {plan.widths for plan in plans if "x" not in plan.model}
+    dims = {spec.configuration.latent_dim for spec in specs}
+    assert widths == {(64, *hidden, dim) for hidden in ((16,), ()) for dim in dims}
+    assert {plan.widths for plan in plans if "x" in plan.model} == {None}

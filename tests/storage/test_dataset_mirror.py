@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -13,19 +14,19 @@ import pytest
 from click.testing import CliRunner
 
 from aesweep.cli.commands import commands
-from aesweep.data.datasets import IDX_FILES, IDX_LABELS, load_dataset
+from aesweep.data.catalogue import IDX_DATASETS
+from aesweep.data.datasets import load_dataset
 from aesweep.storage.dataset_mirror import push_dataset
 from aesweep.storage.object_store import Storage
 
-TRAINING, TEST = IDX_FILES
+TRAINING, TEST = IDX_DATASETS["mnist"].image_files
 
 
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch):
-    for file, number in zip(IDX_FILES, (40, 20), strict=True):
-        monkeypatch.setitem(IDX_FILES, file, (number, 28, 28))
-    for file, number in zip(IDX_LABELS, (40, 20), strict=True):
-        monkeypatch.setitem(IDX_LABELS, file, number)
+    for name, known in IDX_DATASETS.items():
+        training, test = (part._replace(num_images=number) for part, number in zip(known.parts, (40, 20), strict=True))
+        monkeypatch.setitem(IDX_DATASETS, name, dataclasses.replace(known, training=training, test=test))
 
 
 @pytest.fixture
@@ -34,9 +35,9 @@ def home(tmp_path) -> Path:
     for folder, seed in (("MNIST", 1), ("FashionMNIST", 2)):
         raw = tmp_path / "home" / folder / "raw"
         raw.mkdir(parents=True)
-        for file, shape in IDX_FILES.items():
-            pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-            (raw / file).write_bytes(struct.pack(">4I", 0x803, *shape) + pixels.tobytes())
+        for part in IDX_DATASETS["mnist"].parts:
+            pixels = np.random.default_rng(seed).integers(0, 256, part.shape, dtype=np.uint8)
+            (raw / part.images).write_bytes(struct.pack(">4I", 0x803, *part.shape) + pixels.tobytes())
     zipped = tmp_path / "home" / "MNIST" / "raw" / TEST
     zipped.with_name(f"{TEST}.gz").write_bytes(gzip.compress(zipped.read_bytes()))
     zipped.unlink()
@@ -86,7 +87,9 @@ def test_node_gets_the_images_that_were_pushed(home, url, node):
     done = pull(url, node, "mnist", "fashion_mnist")
     assert done.exit_code == 0
     assert {name: len(paths) for name, paths in json.loads(done.stdout).items()} == {"mnist": 2, "fashion_mnist": 2}
-    assert files(node) == [f"{folder}/raw/{file}" for folder in ("FashionMNIST", "MNIST") for file in sorted(IDX_FILES)]
+    assert files(node) == [
+        f"{folder}/raw/{file}" for folder in ("FashionMNIST", "MNIST") for file in sorted((TRAINING, TEST))
+    ]
     for name in ("mnist", "fashion_mnist"):
         assert load_dataset(name, data_dir=node).sha256 == load_dataset(name, data_dir=home).sha256
 
@@ -133,7 +136,7 @@ def test_storage_without_the_data_set_is_told(url, node):
 
 
 def test_labels_go_with_the_images_where_there_are_any(home, url, node):
-    for file, number in IDX_LABELS.items():
+    for _, file, number in IDX_DATASETS["mnist"].parts:
         labels = np.arange(number, dtype=np.uint8) % 10
         (home / "MNIST" / "raw" / file).write_bytes(struct.pack(">2I", 0x801, number) + labels.tobytes())
     push(home, url)
@@ -143,7 +146,7 @@ def test_labels_go_with_the_images_where_there_are_any(home, url, node):
     np.testing.assert_array_equal(data.labels.test, np.arange(20) % 10)
 
 
-HASHES = dict.fromkeys(IDX_FILES, "0" * 64)
+HASHES = dict.fromkeys((TRAINING, TEST), "0" * 64)
 MANIFESTS = {
     "empty": b"",
     "cut off": json.dumps({"sha256": HASHES}).encode()[:-9],

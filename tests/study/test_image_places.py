@@ -120,13 +120,13 @@ def test_images_that_have_moved_are_named_once_and_verified(project, monkeypatch
     before = Path("runs/mine/journal.jsonl").read_bytes()
     moved = Path("faces").rename(tmp_path / "new = place")
     said = call(*command, "runs/mine", "--quiet", code=65)
-    assert "--images faces=FOLDER" in said and len(said.splitlines()) == 1
+    assert "--images faces=PATH" in said and len(said.splitlines()) == 1
     other = image_folder(tmp_path / "other", seed=1)
     assert "sha256" in call(*command, "runs/mine", "--images", f"faces={other}", "--quiet", code=65)
-    assert "that is a folder of images: expected faces" in call(
+    assert "gives a path: expected faces" in call(
         *command, "runs/mine", "--images", f"digits={other}", "--quiet", code=78
     )
-    assert "expected NAME=FOLDER" in call(*command, "runs/mine", "--images", "faces", "--quiet", code=2)
+    assert "expected NAME=PATH" in call(*command, "runs/mine", "--images", "faces", "--quiet", code=2)
     assert Path("runs/mine/journal.jsonl").read_bytes() == before
     call(*command, "runs/mine", "--images", f"faces={moved}", "--quiet")
     assert is_complete(Path("runs/mine"))
@@ -170,9 +170,7 @@ def test_new_run_takes_images_from_where_it_is_told(project, tmp_path):
     start = read_journal(Path("runs/mine/journal.jsonl"))[0]
     assert start["study"]["datasets"] == [{"name": "faces", "path": str(elsewhere)}]
     assert start["places"] == {str(elsewhere): "../../../elsewhere"}
-    assert "that is a folder of images: expected faces" in call(
-        "run", "study.yaml", "--images", "x=faces", "--name", "x", code=78
-    )
+    assert "gives a path: expected faces" in call("run", "study.yaml", "--images", "x=faces", "--name", "x", code=78)
     assert call("plan", "study.yaml", "--images", f"faces={elsewhere}") == ""
 
 

@@ -402,7 +402,7 @@ def test_text_that_yaml_reads_otherwise_is_refused_with_its_key(small_study, tmp
         load_study(tmp_path / "study.yaml")
 
 
-@pytest.mark.parametrize("name", ["kmnist", "cifar10"])
+@pytest.mark.parametrize("name", ["kmnist", "qmnist", "emnist_letters", "cifar10"])
 def test_name_that_became_known_later_still_names_a_folder_of_an_older_run(small_study, name):
     study = check_study({**small_study, "datasets": [{"name": name, "path": "images"}]}, "study")
     assert study.datasets[0].path == "images"

@@ -14,7 +14,7 @@ from aesweep.report.analysis.statistics import Estimate, estimate, ranks
 from aesweep.report.rows.names import axis_value, cell_name
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.types import Retraining, Run, Stage, Trial
-from aesweep.study.configuration import DERIVED, FIELDS, fields_in_use
+from aesweep.study.configuration import DERIVED, fields_in_use
 
 # The name that baselines and retrained winners have for each metric of the journal.
 QUANTITY = {"validation_mse": "mse", "validation_psnr_db": "psnr_db"}
@@ -43,7 +43,7 @@ def cell_frame(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
     """
     quantity = QUANTITY[stage.metric]
     best = stage.best(dataset)
-    lines = []
+    lines, fields = [], _fields(run)
     for cell, winner in stage.cells(dataset).items():
         members = [trial for trial in stage.trials if trial.dataset == dataset and trial.cell == cell]
         shown = winner or members[0]
@@ -63,7 +63,7 @@ def cell_frame(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
                 line[name] = run.baseline(dataset, stage.name, method, unit, shown.configuration)
         line.update(_test_numbers(run, dataset, retrained_as(run, winner)))
         if winner:
-            line.update({name: value for name, value in _configuration(winner).items() if name not in line})
+            line.update({name: value for name, value in _configuration(winner, fields).items() if name not in line})
         lines.append(line)
     frame = pd.DataFrame(lines)
     frame.insert(frame.columns.get_loc("value") + 1, "rank", ranks([_none(v) for v in frame["value"]], stage.mode))
@@ -138,7 +138,7 @@ def winner_frame(run: Run, dataset: str, published: Published) -> pd.DataFrame:
     """
     serving = [retraining for retraining in run.retrainings if retraining.trial.dataset == dataset]
     winners = dict.fromkeys((stage, trial) for retraining in serving for stage, _, trial in retraining.serves)
-    lines = []
+    lines, fields = [], _fields(run)
     for stage in run.stages.values():
         mine = [trial for trial in stage.cells(dataset).values() if trial and (stage.name, trial.name) in winners]
         known = {trial.name: retrained_as(run, trial) for trial in mine}
@@ -159,7 +159,7 @@ def winner_frame(run: Run, dataset: str, published: Published) -> pd.DataFrame:
                         "trial": winner.name,
                         "is_best": any(winner is other for other in best),
                         "is_longest": bool(known[winner.name]) and known[winner.name][0].trial.budget == epochs,
-                        **_configuration(winner),
+                        **_configuration(winner, fields),
                         "search_epochs": winner.last.epoch,
                         "search_training_mse": winner.value("training_mse"),
                         "search_validation_mse": winner.value("validation_mse"),
@@ -176,7 +176,7 @@ def winner_frame(run: Run, dataset: str, published: Published) -> pd.DataFrame:
 
 def seed_frame(run: Run) -> pd.DataFrame:
     """Returns one line per retraining: its seed, its numbers, its checkpoint and the winners that it serves."""
-    lines = []
+    lines, fields = [], fields_in_use(retraining.trial.configuration for retraining in run.retrainings)
     for retraining in run.retrainings:
         result = retraining.result
         checkpoint = (result and result.checkpoint) or {}
@@ -195,15 +195,15 @@ def seed_frame(run: Run) -> pd.DataFrame:
                 },
                 "checkpoint": checkpoint.get("file"),
                 "checkpoint_sha256": checkpoint.get("sha256"),
-                **_configuration(retraining.trial),
+                **_configuration(retraining.trial, fields),
             }
         )
-    fields = fields_in_use(retraining.trial.configuration for retraining in run.retrainings)
     return pd.DataFrame(lines, columns=[*SEED_COLUMNS, *fields])
 
 
 def trial_frame(run: Run) -> pd.DataFrame:
     """Returns one line per trial of the search: how it ended, its last numbers and its configuration."""
+    fields = _fields(run)
     lines = [
         {
             "trial": trial.name,
@@ -218,17 +218,21 @@ def trial_frame(run: Run) -> pd.DataFrame:
             "training_mse": trial.value("training_mse"),
             "validation_mse": trial.value("validation_mse"),
             "validation_psnr_db": trial.value("validation_psnr_db"),
-            **_configuration(trial),
+            **_configuration(trial, fields),
         }
         for stage in run.stages.values()
         for trial in stage.trials
     ]
-    fields = fields_in_use(trial.configuration for stage in run.stages.values() for trial in stage.trials)
     return pd.DataFrame(lines, columns=[*TRIAL_COLUMNS, *fields])
 
 
-def _configuration(trial: Trial) -> dict[str, Any]:
-    values = {name: getattr(trial.configuration, name) for name in (*FIELDS, *DERIVED)}
+def _fields(run: Run) -> list[str]:
+    """Returns the fields of configurations that the run's trials need, without those of families that it lacks."""
+    return fields_in_use(trial.configuration for stage in run.stages.values() for trial in stage.trials)
+
+
+def _configuration(trial: Trial, fields: list[str]) -> dict[str, Any]:
+    values = {name: getattr(trial.configuration, name) for name in (*fields, *DERIVED)}
     return {name: axis_value(name, value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 

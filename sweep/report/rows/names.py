@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from aesweep.study.configuration import OPTION
+
 MISSING = "–"
 REGULARIZER_NAMES = {
     "none": "None",
@@ -31,13 +33,20 @@ DATASET_NAMES = {
     "mnist": "MNIST",
     "fashion_mnist": "Fashion-MNIST",
     "kmnist": "Kuzushiji-MNIST",
+    "qmnist": "QMNIST",
+    "emnist_byclass": "EMNIST by class",
+    "emnist_bymerge": "EMNIST by merge",
+    "emnist_balanced": "EMNIST balanced",
+    "emnist_letters": "EMNIST letters",
+    "emnist_digits": "EMNIST digits",
+    "emnist_mnist": "EMNIST MNIST",
     "cifar10": "CIFAR-10",
 }
 
 
 def axis_name(axis: str) -> str:
     """Returns the heading of an axis."""
-    return AXIS_NAMES.get(axis, axis.replace("_", " ").capitalize())
+    return AXIS_NAMES.get(axis, axis.removeprefix(OPTION).replace("_", " ").capitalize())
 
 
 def axis_value(axis: str, value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 
 from aesweep.search.trial_spec import TrialSpec, pack_key
@@ -15,7 +16,8 @@ class PackPlan:
 
     Attributes:
         dataset: name of the data set that they train on.
-        model: what the members are, in words.
+        model: the members' shape, see `aesweep.models.family.Architecture`.
+        widths: of dense members, the layer widths from the image to the code; None for others.
         batch_size: images per step.
         num_trials: number of these trials in the stage.
         trials_at_once: largest number of them that share a pack at a time.
@@ -26,6 +28,7 @@ class PackPlan:
 
     dataset: str
     model: str
+    widths: tuple[int, ...] | None
     batch_size: int
     num_trials: int
     trials_at_once: int
@@ -70,6 +73,7 @@ def plan_packs(
             PackPlan(
                 spec.dataset,
                 str(architecture),
+                _widths(spec, image_shape),
                 spec.configuration.batch_size,
                 num_trials,
                 trials,
@@ -79,3 +83,9 @@ def plan_packs(
             )
         )
     return plans
+
+
+def _widths(spec: TrialSpec, image_shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    if spec.configuration.family != "dense":
+        return None
+    return (math.prod(image_shape), *spec.configuration.hidden_layers, spec.configuration.latent_dim)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aesweep.cluster.tune.scratch_folder import LONGEST_SOCKET, new_folder
-from aesweep.data.datasets import IDX_FOLDERS, data_folder, is_there
+from aesweep.data.catalogue import IDX_DATASETS
+from aesweep.data.datasets import data_folder, is_there
 from aesweep.data.image_data import DataError
 from aesweep.process.errors import AesweepError
 from aesweep.process.search_path import hidden_from_workers
@@ -138,7 +139,7 @@ def try_images(study: Study, data_dir: Path | None, download: bool) -> Iterator[
         download: whether a run would fetch missing images. They are then no fault if they can be stored; nothing is
             fetched here.
     """
-    known = [dataset.name for dataset in study.datasets if dataset.path is None and dataset.name in IDX_FOLDERS]
+    known = [dataset.name for dataset in study.datasets if dataset.path is None and dataset.name in IDX_DATASETS]
     fetched = [name for name in known if download and not is_there(name, data_dir)]
     if fetched:
         yield from try_folder("downloads", data_folder(data_dir), "give another --data-dir")

@@ -14,8 +14,12 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from aesweep.study.configuration import DERIVED, FIELDS, REGULARIZERS, STRENGTHS, Configuration
-from aesweep.study.search_space import Axis, SearchSpace
+from aesweep.study.axis import Axis
+from aesweep.study.configuration import DERIVED, FIELDS, OPTION, REGULARIZERS, STRENGTHS, Configuration
+from aesweep.study.search_space import SearchSpace
+
+# Settings of a package's family take the primes from this place on, whatever fields a later version adds.
+FIRST_OPTION = 100
 
 
 def primes() -> Iterator[int]:
@@ -34,7 +38,10 @@ def draw(space: SearchSpace, num_samples: int, seed: str, base: Configuration | 
             case the space must set the hidden layers and the latent dimension.
     """
     axes = space.axes()
-    shift = {name: random.Random(f"{seed}/{name}").random() for name in FIELDS}  # noqa: S311 - not for secrets
+    settings = sorted(axes.keys() - {*FIELDS})
+    prime_of = dict(zip(FIELDS, primes(), strict=False))
+    prime_of |= dict(zip(settings, itertools.islice(primes(), FIRST_OPTION, None), strict=False))
+    shift = {name: random.Random(f"{seed}/{name}").random() for name in prime_of}  # noqa: S311 - not for secrets
     grids = [name for name, axis in axes.items() if axis.grid and not axis.when]
     start = base.as_dict() if base else {}
     if "regularizer" in axes:
@@ -47,14 +54,11 @@ def draw(space: SearchSpace, num_samples: int, seed: str, base: Configuration | 
         start.pop("beta", None)
     seen = set()
     for sample in range(num_samples):
-        position = {
-            name: (shift[name] + (sample + 1) * math.sqrt(prime)) % 1.0
-            for name, prime in zip(FIELDS, primes(), strict=False)
-        }
+        position = {name: (shift[name] + (sample + 1) * math.sqrt(prime)) % 1.0 for name, prime in prime_of.items()}
         for point in itertools.product(*(axes[name].grid for name in grids)):
             values = dict(zip(grids, point, strict=True))
             for branch in _branches(axes, values, position):
-                configuration = Configuration.from_dict(_labelled({**start, **branch}, axes))
+                configuration = Configuration.from_dict(_labelled(_gathered({**start, **branch}), axes))
                 if configuration not in seen:
                     seen.add(configuration)
                     yield configuration
@@ -76,6 +80,13 @@ def _branches(axes: dict[str, Axis], values: dict[str, Any], position: dict[str,
                 grown.extend({**branch, name: option} for option in axis.options)
         pending = grown
     yield from pending
+
+
+def _gathered(values: dict[str, Any]) -> dict[str, Any]:
+    """Puts the values of a package's settings, which were drawn one by one, into the field `options`."""
+    options = {name.removeprefix(OPTION): value for name, value in values.items() if name.startswith(OPTION)}
+    others = {name: value for name, value in values.items() if not name.startswith(OPTION)}
+    return {**others, "options": options} if options else others
 
 
 def _labelled(values: dict[str, Any], axes: dict[str, Axis]) -> dict[str, Any]:
