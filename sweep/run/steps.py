@@ -15,11 +15,12 @@ from aesweep.cluster.runner import Cluster
 from aesweep.data.image_data import ImageData
 from aesweep.run.evaluation.background import Background
 from aesweep.run.record import Record
+from aesweep.search.extension import since_extended
 from aesweep.search.recorder import Recorder
 from aesweep.search.replay import after_retraining, replay, stage_seconds
 from aesweep.search.retraining import Retraining, retrainings
 from aesweep.search.schedulers.asha import Asha
-from aesweep.search.stages import opening_events, segments, since_extended
+from aesweep.search.stages import opening_events, segments
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import winner_events
 from aesweep.storage.event import Event, TrialStatus

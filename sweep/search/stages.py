@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from aesweep.process.errors import StudyError
-from aesweep.process.wording import plural
+from aesweep.search.extension import extensions
 from aesweep.search.samplers import registry
+from aesweep.search.samplers.sampler import all_suggestions
+from aesweep.search.samplers.slot import slots
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import cell_winners, stage_winner
 from aesweep.storage.event import Event
-from aesweep.storage.events import Extended, StageExtended, StageStarted, TrialCreated
+from aesweep.storage.events import StageExtended, StageStarted, TrialCreated
 from aesweep.storage.run_state import RunState
 from aesweep.study.configuration import Configuration
 from aesweep.study.schema import Stage, Study
@@ -69,54 +70,6 @@ def _longer(specs: list[TrialSpec], state: RunState, epochs: int) -> list[TrialS
         if spec.trial in state.trials and state.trials[spec.trial].is_completed
     ]
     return list({spec.trial: spec for spec in longer}.values())
-
-
-def asked_for(
-    study: Study, state: RunState, names: Iterable[str], *, samples: int | None, epochs: int | None, source: str
-) -> dict[str, dict[str, int]]:
-    """Returns the `stages` field of the `extended` event that records a requested extension.
-
-    Args:
-        study: the run's study.
-        state: the run's state.
-        names: names of the stages to extend; all stages if empty.
-        samples: number of samples to add to each cell, or None.
-        epochs: the new budget in epochs, or None.
-        source: the place that messages name.
-
-    Returns:
-        For each stage, its new total of `samples` or its new `epochs`.
-
-    Raises:
-        StudyError: a stage is unknown, or the extension would add nothing to it.
-    """
-    found, faults = {}, []
-    for name in list(names) or list(study.stages):
-        if name not in study.stages:
-            faults.append(f"no stage is called {name!r}; there are {', '.join(study.stages)}")
-            continue
-        stage = study.stages[name]
-        for event in extensions(state, name):
-            stage = stage.model_copy(update=event.stages[name])
-        if epochs is not None and epochs <= stage.epochs:
-            faults.append(f"stage {name} has {plural(stage.epochs, 'epoch')} already: expected more, got {epochs}")
-        if samples is not None and not any(axis.is_random for axis in stage.space.axes().values()):
-            faults.append(f"stage {name} draws nothing at random, so more samples would be the same: leave it out")
-        found[name] = {"epochs": epochs} if epochs is not None else {"samples": stage.samples + (samples or 0)}
-    if faults:
-        raise StudyError(source, faults)
-    return found
-
-
-def extensions(state: RunState, name: str) -> list[Extended]:
-    """Returns the requested extensions of a stage, in their order."""
-    return state.stages[name].extensions if name in state.stages else []
-
-
-def since_extended(state: RunState, name: str) -> list[Event]:
-    """Returns the events since a stage was last extended; all events if it never was."""
-    asked = extensions(state, name)
-    return state.events[asked[-1].seq :] if asked else state.events
 
 
 def stage_bases(study: Study, state: RunState, name: str) -> dict[str, Configuration | None]:
@@ -165,33 +118,41 @@ def stage_trials(study: Study, stage_name: str, bases: dict[str, Configuration |
         The trials; the same study and bases give the same list anywhere.
     """
     stage = study.stages[stage_name]
-    specs = []
+    numbered = []
     for dataset, base in bases.items():
-        sampler = registry.sampler_of(stage)
-        drawn = sampler(stage.space, stage.samples, f"{study.seed}/{stage_name}", base)
-        for number, configuration in enumerate(drawn):
-            cell = tuple((axis, getattr(configuration, axis)) for axis in stage.table.axes())
-            specs.append(
-                (
-                    number,
-                    TrialSpec(
-                        trial=f"{stage_name}-{dataset}-{number:04d}",
-                        purpose="search",
-                        dataset=dataset,
-                        configuration=configuration,
-                        seeds=tuple(study.seed + k for k in range(stage.seeds)),
-                        epochs=stage.epochs,
-                        split_seed=study.seed,
-                        validation_fraction=study.validation_fraction,
-                        training_images=stage.training_images,
-                        validation_images=stage.validation_images,
-                        precision=study.precision,
-                        cell=cell,
-                        rungs=tuple(stage.rungs()),
-                    ),
-                )
-            )
-    return [spec for _, spec in sorted(specs, key=lambda item: item[0])]
+        sampler = registry.sampler_of(stage, base, f"{study.seed}/{stage_name}")
+        found = all_suggestions(sampler, slots(stage.space, stage.samples, dataset))
+        numbered += [
+            (number, trial_spec(study, stage_name, dataset, number, configuration))
+            for number, configuration in enumerate(found)
+        ]
+    return [spec for _, spec in sorted(numbered, key=lambda item: item[0])]
+
+
+def trial_spec(study: Study, stage_name: str, dataset: str, number: int, configuration: Configuration) -> TrialSpec:
+    """Returns the trial of a configuration.
+
+    Args:
+        study, stage_name, dataset: what the trial is part of.
+        number: its number among the trials of the stage on the data set.
+        configuration: what is trained.
+    """
+    stage = study.stages[stage_name]
+    return TrialSpec(
+        trial=f"{stage_name}-{dataset}-{number:04d}",
+        purpose="search",
+        dataset=dataset,
+        configuration=configuration,
+        seeds=tuple(study.seed + k for k in range(stage.seeds)),
+        epochs=stage.epochs,
+        split_seed=study.seed,
+        validation_fraction=study.validation_fraction,
+        training_images=stage.training_images,
+        validation_images=stage.validation_images,
+        precision=study.precision,
+        cell=tuple((axis, getattr(configuration, axis)) for axis in stage.table.axes()),
+        rungs=tuple(stage.rungs()),
+    )
 
 
 def opening_fields(stage_name: str, stage: Stage, specs: list[TrialSpec]) -> dict[str, Any]:
