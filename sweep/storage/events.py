@@ -86,7 +86,10 @@ class StageExtended(StageStarted):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrialCreated(Event):
+    """A trial; one that a sampler suggested which learns has `based_on`, the numbers of `rows` and `ends` it knew."""
+
     kind = "trial_created"
+    optional = ("based_on",)
     stage: str
     dataset: str
     trial: str
@@ -94,15 +97,12 @@ class TrialCreated(Event):
     configuration: Fields
     seeds: list[int]
     epochs: int
+    based_on: dict[str, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row(Event):
-    """An epoch of a trial.
-
-    Only a search's rows have `per_seed` and validation metrics, only those of variational models `rate_nats`, and only
-    the last of a trial has a `checkpoint`.
-    """
+    """An epoch: a search has `per_seed` and validation metrics, a variational model `rate_nats`, the last a model."""
 
     kind = "row"
     optional = ("validation_mse", "validation_psnr_db", "per_seed", "rate_nats", "checkpoint")

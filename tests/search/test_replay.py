@@ -63,8 +63,8 @@ class ToyCluster:
     def find_room(self, *_):
         pass
 
-    def train(self, specs, *, recorder, resources, stop_requested):
-        for spec in specs:
+    def train(self, queue, *, recorder, resources, stop_requested):
+        for spec in queue:
             if spec.trial in self.failing:
                 recorder.fail(spec, Cause.ERROR, "the worker broke")
                 continue

@@ -15,6 +15,7 @@ from aesweep.study.configuration import DERIVED, REGULARIZERS, STRENGTHS, Config
 from aesweep.study.search_space import Axis, SearchSpace
 
 Choose = Callable[[str, Axis], Any]
+BASE = Configuration(hidden_layers=(), latent_dim=1)  # stands for a base where configurations are only counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Slot:
     number: int
     sample: int
     grids: Mapping[str, Any]
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What tells it from the other slots of its stage."""
+        return self.dataset, self.number
 
 
 class Template:
@@ -74,6 +80,47 @@ class Template:
                 values[name] = slot.grids[name] if axis.grid else axis.value
         return Configuration.from_dict(_labelled({**self._start, **values}, self._axes))
 
+    def every(self, slot: Slot) -> Iterator[Configuration]:
+        """Yields all configurations of a slot whose drawn axes are choices.
+
+        Raises:
+            ContinuousAxis: an interval is among the drawn axes that apply.
+        """
+        path: list[int] = []  # the place of each choice among its values, in the order in which they are made
+        while True:
+            sizes: list[int] = []
+
+            def choose(name: str, axis: Axis, sizes: list[int] = sizes) -> Any:
+                if not axis.choice:
+                    raise ContinuousAxis(name)
+                if len(sizes) == len(path):
+                    path.append(0)
+                sizes.append(len(axis.choice))
+                return axis.choice[path[len(sizes) - 1]]
+
+            yield self.complete(slot, choose)
+            while path and path[-1] == sizes[len(path) - 1] - 1:
+                path.pop()
+            if not path:
+                return
+            path[-1] += 1
+
+    def num_configurations(self, slot: Slot, most: int) -> int:
+        """Returns how many configurations a slot may become, or `most` where there are more."""
+        found = set()
+        try:
+            for configuration in self.every(slot):
+                found.add(configuration)
+                if len(found) == most:
+                    break
+        except ContinuousAxis:
+            return most
+        return len(found)
+
+
+class ContinuousAxis(Exception):
+    """Tells that an axis has more values than can be listed."""
+
 
 def slots(space: SearchSpace, num_samples: int, dataset: str) -> Iterator[Slot]:
     """Yields the slots of a stage on one data set: sample by sample, each with all points of the crossed grids.
@@ -95,6 +142,21 @@ def slots(space: SearchSpace, num_samples: int, dataset: str) -> Iterator[Slot]:
             mine = {name: axis.grid for name, axis in depending.items() if _may_apply(axis, given)}
             for values in itertools.product(*mine.values()):
                 yield Slot(dataset, next(number), sample, {**fixed, **dict(zip(mine, values, strict=True))})
+
+
+def open_slots(space: SearchSpace, num_samples: int, dataset: str) -> Iterator[Slot]:
+    """Yields those slots for which there can be a configuration that no slot before them has.
+
+    A point of the grids without drawn axes has one slot; one with choices alone has no more slots than configurations.
+    """
+    template = Template(space, BASE)
+    known: dict[str, int] = {}
+    for slot in slots(space, num_samples, dataset):
+        point = repr(slot.grids)
+        if point not in known:
+            known[point] = template.num_configurations(slot, num_samples)
+        if slot.sample < known[point]:
+            yield slot
 
 
 def _may_apply(axis: Axis, given: Mapping[str, Any]) -> bool:

@@ -15,6 +15,8 @@ import math
 
 import numpy as np
 
+from aesweep.study.schema import Stage
+
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
@@ -76,3 +78,9 @@ class Asha:
         )
         seen[trial] = reward
         return decision
+
+
+def asha_of(stage: Stage) -> Asha:
+    """Returns the empty rungs of a cell of a stage; without rungs no trial is stopped."""
+    factor = math.inf if stage.asha == "none" else stage.asha.reduction_factor
+    return Asha(stage.rungs(), factor, stage.mode)
