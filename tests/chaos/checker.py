@@ -26,7 +26,8 @@ def violations(
         study: with every default filled in.
         expected_rows: gives what a trial's epochs measure where nothing disturbs it; None not to compare.
     """
-    found = [*_order(events), *_trials(events, study), *_decisions(events, study), *_winners(events, study)]
+    found = [*_order(events), *_trials(events, study), *_suggestions(events, study)]
+    found += [*_decisions(events, study), *_winners(events, study)]
     if expected_rows:
         found += _values(events, expected_rows)
     return found
@@ -78,8 +79,60 @@ def _trials(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
             yield f"{trial} has {len(epochs)} of {budgets[trial]} epochs"
 
 
+def _suggestions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
+    """What a sampler that learns suggests is recorded with what it knew, once for each place, and within its axes."""
+    stages: dict[str, str] = {}
+    rows: dict[str, set[tuple]] = {name: set() for name in study["stages"]}
+    ended: dict[str, set[str]] = {name: set() for name in study["stages"]}
+    for event in events:
+        name = stages.get(event.get("trial"))
+        if event["kind"] == "trial_created":
+            name = stages[event["trial"]] = event["stage"]
+            stage = study["stages"][name]
+            if stage.get("sampler", {}).get("name", "quasi_random") == "quasi_random":
+                if "based_on" in event:
+                    yield f"{event['trial']} is based on {event['based_on']}, though its sampler does not learn"
+                continue
+            expected = {"rows": len(rows[name]), "ends": len(ended[name])}
+            if event.get("based_on") != expected:
+                yield f"{event['trial']} is based on {event.get('based_on')}, expected {expected}"
+            for axis, given in stage["space"].items():
+                value = event["configuration"].get(axis, PLAIN.get(axis))
+                if _applies(given, event["configuration"]) and not _allows(given, value):
+                    yield f"{event['trial']}: {axis} is {value}, which is not of {given}"
+        elif event["kind"] == "row" and name:
+            rows[name].add((event["trial"], event["epoch"]))
+        elif event["kind"] == "trial_ended" and name and event["status"] != "interrupted":
+            ended[name].add(event["trial"])
+    for name, stage in study["stages"].items():
+        if stage.get("sampler", {}).get("name", "quasi_random") == "quasi_random":
+            continue
+        mine = [event for event in _of(events, "trial_created") if event["stage"] == name]
+        told = Counter((event["dataset"], json.dumps(event["configuration"])) for event in mine)
+        yield from (f"stage {name} has {what} {count} times" for what, count in told.items() if count > 1)
+        (opening,) = [event for event in _of(events, "stage_started") if event["stage"] == name]
+        drawn = [axis for axis in stage["space"].values() if "uniform" in axis or "log_uniform" in axis]
+        if len(mine) != opening["num_trials"] and any(not axis.get("when") for axis in drawn):
+            yield f"stage {name} has {len(mine)} trials, expected {opening['num_trials']}"
+
+
+def _applies(axis: dict[str, Any], configuration: dict[str, Any]) -> bool:
+    wanted = {name: value if isinstance(value, list) else [value] for name, value in axis.get("when", {}).items()}
+    return all(configuration.get(name, PLAIN.get(name)) in values for name, values in wanted.items())
+
+
+def _allows(axis: dict[str, Any], value: Any) -> bool:
+    for way in ("uniform", "log_uniform"):
+        if way in axis:
+            low, high = axis[way]
+            return low * (1 - 1e-12) <= value <= high * (1 + 1e-12)
+    return value in (axis.get("grid") or axis.get("choice") or [axis.get("value")])
+
+
 def _rungs(stage: dict[str, Any]) -> list[int]:
-    """grace_period * reduction_factor ** k, rounded down, below the budget."""
+    """grace_period * reduction_factor ** k, rounded down, below the budget; none without ASHA."""
+    if stage["asha"] == "none":
+        return []
     grace, factor = stage["asha"]["grace_period"], stage["asha"]["reduction_factor"]
     powers = (math.floor(grace * factor**k) for k in range(64))
     return sorted({rung for rung in powers if rung < stage["epochs"]})

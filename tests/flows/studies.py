@@ -143,6 +143,21 @@ SMALL: dict[str, dict[str, Any]] = {
             "denoising": {**DENOISING, **SUBSET},
         },
     },
+    "learning": {
+        **BASE,
+        "datasets": ["digits"],
+        "stages": {
+            "architecture": _search(sampler="tpe", samples=6, **SUBSET),
+            "regularization": {
+                **CONDITIONS,
+                "seeds": 1,
+                "samples": 3,
+                "sampler": {"name": "tpe", "shared": False},
+                "asha": "none",
+                **SUBSET,
+            },
+        },
+    },
     "trainers": {**TOY, "resources": TRAINERS},
 }
 NUMBERS = {

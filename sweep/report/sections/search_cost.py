@@ -27,7 +27,7 @@ def configurations_section(view: DatasetView) -> Section | None:
 def search_section(view: DatasetView) -> Section | None:
     """Shows what early stopping saved on one data set; None if no stage has begun."""
     sentences = [
-        account_sentence(line)
+        account_sentence(line, bool(view.run.stages[line["stage"]].rungs)) + sampler_sentence(view, line["stage"])
         for _, line in view.account.iterrows()
         if line["dataset"] == view.dataset and line["stage"] in view.run.stages
     ]
@@ -119,12 +119,24 @@ def _account(line: pd.Series, statuses: list[str], stops: str, has_gpu: bool) ->
     ]
 
 
-def account_sentence(line: pd.Series) -> str:
-    """Says what early stopping saved in a line of the account."""
+def sampler_sentence(view: DatasetView, stage: str) -> str:
+    """Says what chose the configurations of a stage; empty where it was the default."""
+    sampler = view.run.study.get("stages", {}).get(stage, {}).get("sampler", {})
+    if sampler.get("name") != "tpe":
+        return ""
+    learned = "all cells" if sampler.get("shared") else "its own cell"
+    return f" A tree-structured Parzen estimator chose each configuration by the earlier trials of {learned}."
+
+
+def account_sentence(line: pd.Series, has_rungs: bool = True) -> str:
+    """Says what early stopping saved in a line of the account; `has_rungs` tells whether any trial could be stopped."""
     stops = ", ".join(f"{count} at epoch {rung}" for rung, count in line["stopped_at"].items())
     share = line["epochs_trained"] / line["epochs_full"] if line["epochs_full"] else None
     return (
-        f"{inert(line['stage'])}: ASHA stopped {line['stopped']} of {plural(line['trials'], 'trial')}"
+        f"{inert(line['stage'])}: "
+        + (f"ASHA stopped {line['stopped']} of " if has_rungs else "")
+        + plural(line["trials"], "trial")
+        + ("" if has_rungs else " without early stopping")
         + (f" ({stops})" if stops else "")
         + f"; {line['epochs_trained']:,} of {plural(line['epochs_full'], 'epoch')} "
         f"{agree(line['epochs_trained'], 'was', 'were')} trained "
