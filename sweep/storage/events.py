@@ -86,8 +86,6 @@ class StageExtended(StageStarted):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrialCreated(Event):
-    """A trial; one that a sampler suggested which learns has `based_on`, the numbers of `rows` and `ends` it knew."""
-
     kind = "trial_created"
     optional = ("based_on",)
     stage: str
@@ -122,12 +120,14 @@ class Row(Event):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decision(Event):
     kind = "decision"
+    optional = ("comparison",)
     trial: str
     epoch: int
     action: Action
     value: float
     cutoff: float | None
     num_compared: int
+    comparison: Fields | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

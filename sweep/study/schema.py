@@ -105,6 +105,8 @@ class Stage(Strict):
             faults.append(f"mode: {self.metric} is better when it is {METRICS[self.metric]}imal; got {self.mode}")
         if self.sampler.name == "tpe" and not any(axis.is_random for axis in self.space.axes().values()):
             faults.append("sampler: tpe has nothing to choose: give an axis as choice, uniform or log_uniform")
+        if self.asha != "none" and self.asha.significance is not None and self.seeds == 1:
+            faults.append("asha.significance: one seed has no spread: expected `seeds` above 1, got 1")
         if self.asha != "none" and self.asha.grace_period > self.epochs:
             faults.append(f"asha.grace_period: {self.asha.grace_period} is more than {plural(self.epochs, 'epoch')}")
         if faults:

@@ -20,10 +20,15 @@ class Strict(BaseModel):
 
 
 class Asha(Strict):
-    """Asynchronous successive halving (Li et al., MLSys 2020), within each cell."""
+    """Asynchronous successive halving (Li et al., MLSys 2020), within each cell.
+
+    With a `significance`, a trial is stopped only where it is worse by more than its seeds' spread explains, see
+    `aesweep.search.schedulers.asha`.
+    """
 
     grace_period: Annotated[Whole, Field(ge=1)] = 1
     reduction_factor: Annotated[Real, Field(gt=1)] = 3
+    significance: Annotated[Real, Field(gt=0, lt=0.5)] | None = None
 
 
 def _asha(given: Any, validated: Callable[[Any], Asha]) -> Asha | str:

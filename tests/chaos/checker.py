@@ -151,6 +151,7 @@ def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
     """Replays each stage: a row at a rung must be followed by the decision that the values before it ask for."""
     trials = {event["trial"]: event for event in _of(events, "trial_created")}
     seen: dict[tuple, list[float]] = {}
+    seeds: dict[tuple, dict[str, tuple[float, list[float]]]] = {}
     owed: dict[str, Event] = {}
     for event in events:
         trial = trials.get(event.get("trial"))
@@ -174,6 +175,9 @@ def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
             good = 1 / stage["asha"]["reduction_factor"]
             cutoff = sign * _percentile([sign * value for value in earlier], good) if earlier else None
             keeps = cutoff is None or sign * event["value"] <= sign * cutoff + 1e-12 * abs(cutoff)
+            keeps, compared = _spared(event, row, seeds.setdefault(key, {}), stage, cutoff, keeps, sign)
+            if (event.get("comparison") or None) != compared and not _is_close(event.get("comparison"), compared):
+                yield f"{event['trial']}, epoch {event['epoch']}: compared {event.get('comparison')}, not {compared}"
             if event["num_compared"] != len(earlier) or (event["action"] == "continue") != keeps:
                 yield f"{event['trial']}, epoch {event['epoch']}: {event['action']} does not follow from {earlier}"
             if (cutoff is None) != (event["cutoff"] is None) or (
@@ -182,6 +186,71 @@ def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
                 yield f"{event['trial']}, epoch {event['epoch']}: the cutoff is {event['cutoff']}, expected {cutoff}"
             earlier.append(event["value"])
     yield from (f"{trial} has no decision at epoch {row['epoch']}" for trial, row in owed.items())
+
+
+def _spared(
+    event: Event,
+    row: Event,
+    known: dict[str, tuple[float, list[float]]],
+    stage: dict[str, Any],
+    cutoff: float | None,
+    keeps: bool,
+    sign: float,
+) -> tuple[bool, Event | None]:
+    """Whether a trial goes on once its seeds' spread is asked, where the study asks it, and the comparison.
+
+    Two means over seeds differ by the mean difference of the seeds' logarithms. Its variance is twice that of a trial's
+    residual from the sum of its own and its seed's mean, over the number of seeds.
+    """
+    level, mine = stage["asha"].get("significance"), row["per_seed"]
+    known[event["trial"]] = sign * event["value"], mine
+    if keeps or level is None:
+        return keeps, None
+    others = {name: found for name, found in known.items() if name != event["trial"]}
+    good = {name: value for name, (value, _) in others.items() if value <= sign * cutoff + 1e-12 * abs(cutoff)}
+    rival = max(good, key=good.get)
+    logs = {name: [math.log(value) for value in per_seed] for name, (_, per_seed) in known.items()}
+    num, size = len(logs), len(mine)
+    of_seed = [sum(values[s] for values in logs.values()) / num for s in range(size)]
+    whole = sum(of_seed) / size
+    squares = 0.0
+    for values in logs.values():
+        mean = sum(values) / size
+        squares += sum((values[s] - mean - of_seed[s] + whole) ** 2 for s in range(size))
+    freedom = (num - 1) * (size - 1)
+    difference = sum(a - b for a, b in zip(logs[event["trial"]], logs[rival], strict=True)) / size
+    margin = _student(1 - level, freedom) * math.sqrt(2 * squares / freedom / size)
+    compared = {"rival": rival, "difference": difference, "margin": margin, "significance": level}
+    return difference <= margin, compared
+
+
+def _is_close(found: Event | None, expected: Event | None) -> bool:
+    if not found or not expected or found.keys() != expected.keys() or found["rival"] != expected["rival"]:
+        return False
+    return all(
+        math.isclose(found[name], expected[name], rel_tol=1e-6, abs_tol=1e-9) for name in expected if name != "rival"
+    )
+
+
+def _student(share: float, freedom: int) -> float:
+    """The quantile of Student's t, by bisection of its density's integral (Simpson's rule, substituting x = tan u)."""
+    log_scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - 0.5 * math.log(freedom * math.pi)
+
+    def density(u: float) -> float:
+        x = math.tan(u)
+        return math.exp(log_scale - (freedom + 1) / 2 * math.log1p(x * x / freedom)) * (1 + x * x)
+
+    def integral(upper: float) -> float:
+        number = 400
+        step = math.atan(upper) / number
+        inner = sum((4 if k % 2 else 2) * density(k * step) for k in range(1, number))
+        return 0.5 + step / 3 * (density(0) + inner + density(number * step))
+
+    low, high = 0.0, 1e6
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if integral(middle) < share else (low, middle)
+    return low
 
 
 def _winners(events: list[Event], study: dict[str, Any]) -> Iterator[str]:

@@ -62,6 +62,15 @@ def test_name_stands_for_the_sampler_and_cells_share_unless_it_is_said(small_stu
     assert (sampler.name, sampler.shared) == ("tpe", False)
 
 
+def test_significance_needs_several_seeds(small_study):
+    asha = {"grace_period": 1, "reduction_factor": 3, "significance": 0.05}
+    with pytest.raises(StudyError, match=r"asha\.significance: one seed has no spread"):
+        check_study(with_stage(small_study, asha=asha), "study.yaml")
+    study = check_study(with_stage(small_study, asha=asha, seeds=3), "study.yaml")
+    assert study.stages["architecture"].asha.significance == 0.05
+    assert "significance" not in study.resolved()["stages"]["regularization"]["asha"]
+
+
 def test_stage_without_asha_has_no_rungs(small_study):
     study = check_study(with_stage(small_study, asha="none"), "study.yaml")
     assert study.stages["architecture"].rungs() == [] and study.stages["regularization"].rungs() == [1]

@@ -8,10 +8,11 @@ from aesweep.process.wording import agree, plural
 from aesweep.report.analysis.account import STATUSES
 from aesweep.report.figures.rungs import rungs_figure
 from aesweep.report.rows.names import MISSING, axis_name, dataset_name, drawn_value, file_name
-from aesweep.report.rows.types import Run, Trial
+from aesweep.report.rows.types import Run, Stage, Trial
 from aesweep.report.sections.section import DatasetView, RunView, Section
 from aesweep.report.text.markdown import code, inert, listing, table
 from aesweep.report.text.numbers import duration, hours, percent
+from aesweep.storage.event import Action
 from aesweep.study.configuration import fields_in_use
 
 # These statuses have a column even if no trial has them.
@@ -27,7 +28,9 @@ def configurations_section(view: DatasetView) -> Section | None:
 def search_section(view: DatasetView) -> Section | None:
     """Shows what early stopping saved on one data set; None if no stage has begun."""
     sentences = [
-        account_sentence(line, bool(view.run.stages[line["stage"]].rungs)) + sampler_sentence(view, line["stage"])
+        account_sentence(line, bool(view.run.stages[line["stage"]].rungs))
+        + spared_sentence(view.run.stages[line["stage"]], view.dataset)
+        + sampler_sentence(view, line["stage"])
         for _, line in view.account.iterrows()
         if line["dataset"] == view.dataset and line["stage"] in view.run.stages
     ]
@@ -126,6 +129,21 @@ def sampler_sentence(view: DatasetView, stage: str) -> str:
         return ""
     learned = "all cells" if sampler.get("shared") else "its own cell"
     return f" A tree-structured Parzen estimator chose each configuration by the earlier trials of {learned}."
+
+
+def spared_sentence(stage: Stage, dataset: str) -> str:
+    """Says how many trials went on because their seeds' spread explains why they missed a cutoff; empty for none."""
+    compared = [
+        decision
+        for trial in stage.trials
+        if trial.dataset == dataset
+        for decision in trial.decisions
+        if decision.comparison and decision.action is Action.CONTINUE
+    ]
+    if not compared:
+        return ""
+    trials, level = {decision.trial for decision in compared}, compared[-1].comparison["significance"]
+    return f" {plural(len(trials), 'trial')} went on below a cutoff, as far as chance explains (level {level:g})."
 
 
 def account_sentence(line: pd.Series, has_rungs: bool = True) -> str:
