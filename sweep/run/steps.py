@@ -20,7 +20,7 @@ from aesweep.search.recorder import Recorder
 from aesweep.search.replay import after_retraining, replay, stage_seconds
 from aesweep.search.retraining import Retraining, retrainings
 from aesweep.search.schedulers.asha import Asha, asha_of
-from aesweep.search.stages import Segment, opening_events, segments, stage_bases
+from aesweep.search.stages import Segment, opening_events, segments
 from aesweep.search.suggestions import SuggestedTrials
 from aesweep.search.trial_queue import TrialQueue
 from aesweep.search.trial_spec import TrialSpec
@@ -79,7 +79,7 @@ class Steps:
         # Winners are recorded after the baselines, so recorded winners show that the baselines are recorded too.
         is_compared = name in earlier.stages and bool(earlier.stages[name].cell_winners)
         with Background(self._stop_requested) as background:
-            if not suggestions:
+            if suggestions is None:
                 baselines = background.validation_baselines(name, [] if is_compared else specs, self._images)
             left = [spec for spec in specs if not _has_ended(earlier.trials.get(spec.trial))]
             self._train(left, recorder, suggestions)
@@ -103,8 +103,7 @@ class Steps:
             (opened,) = self._opened([spec], recorder)
             return opened
 
-        bases = stage_bases(self._study, self._state, parts[0].name)
-        return SuggestedTrials(parts, bases, self._state, self._record.add, begin, self._stop_requested)
+        return SuggestedTrials(parts, self._state, self._record.add, begin, self._stop_requested)
 
     def retrain(self, retry: bool) -> None:
         """Trains the winners on the full data, and records the test set's baselines and pictures.

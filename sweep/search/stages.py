@@ -21,7 +21,7 @@ from aesweep.search.extension import extensions
 from aesweep.search.samplers import registry
 from aesweep.search.samplers.quasi_random import QuasiRandom
 from aesweep.search.samplers.sampler import all_suggestions
-from aesweep.search.samplers.slot import BASE, Slot, open_slots, slots
+from aesweep.search.samplers.slot import Slot, open_slots, slots
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import cell_winners, stage_winner
 from aesweep.storage.event import Event
@@ -40,6 +40,7 @@ class Segment:
         name: the stage's name.
         specs: the trials that were added.
         slots: the slots for which a sampler that learns has not suggested a configuration yet.
+        bases: for each data set, the configuration that the stage starts from; None for the defaults.
         extension: number of the journal's `extended` event; None for the stage's beginning.
     """
 
@@ -47,6 +48,7 @@ class Segment:
     name: str
     specs: list[TrialSpec]
     slots: list[Slot]
+    bases: dict[str, Configuration | None]
     extension: int | None
 
     @property
@@ -58,7 +60,7 @@ class Segment:
 def segments(study: Study, state: RunState, name: str) -> list[Segment]:
     """Returns a stage's trials: one segment for its beginning, then one for each extension in their order."""
     bases = stage_bases(study, state, name)
-    found = [Segment(study, name, *_sampled(study, state, name, bases), None)]
+    found = [Segment(study, name, *_sampled(study, state, name, bases), bases, None)]
     for event in extensions(state, name):
         stage = study.stages[name].model_copy(update=event.stages[name])
         study = study.model_copy(update={"stages": {**study.stages, name: stage}})
@@ -71,7 +73,7 @@ def segments(study: Study, state: RunState, name: str) -> list[Segment]:
         specs = [spec for spec in specs if spec.trial not in known]
         asked = {slot.place for segment in found for slot in segment.slots}
         slots = [slot for slot in slots if slot.place not in asked]
-        found.append(Segment(study, name, specs, slots, event.seq))
+        found.append(Segment(study, name, specs, slots, bases, event.seq))
     return found
 
 
@@ -127,9 +129,8 @@ def opening_events(found: list[Segment]) -> Iterator[Event]:
     num_trials, cells = 0, set()
     for segment in found:
         num_trials += len(segment.specs) + len(segment.slots)
-        cells |= {(spec.dataset, spec.cell) for spec in segment.specs}
-        bases = {slot.dataset: BASE for slot in segment.slots}
-        cells |= {(spec.dataset, spec.cell) for spec in stand_ins(segment.study, segment.name, segment.slots, bases)}
+        to_come = stand_ins(segment.study, segment.name, segment.slots, segment.bases)
+        cells |= {(spec.dataset, spec.cell) for spec in [*segment.specs, *to_come]}
         fields = opening_fields(segment.name, segment.stage, num_trials, len(cells))
         if segment.extension is None:
             yield StageStarted(**fields)

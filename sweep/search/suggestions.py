@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aesweep.search.samplers import registry
@@ -11,7 +11,6 @@ from aesweep.search.stages import Segment, sampler_seed, trial_created, trial_sp
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.event import Event
 from aesweep.storage.run_state import RunState, TrialState
-from aesweep.study.configuration import Configuration
 from aesweep.study.schema import Stage
 
 
@@ -22,7 +21,6 @@ class SuggestedTrials:
 
     Args:
         segments: the stage's segments.
-        bases: for each data set, the configuration that the stage starts from; None for the defaults.
         state: the run's state, which holds what is recorded by now.
         record: appends an event to the journal.
         begin: opens a trial that is recorded, given the stage's settings, and returns it as a worker receives it.
@@ -32,14 +30,12 @@ class SuggestedTrials:
     def __init__(
         self,
         segments: Sequence[Segment],
-        bases: Mapping[str, Configuration | None],
         state: RunState,
         record: Callable[[Event], Any],
         begin: Callable[[TrialSpec, Stage], TrialSpec],
         stop_requested: Callable[[], bool],
     ):
         self._slots = deque((segment, slot) for segment in segments for slot in segment.slots)
-        self._bases = bases
         self._state = state
         self._record = record
         self._begin = begin
@@ -53,7 +49,7 @@ class SuggestedTrials:
             segment, slot = self._slots.popleft()
             known = list(self._state.of(segment.name).values())
             seed = sampler_seed(segment.study, segment.name)
-            sampler = registry.sampler_of(segment.stage, self._bases[slot.dataset], seed)
+            sampler = registry.sampler_of(segment.stage, segment.bases[slot.dataset], seed)
             configuration = sampler.suggest(slot, known)
             if configuration is None:
                 continue  # nothing is left to try there

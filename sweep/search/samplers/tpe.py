@@ -90,7 +90,7 @@ class Tpe:
         learned = (
             sorted(known, key=lambda trial: trial.created.trial in mine)
             if self._stage.sampler.shared
-            else ([trial for trial in known if trial.created.trial in mine])
+            else [trial for trial in known if trial.created.trial in mine]
         )
         found = []
         standing = standings(known, self._stage)
@@ -98,6 +98,8 @@ class Tpe:
             values = self._values(Configuration.from_dict(trial.created.configuration))
             distributions = {name: _distribution(self._drawn[name]) for name in values}
             rank = standing.get(trial.created.trial)
+            if not values:
+                continue  # nothing was drawn there
             if rank is not None:
                 rank -= OWN_CELL_FIRST * (trial.created.trial in mine)
                 found.append(create_trial(params=values, distributions=distributions, value=rank))
