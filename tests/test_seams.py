@@ -16,7 +16,7 @@ from aesweep.run.callbacks.callback import Callback
 from aesweep.run.driver import Run
 from aesweep.run.settings import RunSettings
 from aesweep.search.samplers import registry as samplers
-from aesweep.search.samplers.quasi_random import draw
+from aesweep.search.samplers.slot import Template
 from aesweep.storage.event import Event
 from aesweep.storage.events import Row
 from aesweep.storage.journal import Journal, read_journal
@@ -52,23 +52,29 @@ def test_section_of_ones_own_needs_a_line_in_the_registry(tmp_path, monkeypatch)
     assert list(pd.read_csv(folder.tables / "mnist-depth.csv")) == ["winner", "num_hidden_layers"]
 
 
-def same_point(space, num_samples, seed, base):
-    """A sampler that proposes the middle of the space, over and over, in each cell."""
-    for _ in range(num_samples):
-        yield from draw(space, 1, "always the same", base)
+class Corners:
+    """A sampler that proposes the lower ends of the drawn axes, then the middle, then the upper ends."""
+
+    learns = False
+
+    def __init__(self, stage, base, seed):
+        self._template = Template(stage.space, base)
+
+    def suggest(self, slot, known):
+        return self._template.complete(slot, lambda name, axis: axis.at((0.0, 0.5, 0.999)[slot.sample % 3]))
 
 
 def test_sampler_of_ones_own_needs_a_line_in_the_registry(study, images, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(samplers, "sampler_of", lambda stage: same_point)
+    monkeypatch.setitem(samplers.SAMPLERS, "quasi_random", Corners)
     folder = RunFolder.create(tmp_path, "run")
     Run(study, folder, images, RunState(), RunSettings(1), interruption).execute(["aesweep"])
     events = read_journal(folder.journal)
     created = [event for event in events if event["kind"] == "trial_created" and event["stage"] == "architecture"]
-    by_cell: dict[str, set[str]] = {}
+    by_cell: dict[str, list[float]] = {}
     for event in created:
-        by_cell.setdefault(str(event["cell"]), set()).add(str(event["configuration"]))
-    assert all(len(configurations) == 1 for configurations in by_cell.values())
-    assert len(created) == len(by_cell) * study.stages["architecture"].samples > len(by_cell)
+        by_cell.setdefault(str(event["cell"]), []).append(event["configuration"]["learning_rate"])
+    assert len(by_cell) == 4
+    assert all(rates == pytest.approx([0.001, 0.001 * 10**0.5, 0.01], rel=0.01) for rates in by_cell.values())
     assert events[-1]["status"] == "completed"
     # A resumed run asks the sampler again, and derives the same trials.
     lines = folder.journal.read_bytes().splitlines(keepends=True)

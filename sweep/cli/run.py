@@ -150,7 +150,7 @@ def extend(
     if (samples is None) == (epochs is None):
         raise click.UsageError("give either --samples or --epochs")
     from aesweep.run.session import RecordedRun, Session
-    from aesweep.search.stages import asked_for
+    from aesweep.search.extension import asked_for
 
     folder = RunFolder.open(run_folder)
     with Session(folder, SessionSettings(**settings)) as session:

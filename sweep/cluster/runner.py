@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from aesweep.process.search_path import hidden_from_workers
 from aesweep.process.signals import Interruption
 from aesweep.search.recorder import Recorder
 from aesweep.search.retry_policy import Cause
-from aesweep.search.trial_spec import TrialSpec
+from aesweep.search.trial_queue import TrialQueue
 from aesweep.storage.artifacts import Files
 from aesweep.study.schema import Resources
 
@@ -166,7 +166,7 @@ class Cluster:
 
     def train(
         self,
-        specs: Iterable[TrialSpec],
+        queue: TrialQueue,
         *,
         recorder: Recorder,
         resources: Resources,
@@ -175,27 +175,36 @@ class Cluster:
         """Trains the trials in their order, as many at once as the resources allow.
 
         Args:
-            specs: the trials to train, which the recorder has opened.
+            queue: gives the trials to train, each of which the recorder has opened.
             recorder: records what the trials report, and decides which of them continue.
             resources: what each trial, or each trainer, holds.
             stop_requested: polled throughout; once it returns true, trials are ended and recorded as interrupted.
         """
-        specs = list(specs)
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the recorder records and reports failures
-        while specs and not stop_requested():
+        while len(queue) and not stop_requested():
             placement = None
             if resources.trainers:
-                placement = Placement(resources.trainers, resources.trials_per_trainer, len(specs))
+                placement = Placement(resources.trainers, resources.trials_per_trainer, len(queue))
             session = self._session_for(resources)
-            session.train(specs, recorder, stop_requested, placement, self._most_at_once)
+            session.train(queue, recorder, stop_requested, placement, lambda: self._limit(queue, resources))
             if not self._is_local:
                 session.close()  # releases idle workers, so that the autoscaler may remove their nodes
-            specs = recorder.left()
+            left = recorder.left()
             # A trial that Tune has lost without an error counts as failed, so that it is retried, but not without end.
-            for spec in [] if session.scheduler.begins_anew or stop_requested() else specs:
+            for spec in [] if session.scheduler.begins_anew or stop_requested() else left:
                 recorder.fail(spec, Cause.CRASHED, "Ray Tune ended without a word on it")
-            specs = [spec for spec in specs if spec.trial in recorder.unfinished]
+            queue.replace_known(spec for spec in left if spec.trial in recorder.unfinished)
         recorder.end_unfinished("the run was interrupted")
+
+    def _limit(self, queue: TrialQueue, resources: Resources) -> int | None:
+        """Returns how many trials may be under training at once; None for as many as there is room for.
+
+        A trial that depends on what others measure is not taken before there is room for it. On a cluster one such
+        trial waits nevertheless, because an autoscaler adds nodes only for what waits.
+        """
+        if self._most_at_once is not None or resources.trainers or not queue.is_learning:
+            return self._most_at_once
+        return _num_places(resources) + (not self._is_local)
 
     def _session_for(self, resources: Resources) -> TuneSession:
         """Returns the session of the previous batch, with its workers, where it is still alive, else a new one."""
@@ -251,6 +260,17 @@ class Cluster:
                     f"resources.trainers: {resources.trainers} hold {resources.trainers * each:g} {kind}s, but "
                     f"there are {here:g} here; ask for fewer" + (", or for more --workers" if kind == "CPU" else "")
                 )
+
+
+def _num_places(resources: Resources) -> int:
+    """Returns how many trials have room at once on the nodes that are up, each in a process of its own."""
+    import ray
+
+    there = ray.cluster_resources()
+    places = [there.get("CPU", 1)]
+    if resources.gpus_per_trial:
+        places.append(there.get("GPU", 0) / resources.gpus_per_trial)
+    return max(1, int(min(places)))
 
 
 def _reachable(files: Files) -> Files:

@@ -46,11 +46,14 @@ def _stage_status(state: RunState, name: str) -> dict[str, Any]:
     trials = state.of(name).values()
     stage = state.stages.get(name) or StageState()
     states = Counter(trial.end.status if trial.end else "unfinished" if trial.rows else "waiting" for trial in trials)
+    if stage.openings and not stage.has_ended:
+        # A sampler that learns makes a trial only once there is room for it.
+        states["waiting"] += max(0, (stage.openings[-1].num_trials or 0) - len(trials))
     return {
         "stage": name,
         "begun": bool(trials),
         "ended": stage.has_ended,
-        "trials": {str(status): count for status, count in sorted(states.items())},
+        "trials": {str(status): count for status, count in sorted(states.items()) if count},
         "epochs_trained": sum(len(trial.rows) for trial in trials),
         "winners": [
             {"dataset": event.dataset, "cell": event.cell, "trial": event.trial, "value": event.value}

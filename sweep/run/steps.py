@@ -15,11 +15,14 @@ from aesweep.cluster.runner import Cluster
 from aesweep.data.image_data import ImageData
 from aesweep.run.evaluation.background import Background
 from aesweep.run.record import Record
+from aesweep.search.extension import since_extended
 from aesweep.search.recorder import Recorder
 from aesweep.search.replay import after_retraining, replay, stage_seconds
 from aesweep.search.retraining import Retraining, retrainings
-from aesweep.search.schedulers.asha import Asha
-from aesweep.search.stages import opening_events, segments, since_extended
+from aesweep.search.schedulers.asha import Asha, asha_of
+from aesweep.search.stages import Segment, opening_events, segments
+from aesweep.search.suggestions import SuggestedTrials
+from aesweep.search.trial_queue import TrialQueue
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import winner_events
 from aesweep.storage.event import Event, TrialStatus
@@ -27,7 +30,7 @@ from aesweep.storage.events import CheckpointLost, Codes, ModelLost, Pictures, S
 from aesweep.storage.named_files import lost_files
 from aesweep.storage.run_folder import CHECKPOINTS, STATES, RunFolder, checkpoint_name
 from aesweep.storage.run_state import RETRAINING, RunState, TrialState
-from aesweep.study.schema import Study
+from aesweep.study.schema import Stage, Study
 
 
 class Steps:
@@ -62,26 +65,45 @@ class Steps:
 
     def search(self, name: str) -> None:
         """Trains a stage's trials, and records its baselines and winners."""
-        mode, metric = self._study.stages[name].mode, self._study.stages[name].metric
+        stage = self._study.stages[name]
         started = time.monotonic()
         earlier = RunState(self._state.events)
         parts = segments(self._study, earlier, name)
-        specs = [spec for segment in parts for spec in segment.specs]
+        specs = [spec for part in parts for spec in part.specs]
         self._take_up({spec.trial for spec in specs}, name)
-        self._record.add_missing(opening_events(name, parts), earlier.events)
-        factor = self._study.stages[name].asha.reduction_factor
-        ashas = {spec.rivals: Asha(segment.stage.rungs(), factor, mode) for segment in parts for spec in segment.specs}
+        self._record.add_missing(opening_events(parts), earlier.events)
+        ashas = {spec.rivals: asha_of(part.stage) for part in parts for spec in part.specs}
         replay(ashas, specs, earlier, self._folder.journal)
+        recorder = Recorder(self._record.add, stage.metric, ashas, self._state.trials)
+        suggestions = self._suggestions(parts, recorder, ashas)
         # Winners are recorded after the baselines, so recorded winners show that the baselines are recorded too.
         is_compared = name in earlier.stages and bool(earlier.stages[name].cell_winners)
         with Background(self._stop_requested) as background:
-            baselines = background.validation_baselines(name, [] if is_compared else specs, self._images)
-            self._train([spec for spec in specs if not _has_ended(earlier.trials.get(spec.trial))], metric, ashas)
+            if suggestions is None:
+                baselines = background.validation_baselines(name, [] if is_compared else specs, self._images)
+            left = [spec for spec in specs if not _has_ended(earlier.trials.get(spec.trial))]
+            self._train(left, recorder, suggestions)
+            if suggestions is not None and not self._stop_requested():
+                # Which latent dimensions and variances are searched is known now.
+                found = [spec for part in segments(self._study, self._state, name) for spec in part.specs]
+                baselines = background.validation_baselines(name, found, self._images)
         if not self._stop_requested():
             self._record.add_missing(baselines.result(), earlier.events)
-            winners = winner_events(self._state, name, mode, self._images)
+            winners = winner_events(self._state, name, stage.mode, self._images)
             self._record.add_missing(winners, since_extended(earlier, name))
             self._record_end(name, started, earlier)
+
+    def _suggestions(self, parts: list[Segment], recorder: Recorder, ashas: dict[Any, Asha]) -> SuggestedTrials | None:
+        """Returns the trials that a sampler still suggests, each opened when it is made; None where there are none."""
+        if not any(part.slots for part in parts):
+            return None
+
+        def begin(spec: TrialSpec, stage: Stage) -> TrialSpec:
+            ashas.setdefault(spec.rivals, asha_of(stage))
+            (opened,) = self._opened([spec], recorder)
+            return opened
+
+        return SuggestedTrials(parts, self._state, self._record.add, begin, self._stop_requested)
 
     def retrain(self, retry: bool) -> None:
         """Trains the winners on the full data, and records the test set's baselines and pictures.
@@ -118,7 +140,7 @@ class Steps:
                 for dataset in dict.fromkeys(retraining.spec.dataset for retraining in owed)
                 if dataset not in pictured
             }
-            self._train(left, "training_mse", {})
+            self._train(left, Recorder(self._record.add, "training_mse", {}, self._state.trials))
         if self._stop_requested():
             return
         known = after_retraining(self._state, lost.pictures)
@@ -161,8 +183,15 @@ class Steps:
         for fields in itertools.chain(take_pictures(*what), code_pictures(*what)):
             self._record.add(Pictures(**fields))
 
-    def _train(self, specs: list[TrialSpec], metric: str, ashas: dict[Any, Asha]) -> None:
-        recorder = Recorder(self._record.add, metric, ashas, self._state.trials)
+    def _train(self, specs: list[TrialSpec], recorder: Recorder, suggestions: SuggestedTrials | None = None) -> None:
+        queue = TrialQueue(self._opened(specs, recorder), suggestions)
+        if queue:
+            self._cluster.train(
+                queue, recorder=recorder, resources=self._study.resources, stop_requested=self._stop_requested
+            )
+
+    def _opened(self, specs: list[TrialSpec], recorder: Recorder) -> list[TrialSpec]:
+        """Opens trials, and returns those with epochs left to train, with what a worker needs to know besides."""
         specs = [
             dataclasses.replace(
                 spec,
@@ -173,11 +202,7 @@ class Steps:
             )
             for spec in specs
         ]
-        specs = [spec for spec in specs if recorder.open(spec)]
-        if specs:
-            self._cluster.train(
-                specs, recorder=recorder, resources=self._study.resources, stop_requested=self._stop_requested
-            )
+        return [spec for spec in specs if recorder.open(spec)]
 
 
 def _has_ended(trial: TrialState | None, but_failed: bool = False) -> bool:

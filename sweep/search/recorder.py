@@ -83,7 +83,7 @@ class Recorder:
         elif any(getattr(row, name) is None for name in judged):
             self._diverge(spec)
         elif before.epochs < spec.epochs:
-            self._decide(spec, getattr(row, self._metric))
+            self._decide(spec, row)
         elif spec.purpose == "search":
             self._end(spec, TrialStatus.COMPLETED, None)
         return spec.trial in self.unfinished
@@ -122,7 +122,7 @@ class Recorder:
                 self._record_retrained(spec, row)
             self._end(spec, TrialStatus.COMPLETED, None)
         else:
-            self._decide(spec, getattr(row, self._metric), epoch)
+            self._decide(spec, row)
         return spec.trial in self.unfinished
 
     def fail(self, spec: TrialSpec, cause: Cause, reason: str) -> TrialSpec | None:
@@ -162,10 +162,10 @@ class Recorder:
     def _before_session(self, spec: TrialSpec) -> TrialState:
         return self._before[spec.trial]
 
-    def _decide(self, spec: TrialSpec, value: float, epoch: int | None = None) -> None:
+    def _decide(self, spec: TrialSpec, row: TrialRow | Row) -> None:
         asha = self._ashas.get(spec.rivals)
-        epoch = self._epochs[spec.trial] if epoch is None else epoch
-        decision = asha.decide(spec.trial, epoch, value) if asha else None
+        epoch, value = row.epoch, getattr(row, self._metric)
+        decision = asha.decide(spec.trial, epoch, value, row.per_seed) if asha else None
         if decision is None:
             return
         self._record(
@@ -176,6 +176,7 @@ class Recorder:
                 value=value,
                 cutoff=decision.cutoff,
                 num_compared=decision.num_compared,
+                comparison=decision.comparison and dataclasses.asdict(decision.comparison),
             )
         )
         if not decision.keep:

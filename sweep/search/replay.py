@@ -64,7 +64,8 @@ def replay(ashas: dict[Any, Asha], specs: list[TrialSpec], state: RunState, sour
     for event in state.events:
         if not isinstance(event, Decision) or event.trial not in cells:
             continue
-        decision = ashas[cells[event.trial]].decide(event.trial, event.epoch, event.value)
+        row = state.trials[event.trial].rows[event.epoch - 1]
+        decision = ashas[cells[event.trial]].decide(event.trial, event.epoch, event.value, row.per_seed)
         derived = decision and ("continue" if decision.keep else "stop", decision.num_compared)
         if derived != (event.action, event.num_compared):
             raise JournalError(

@@ -17,13 +17,15 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from aesweep.process.errors import StudyError
-from aesweep.process.wording import plural
+from aesweep.search.extension import extensions
 from aesweep.search.samplers import registry
+from aesweep.search.samplers.quasi_random import QuasiRandom
+from aesweep.search.samplers.sampler import all_suggestions
+from aesweep.search.samplers.slot import Slot, open_slots, slots
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import cell_winners, stage_winner
 from aesweep.storage.event import Event
-from aesweep.storage.events import Extended, StageExtended, StageStarted, TrialCreated
+from aesweep.storage.events import StageExtended, StageStarted, TrialCreated
 from aesweep.storage.run_state import RunState
 from aesweep.study.configuration import Configuration
 from aesweep.study.schema import Stage, Study
@@ -34,31 +36,62 @@ class Segment:
     """The trials that a stage's beginning, or one of its extensions, added.
 
     Attributes:
-        stage: the stage's settings from then on.
+        study: the study, with the stage's settings from then on.
+        name: the stage's name.
         specs: the trials that were added.
+        slots: the slots for which a sampler that learns has not suggested a configuration yet.
+        bases: for each data set, the configuration that the stage starts from; None for the defaults.
         extension: number of the journal's `extended` event; None for the stage's beginning.
     """
 
-    stage: Stage
+    study: Study
+    name: str
     specs: list[TrialSpec]
+    slots: list[Slot]
+    bases: dict[str, Configuration | None]
     extension: int | None
+
+    @property
+    def stage(self) -> Stage:
+        """The stage's settings from then on."""
+        return self.study.stages[self.name]
 
 
 def segments(study: Study, state: RunState, name: str) -> list[Segment]:
     """Returns a stage's trials: one segment for its beginning, then one for each extension in their order."""
-    stage, bases = study.stages[name], stage_bases(study, state, name)
-    found = [Segment(stage, stage_trials(study, name, bases), None)]
+    bases = stage_bases(study, state, name)
+    found = [Segment(study, name, *_sampled(study, state, name, bases), bases, None)]
     for event in extensions(state, name):
-        stage = stage.model_copy(update=event.stages[name])
+        stage = study.stages[name].model_copy(update=event.stages[name])
+        study = study.model_copy(update={"stages": {**study.stages, name: stage}})
         if "samples" in event.stages[name]:
-            extended = study.model_copy(update={"stages": {**study.stages, name: stage}})
-            specs = stage_trials(extended, name, bases)
+            specs, slots = _sampled(study, state, name, bases)
         else:
             earlier = [spec for segment in found for spec in segment.specs]
-            specs = _longer(earlier, state.before(event), stage.epochs)
+            specs, slots = _longer(earlier, state.before(event), stage.epochs), []
         known = {spec.trial for segment in found for spec in segment.specs}
-        found.append(Segment(stage, [spec for spec in specs if spec.trial not in known], event.seq))
+        specs = [spec for spec in specs if spec.trial not in known]
+        asked = {slot.place for segment in found for slot in segment.slots}
+        slots = [slot for slot in slots if slot.place not in asked]
+        found.append(Segment(study, name, specs, slots, bases, event.seq))
     return found
+
+
+def _sampled(
+    study: Study, state: RunState, name: str, bases: dict[str, Configuration | None]
+) -> tuple[list[TrialSpec], list[Slot]]:
+    """Returns a stage's trials and its open slots; where the sampler learns, its trials are those that are recorded."""
+    if not registry.learns(study.stages[name]):
+        return stage_trials(study, name, bases), []
+    specs, slots = [], []
+    for slot in stage_slots(study.stages[name], bases):
+        trial = state.trials.get(trial_id(name, slot.dataset, slot.number))
+        if trial is None:
+            slots.append(slot)
+        else:
+            configuration = Configuration.from_dict(trial.created.configuration)
+            specs.append(trial_spec(study, name, slot.dataset, slot.number, configuration))
+    return specs, slots
 
 
 def _longer(specs: list[TrialSpec], state: RunState, epochs: int) -> list[TrialSpec]:
@@ -69,54 +102,6 @@ def _longer(specs: list[TrialSpec], state: RunState, epochs: int) -> list[TrialS
         if spec.trial in state.trials and state.trials[spec.trial].is_completed
     ]
     return list({spec.trial: spec for spec in longer}.values())
-
-
-def asked_for(
-    study: Study, state: RunState, names: Iterable[str], *, samples: int | None, epochs: int | None, source: str
-) -> dict[str, dict[str, int]]:
-    """Returns the `stages` field of the `extended` event that records a requested extension.
-
-    Args:
-        study: the run's study.
-        state: the run's state.
-        names: names of the stages to extend; all stages if empty.
-        samples: number of samples to add to each cell, or None.
-        epochs: the new budget in epochs, or None.
-        source: the place that messages name.
-
-    Returns:
-        For each stage, its new total of `samples` or its new `epochs`.
-
-    Raises:
-        StudyError: a stage is unknown, or the extension would add nothing to it.
-    """
-    found, faults = {}, []
-    for name in list(names) or list(study.stages):
-        if name not in study.stages:
-            faults.append(f"no stage is called {name!r}; there are {', '.join(study.stages)}")
-            continue
-        stage = study.stages[name]
-        for event in extensions(state, name):
-            stage = stage.model_copy(update=event.stages[name])
-        if epochs is not None and epochs <= stage.epochs:
-            faults.append(f"stage {name} has {plural(stage.epochs, 'epoch')} already: expected more, got {epochs}")
-        if samples is not None and not any(axis.is_random for axis in stage.space.axes().values()):
-            faults.append(f"stage {name} draws nothing at random, so more samples would be the same: leave it out")
-        found[name] = {"epochs": epochs} if epochs is not None else {"samples": stage.samples + (samples or 0)}
-    if faults:
-        raise StudyError(source, faults)
-    return found
-
-
-def extensions(state: RunState, name: str) -> list[Extended]:
-    """Returns the requested extensions of a stage, in their order."""
-    return state.stages[name].extensions if name in state.stages else []
-
-
-def since_extended(state: RunState, name: str) -> list[Event]:
-    """Returns the events since a stage was last extended; all events if it never was."""
-    asked = extensions(state, name)
-    return state.events[asked[-1].seq :] if asked else state.events
 
 
 def stage_bases(study: Study, state: RunState, name: str) -> dict[str, Configuration | None]:
@@ -139,22 +124,26 @@ def stage_bases(study: Study, state: RunState, name: str) -> dict[str, Configura
     return {dataset: winner.configuration for dataset, winner in winners.items() if winner is not None}
 
 
-def opening_events(name: str, found: list[Segment]) -> Iterator[Event]:
-    """Yields the events that record a stage's beginning, its extensions, and the trials of each."""
-    specs: list[TrialSpec] = []
+def opening_events(found: list[Segment]) -> Iterator[Event]:
+    """Yields the events that record a stage's beginning, its extensions, and the trials of each that are known."""
+    num_trials, cells = 0, set()
     for segment in found:
-        specs = specs + segment.specs
-        fields = opening_fields(name, segment.stage, specs)
+        num_trials += len(segment.specs) + len(segment.slots)
+        to_come = stand_ins(segment.study, segment.name, segment.slots, segment.bases)
+        cells |= {(spec.dataset, spec.cell) for spec in [*segment.specs, *to_come]}
+        fields = opening_fields(segment.name, segment.stage, num_trials, len(cells))
         if segment.extension is None:
             yield StageStarted(**fields)
         else:
             yield StageExtended(**fields, extension=segment.extension)
         for spec in segment.specs:
-            yield trial_created(name, spec)
+            yield trial_created(segment.name, spec)
 
 
 def stage_trials(study: Study, stage_name: str, bases: dict[str, Configuration | None]) -> list[TrialSpec]:
     """Returns the trials of a stage in the order in which they should start: the first sample of every cell first.
+
+    Where the stage's sampler learns, its trials are not known in advance: quasi-random draws stand for them.
 
     Args:
         study: the whole study.
@@ -165,47 +154,85 @@ def stage_trials(study: Study, stage_name: str, bases: dict[str, Configuration |
         The trials; the same study and bases give the same list anywhere.
     """
     stage = study.stages[stage_name]
-    specs = []
+    if registry.learns(stage):
+        return stand_ins(study, stage_name, stage_slots(stage, bases), bases)
+    numbered = []
     for dataset, base in bases.items():
-        sampler = registry.sampler_of(stage)
-        drawn = sampler(stage.space, stage.samples, f"{study.seed}/{stage_name}", base)
-        for number, configuration in enumerate(drawn):
-            cell = tuple((axis, configuration.value_of(axis)) for axis in stage.table.axes())
-            specs.append(
-                (
-                    number,
-                    TrialSpec(
-                        trial=f"{stage_name}-{dataset}-{number:04d}",
-                        purpose="search",
-                        dataset=dataset,
-                        configuration=configuration,
-                        seeds=tuple(study.seed + k for k in range(stage.seeds)),
-                        epochs=stage.epochs,
-                        split_seed=study.seed,
-                        validation_fraction=study.validation_fraction,
-                        training_images=stage.training_images,
-                        validation_images=stage.validation_images,
-                        precision=study.precision,
-                        cell=cell,
-                        rungs=tuple(stage.rungs()),
-                    ),
-                )
-            )
-    return [spec for _, spec in sorted(specs, key=lambda item: item[0])]
+        sampler = registry.sampler_of(stage, base, sampler_seed(study, stage_name))
+        found = all_suggestions(sampler, slots(stage.space, stage.samples, dataset))
+        numbered += [
+            (number, trial_spec(study, stage_name, dataset, number, configuration))
+            for number, configuration in enumerate(found)
+        ]
+    return [spec for _, spec in sorted(numbered, key=lambda item: item[0])]
 
 
-def opening_fields(stage_name: str, stage: Stage, specs: list[TrialSpec]) -> dict[str, Any]:
+def stage_slots(stage: Stage, datasets: Iterable[str]) -> list[Slot]:
+    """Returns the slots of a stage whose sampler learns, in the order in which they are filled."""
+    found = [slot for dataset in datasets for slot in open_slots(stage.space, stage.samples, dataset)]
+    return sorted(found, key=lambda slot: slot.number)
+
+
+def stand_ins(
+    study: Study, stage_name: str, slots: Iterable[Slot], bases: dict[str, Configuration | None]
+) -> list[TrialSpec]:
+    """Returns a trial for each slot with quasi-random draws in the place of what a sampler that learns will choose."""
+    stage, seed = study.stages[stage_name], sampler_seed(study, stage_name)
+    samplers = {dataset: QuasiRandom(stage, base, seed) for dataset, base in bases.items()}
+    return [
+        trial_spec(study, stage_name, slot.dataset, slot.number, samplers[slot.dataset].suggest(slot, ()))
+        for slot in slots
+    ]
+
+
+def sampler_seed(study: Study, stage_name: str) -> str:
+    """Returns the text from which everything random of a stage's sampler follows."""
+    return f"{study.seed}/{stage_name}"
+
+
+def trial_id(stage_name: str, dataset: str, number: int) -> str:
+    """Returns the name of a trial by its number among the trials of its stage and data set."""
+    return f"{stage_name}-{dataset}-{number:04d}"
+
+
+def trial_spec(study: Study, stage_name: str, dataset: str, number: int, configuration: Configuration) -> TrialSpec:
+    """Returns the trial of a configuration.
+
+    Args:
+        study, stage_name, dataset: what the trial is part of.
+        number: its number among the trials of the stage on the data set.
+        configuration: what is trained.
+    """
+    stage = study.stages[stage_name]
+    return TrialSpec(
+        trial=trial_id(stage_name, dataset, number),
+        purpose="search",
+        dataset=dataset,
+        configuration=configuration,
+        seeds=tuple(study.seed + k for k in range(stage.seeds)),
+        epochs=stage.epochs,
+        split_seed=study.seed,
+        validation_fraction=study.validation_fraction,
+        training_images=stage.training_images,
+        validation_images=stage.validation_images,
+        precision=study.precision,
+        cell=tuple((axis, configuration.value_of(axis)) for axis in stage.table.axes()),
+        rungs=tuple(stage.rungs()),
+    )
+
+
+def opening_fields(stage_name: str, stage: Stage, num_trials: int, num_cells: int) -> dict[str, Any]:
     """Returns the fields that are recorded of a stage when it begins or is extended.
 
     Args:
         stage_name: the stage's name.
         stage: the stage's settings from then on.
-        specs: all trials of the stage up to then, the new ones included.
+        num_trials, num_cells: of the whole stage up to then, what is added included.
     """
     return {
         "stage": stage_name,
-        "num_trials": len(specs),
-        "num_cells": len({(spec.dataset, spec.cell) for spec in specs}),
+        "num_trials": num_trials,
+        "num_cells": num_cells,
         "rungs": stage.rungs(),
         "epochs": stage.epochs,
         "training_images": stage.training_images,
@@ -216,8 +243,14 @@ def opening_fields(stage_name: str, stage: Stage, specs: list[TrialSpec]) -> dic
     }
 
 
-def trial_created(stage_name: str, spec: TrialSpec) -> TrialCreated:
-    """Returns the event that records a trial before it is trained."""
+def trial_created(stage_name: str, spec: TrialSpec, based_on: dict[str, int] | None = None) -> TrialCreated:
+    """Returns the event that records a trial before it is trained.
+
+    Args:
+        stage_name: the trial's stage.
+        spec: the trial.
+        based_on: what the suggestion of a sampler that learns is based on, see `TrialCreated`.
+    """
     return TrialCreated(
         stage=stage_name,
         dataset=spec.dataset,
@@ -226,4 +259,5 @@ def trial_created(stage_name: str, spec: TrialSpec) -> TrialCreated:
         configuration=spec.configuration.as_dict(),
         seeds=list(spec.seeds),
         epochs=spec.epochs,
+        based_on=based_on,
     )

@@ -87,6 +87,7 @@ class StageExtended(StageStarted):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrialCreated(Event):
     kind = "trial_created"
+    optional = ("based_on",)
     stage: str
     dataset: str
     trial: str
@@ -94,15 +95,12 @@ class TrialCreated(Event):
     configuration: Fields
     seeds: list[int]
     epochs: int
+    based_on: dict[str, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row(Event):
-    """An epoch of a trial.
-
-    Only a search's rows have `per_seed` and validation metrics, only those of variational models `rate_nats`, and only
-    the last of a trial has a `checkpoint`.
-    """
+    """An epoch: a search has `per_seed` and validation metrics, a variational model `rate_nats`, the last a model."""
 
     kind = "row"
     optional = ("validation_mse", "validation_psnr_db", "per_seed", "rate_nats", "checkpoint")
@@ -122,12 +120,14 @@ class Row(Event):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decision(Event):
     kind = "decision"
+    optional = ("comparison",)
     trial: str
     epoch: int
     action: Action
     value: float
     cutoff: float | None
     num_compared: int
+    comparison: Fields | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

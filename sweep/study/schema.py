@@ -12,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from aesweep.data.catalogue import KNOWN_DATASETS
 from aesweep.process.wording import plural
 from aesweep.study.axis import Real, Whole
 from aesweep.study.configuration import DERIVED, field_of
+from aesweep.study.search_settings import Asha, AshaOrNone, Sampler, Strict
 from aesweep.study.search_space import SearchSpace
 
 # Names that no images of a user's own may have. Those that became known later may: older runs have them beside a path.
@@ -29,11 +30,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
 FilePath = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"})]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-
-class Dataset(_Strict):
+class Dataset(Strict):
     """A known data set by its name, or images of the user's own by their path, under a name that the study chooses."""
 
     name: Name
@@ -56,7 +53,7 @@ class Dataset(_Strict):
         return self
 
 
-class Table(_Strict):
+class Table(Strict):
     """The axes of a stage's table; each combination of their values is a cell."""
 
     rows: str
@@ -66,14 +63,7 @@ class Table(_Strict):
         return [self.rows] if self.columns is None else [self.rows, self.columns]
 
 
-class Asha(_Strict):
-    """Asynchronous successive halving (Li et al., MLSys 2020), within each cell."""
-
-    grace_period: Annotated[Whole, Field(ge=1)] = 1
-    reduction_factor: Annotated[Real, Field(gt=1)] = 3
-
-
-class StageRetraining(_Strict):
+class StageRetraining(Strict):
     """Which trials of a stage are retrained on the full data: its winner, the winner of each cell, or none.
 
     `epochs` and `seeds` are those of the study's `retraining` where they are None.
@@ -84,7 +74,7 @@ class StageRetraining(_Strict):
     seeds: Annotated[Whole, Field(ge=1)] | None = None
 
 
-class Stage(_Strict):
+class Stage(Strict):
     """One search of a study, such as one of architecture, regularization or denoising."""
 
     from_: str | None = Field(default=None, alias="from")
@@ -95,7 +85,8 @@ class Stage(_Strict):
     epochs: Annotated[Whole, Field(ge=1)]
     training_images: Annotated[Whole, Field(ge=1)] | None = None
     validation_images: Annotated[Whole, Field(ge=1)] | None = None
-    asha: Asha = Asha()
+    sampler: Sampler = Sampler()
+    asha: AshaOrNone = Asha()
     metric: Literal[tuple(METRICS)] = "validation_mse"
     mode: Literal["min", "max"] | None = None
     retraining: StageRetraining = StageRetraining()
@@ -113,7 +104,11 @@ class Stage(_Strict):
             self.mode = METRICS[self.metric]
         if self.mode != METRICS[self.metric]:
             faults.append(f"mode: {self.metric} is better when it is {METRICS[self.metric]}imal; got {self.mode}")
-        if self.asha.grace_period > self.epochs:
+        if self.sampler.name == "tpe" and not any(axis.is_random for axis in self.space.axes().values()):
+            faults.append("sampler: tpe has nothing to choose: give an axis as choice, uniform or log_uniform")
+        if self.asha != "none" and self.asha.significance is not None and self.seeds == 1:
+            faults.append("asha.significance: one seed has no spread: expected `seeds` above 1, got 1")
+        if self.asha != "none" and self.asha.grace_period > self.epochs:
             faults.append(f"asha.grace_period: {self.asha.grace_period} is more than {plural(self.epochs, 'epoch')}")
         if faults:
             raise ValueError("\n".join(faults))
@@ -138,6 +133,8 @@ class Stage(_Strict):
 
     def rungs(self) -> list[int]:
         """Returns the epochs at which ASHA decides, ascending; the last epoch is never one of them."""
+        if self.asha == "none":
+            return []
         rungs, rung = [], float(self.asha.grace_period)
         while int(rung) < self.epochs:
             rungs.append(int(rung))
@@ -145,7 +142,7 @@ class Stage(_Strict):
         return sorted(set(rungs))
 
 
-class Retraining(_Strict):
+class Retraining(Strict):
     """How winners are trained on training and validation images together, before the test set is opened.
 
     A stage's `retraining` may override both values.
@@ -155,14 +152,14 @@ class Retraining(_Strict):
     seeds: Annotated[Whole, Field(ge=1, le=1000)] = 5
 
 
-class Report(_Strict):
+class Report(Strict):
     """What the report shows beside the run's own numbers."""
 
     reference: FilePath | None = None
     num_pictures: Annotated[Whole, Field(ge=1, le=32)] = 10
 
 
-class Resources(_Strict):
+class Resources(Strict):
     """The resources on which trials train.
 
     Without trainers, each trial trains in a separate process and holds a CPU core and `gpus_per_trial`. Each trainer
@@ -188,7 +185,7 @@ class Resources(_Strict):
         return self
 
 
-class Study(_Strict):
+class Study(Strict):
     """A whole study, as its file defines it, with every default filled in."""
 
     name: Name
@@ -210,8 +207,16 @@ class Study(_Strict):
         return datasets
 
     def resolved(self) -> dict[str, Any]:
-        """Returns the study as plain values, with every default filled in."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        """Returns the study as plain values, with every default filled in.
+
+        A stage's sampler is left out where it is the default: the first versions had no other, and what they recorded
+        of a study is then what is derived of it today.
+        """
+        values = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for stage in values["stages"].values():
+            if stage["sampler"] == {"name": "quasi_random"}:
+                del stage["sampler"]
+        return values
 
     def sha256(self) -> str:
         """Returns the `study_hash` of the study."""

@@ -12,7 +12,6 @@ Prints 'no GPU' and exits with 0 where there is none, unless it is told to use a
 from __future__ import annotations
 
 import argparse
-import collections
 import math
 import os
 import sys
@@ -30,7 +29,7 @@ from aesweep.process.signals import Interruption
 from aesweep.run.callbacks.progress import Progress
 from aesweep.run.settings import RunSettings
 from aesweep.search.recorder import Recorder
-from aesweep.search.trial_spec import TrialSpec
+from aesweep.search.trial_queue import TrialQueue
 from aesweep.storage.artifacts import Files
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
@@ -73,17 +72,16 @@ class OneDevice:
         """There is: trials take turns."""
 
     def train(
-        self, specs: list[TrialSpec], *, recorder: Recorder, resources: Any, stop_requested: Callable[[], bool]
+        self, queue: TrialQueue, *, recorder: Recorder, resources: Any, stop_requested: Callable[[], bool]
     ) -> None:
         """As `Cluster.train`, but that a trial that breaks ends it all."""
-        configure_torch(1, specs[0].precision)
         packs = Packs(self._device)
-        waiting, held = collections.deque(specs), dict[PackedTrial, float]()
-        while waiting or held:
+        held = dict[PackedTrial, float]()
+        while len(queue) or held:
             if stop_requested():
                 return
-            while waiting and len(held) < self._at_once:
-                spec = waiting.popleft()
+            while len(held) < self._at_once and (spec := next(queue, None)) is not None:
+                configure_torch(1, spec.precision)
                 trained, _ = count_images(spec, len(self._images[spec.dataset].training))
                 self.steps[spec.trial] = len(spec.seeds) * math.ceil(trained / spec.configuration.batch_size)
                 held[packs.join(spec, self._images[spec.dataset], self._files)] = 0.0

@@ -26,7 +26,8 @@ def violations(
         study: with every default filled in.
         expected_rows: gives what a trial's epochs measure where nothing disturbs it; None not to compare.
     """
-    found = [*_order(events), *_trials(events, study), *_decisions(events, study), *_winners(events, study)]
+    found = [*_order(events), *_trials(events, study), *_suggestions(events, study)]
+    found += [*_decisions(events, study), *_winners(events, study)]
     if expected_rows:
         found += _values(events, expected_rows)
     return found
@@ -78,8 +79,60 @@ def _trials(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
             yield f"{trial} has {len(epochs)} of {budgets[trial]} epochs"
 
 
+def _suggestions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
+    """What a sampler that learns suggests is recorded with what it knew, once for each place, and within its axes."""
+    stages: dict[str, str] = {}
+    rows: dict[str, set[tuple]] = {name: set() for name in study["stages"]}
+    ended: dict[str, set[str]] = {name: set() for name in study["stages"]}
+    for event in events:
+        name = stages.get(event.get("trial"))
+        if event["kind"] == "trial_created":
+            name = stages[event["trial"]] = event["stage"]
+            stage = study["stages"][name]
+            if stage.get("sampler", {}).get("name", "quasi_random") == "quasi_random":
+                if "based_on" in event:
+                    yield f"{event['trial']} is based on {event['based_on']}, though its sampler does not learn"
+                continue
+            expected = {"rows": len(rows[name]), "ends": len(ended[name])}
+            if event.get("based_on") != expected:
+                yield f"{event['trial']} is based on {event.get('based_on')}, expected {expected}"
+            for axis, given in stage["space"].items():
+                value = event["configuration"].get(axis, PLAIN.get(axis))
+                if _applies(given, event["configuration"]) and not _allows(given, value):
+                    yield f"{event['trial']}: {axis} is {value}, which is not of {given}"
+        elif event["kind"] == "row" and name:
+            rows[name].add((event["trial"], event["epoch"]))
+        elif event["kind"] == "trial_ended" and name and event["status"] != "interrupted":
+            ended[name].add(event["trial"])
+    for name, stage in study["stages"].items():
+        if stage.get("sampler", {}).get("name", "quasi_random") == "quasi_random":
+            continue
+        mine = [event for event in _of(events, "trial_created") if event["stage"] == name]
+        told = Counter((event["dataset"], json.dumps(event["configuration"])) for event in mine)
+        yield from (f"stage {name} has {what} {count} times" for what, count in told.items() if count > 1)
+        (opening,) = [event for event in _of(events, "stage_started") if event["stage"] == name]
+        drawn = [axis for axis in stage["space"].values() if "uniform" in axis or "log_uniform" in axis]
+        if len(mine) != opening["num_trials"] and any(not axis.get("when") for axis in drawn):
+            yield f"stage {name} has {len(mine)} trials, expected {opening['num_trials']}"
+
+
+def _applies(axis: dict[str, Any], configuration: dict[str, Any]) -> bool:
+    wanted = {name: value if isinstance(value, list) else [value] for name, value in axis.get("when", {}).items()}
+    return all(configuration.get(name, PLAIN.get(name)) in values for name, values in wanted.items())
+
+
+def _allows(axis: dict[str, Any], value: Any) -> bool:
+    for way in ("uniform", "log_uniform"):
+        if way in axis:
+            low, high = axis[way]
+            return low * (1 - 1e-12) <= value <= high * (1 + 1e-12)
+    return value in (axis.get("grid") or axis.get("choice") or [axis.get("value")])
+
+
 def _rungs(stage: dict[str, Any]) -> list[int]:
-    """grace_period * reduction_factor ** k, rounded down, below the budget."""
+    """grace_period * reduction_factor ** k, rounded down, below the budget; none without ASHA."""
+    if stage["asha"] == "none":
+        return []
     grace, factor = stage["asha"]["grace_period"], stage["asha"]["reduction_factor"]
     powers = (math.floor(grace * factor**k) for k in range(64))
     return sorted({rung for rung in powers if rung < stage["epochs"]})
@@ -98,6 +151,7 @@ def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
     """Replays each stage: a row at a rung must be followed by the decision that the values before it ask for."""
     trials = {event["trial"]: event for event in _of(events, "trial_created")}
     seen: dict[tuple, list[float]] = {}
+    seeds: dict[tuple, dict[str, tuple[float, list[float]]]] = {}
     owed: dict[str, Event] = {}
     for event in events:
         trial = trials.get(event.get("trial"))
@@ -121,6 +175,9 @@ def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
             good = 1 / stage["asha"]["reduction_factor"]
             cutoff = sign * _percentile([sign * value for value in earlier], good) if earlier else None
             keeps = cutoff is None or sign * event["value"] <= sign * cutoff + 1e-12 * abs(cutoff)
+            keeps, compared = _spared(event, row, seeds.setdefault(key, {}), stage, cutoff, keeps, sign)
+            if (event.get("comparison") or None) != compared and not _is_close(event.get("comparison"), compared):
+                yield f"{event['trial']}, epoch {event['epoch']}: compared {event.get('comparison')}, not {compared}"
             if event["num_compared"] != len(earlier) or (event["action"] == "continue") != keeps:
                 yield f"{event['trial']}, epoch {event['epoch']}: {event['action']} does not follow from {earlier}"
             if (cutoff is None) != (event["cutoff"] is None) or (
@@ -129,6 +186,71 @@ def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
                 yield f"{event['trial']}, epoch {event['epoch']}: the cutoff is {event['cutoff']}, expected {cutoff}"
             earlier.append(event["value"])
     yield from (f"{trial} has no decision at epoch {row['epoch']}" for trial, row in owed.items())
+
+
+def _spared(
+    event: Event,
+    row: Event,
+    known: dict[str, tuple[float, list[float]]],
+    stage: dict[str, Any],
+    cutoff: float | None,
+    keeps: bool,
+    sign: float,
+) -> tuple[bool, Event | None]:
+    """Whether a trial goes on once its seeds' spread is asked, where the study asks it, and the comparison.
+
+    Two means over seeds differ by the mean difference of the seeds' logarithms. Its variance is twice that of a trial's
+    residual from the sum of its own and its seed's mean, over the number of seeds.
+    """
+    level, mine = stage["asha"].get("significance"), row["per_seed"]
+    known[event["trial"]] = sign * event["value"], mine
+    if keeps or level is None:
+        return keeps, None
+    others = {name: found for name, found in known.items() if name != event["trial"]}
+    good = {name: value for name, (value, _) in others.items() if value <= sign * cutoff + 1e-12 * abs(cutoff)}
+    rival = max(good, key=good.get)
+    logs = {name: [math.log(value) for value in per_seed] for name, (_, per_seed) in known.items()}
+    num, size = len(logs), len(mine)
+    of_seed = [sum(values[s] for values in logs.values()) / num for s in range(size)]
+    whole = sum(of_seed) / size
+    squares = 0.0
+    for values in logs.values():
+        mean = sum(values) / size
+        squares += sum((values[s] - mean - of_seed[s] + whole) ** 2 for s in range(size))
+    freedom = (num - 1) * (size - 1)
+    difference = sum(a - b for a, b in zip(logs[event["trial"]], logs[rival], strict=True)) / size
+    margin = _student(1 - level, freedom) * math.sqrt(2 * squares / freedom / size)
+    compared = {"rival": rival, "difference": difference, "margin": margin, "significance": level}
+    return difference <= margin, compared
+
+
+def _is_close(found: Event | None, expected: Event | None) -> bool:
+    if not found or not expected or found.keys() != expected.keys() or found["rival"] != expected["rival"]:
+        return False
+    return all(
+        math.isclose(found[name], expected[name], rel_tol=1e-6, abs_tol=1e-9) for name in expected if name != "rival"
+    )
+
+
+def _student(share: float, freedom: int) -> float:
+    """The quantile of Student's t, by bisection of its density's integral (Simpson's rule, substituting x = tan u)."""
+    log_scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - 0.5 * math.log(freedom * math.pi)
+
+    def density(u: float) -> float:
+        x = math.tan(u)
+        return math.exp(log_scale - (freedom + 1) / 2 * math.log1p(x * x / freedom)) * (1 + x * x)
+
+    def integral(upper: float) -> float:
+        number = 400
+        step = math.atan(upper) / number
+        inner = sum((4 if k % 2 else 2) * density(k * step) for k in range(1, number))
+        return 0.5 + step / 3 * (density(0) + inner + density(number * step))
+
+    low, high = 0.0, 1e6
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if integral(middle) < share else (low, middle)
+    return low
 
 
 def _winners(events: list[Event], study: dict[str, Any]) -> Iterator[str]:

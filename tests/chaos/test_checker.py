@@ -8,6 +8,7 @@ import pytest
 
 from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
+from aesweep.study.study_file import load_study
 from tests.chaos.checker import violations
 from tests.search.test_replay import ToyCluster, finished, images, new_run, study, toy  # noqa: F401 - fixtures
 
@@ -68,6 +69,49 @@ def test_planted_violation_is_found(events, study, what):  # noqa: F811
     planted = copy.deepcopy(events)
     PLANTED[what](planted)
     assert violations(numbered(planted), study.resolved())
+
+
+@pytest.fixture
+def learned(small_study, write_study, tmp_path, images):  # noqa: F811
+    """The journal of a run whose sampler learns, and its study."""
+    small_study["stages"]["architecture"]["sampler"] = "tpe"
+    study = load_study(write_study(small_study))  # noqa: F811
+    finished(study, folder := RunFolder(tmp_path / "learned"), images)
+    return read_journal(folder.journal), study.resolved()
+
+
+PLANTED_SUGGESTIONS = {
+    "a basis is missing": lambda e: first(e, "trial_created").pop("based_on"),
+    "a basis has another row": lambda e: of_number(e, 7)["based_on"].update(rows=1),
+    "a basis has another end": lambda e: of_number(e, 7)["based_on"].update(ends=8),
+    "a value is out of its interval": lambda e: of_number(e, 7)["configuration"].update(learning_rate=0.011),
+    "a constant is another": lambda e: of_number(e, 7)["configuration"].update(batch_size=65),
+    "two are the same": lambda e: of_number(e, 8).update(
+        configuration=of_number(e, 4)["configuration"], cell=of_number(e, 4)["cell"]
+    ),
+    "another sampler has a basis": lambda e: first(e, "trial_created", stage="regularization").update(
+        based_on={"rows": 0, "ends": 0}
+    ),
+    "one is missing": lambda e: e.__setitem__(
+        slice(None), [x for x in e if x.get("trial") != of_number(e, 7)["trial"]]
+    ),
+}
+
+
+def of_number(events, number):
+    return [event for event in events if event["kind"] == "trial_created"][number]
+
+
+def test_good_journal_of_a_sampler_that_learns_has_no_violation(learned):
+    assert violations(*learned) == []
+
+
+@pytest.mark.parametrize("what", PLANTED_SUGGESTIONS)
+def test_planted_suggestion_is_found(learned, what):
+    events, study = learned  # noqa: F811
+    planted = copy.deepcopy(events)
+    PLANTED_SUGGESTIONS[what](planted)
+    assert violations(numbered(planted), study)
 
 
 def test_gap_in_the_numbers_is_found(events, study):  # noqa: F811

@@ -204,6 +204,29 @@ def test_plan_wants_the_reference_and_says_what_it_leaves_out_and_assumes(small_
         assert done.exit_code == 78 and "missing.yaml: cannot be read" in done.stderr
 
 
+def test_plan_counts_trials_of_a_sampler_that_learns_and_says_what_it_cannot_know(small_study, write_study):
+    small_study["stages"]["architecture"].update(sampler="tpe", samples=5)
+    small_study["stages"]["regularization"].update(sampler="tpe", asha="none")
+    text = call("plan", path := write_study(small_study)).stdout
+    assert "architecture: what its sampler will choose depends on what its trials measure" in text
+    first, second = json.loads(call("plan", path, "--json").stdout)["stages"]
+    assert first["learns"] and second["learns"]
+    assert (first["num_trials"], first["num_cells"], first["epochs_without_stopping"]) == (20, 4, 180)
+    # One trial without a regularizer, where nothing is drawn, and two with each of the others; none is stopped.
+    assert (second["num_trials"], second["rungs"]) == (5, [])
+    assert second["epochs_expected"] == second["epochs_without_stopping"] == 15
+
+
+def test_every_model_that_a_sampler_may_choose_is_checked_before_a_run(small_study, write_study):
+    channels = {"choice": [[4], [4, 4, 4, 4, 4, 4, 4]]}  # the second has more stages than 8 x 8 images
+    space = {"family": "convolutional", "channels": channels, "latent_dim": {"grid": [2, 4]}}
+    small_study["stages"] = {
+        "architecture": {"space": space, "table": {"rows": "latent_dim"}, "epochs": 2, "sampler": "tpe"}
+    }
+    done = call("plan", write_study(small_study))
+    assert done.exit_code == 78 and "by channels [4, 4, 4, 4, 4, 4, 4]" in done.stderr
+
+
 def test_settings_of_a_submitted_run_that_goes_on_are_refused(small_study, write_study):
     done = call("submit", write_study(small_study), "--resume", "--set", "seed=2")
     assert done.exit_code == 2 and "--set cannot change a run that was begun before" in done.stderr

@@ -13,6 +13,7 @@ from ray.tune.search import Searcher
 from aesweep.cluster.tune.session import Feed, TuneSession
 from aesweep.search.recorder import Recorder
 from aesweep.search.retry_policy import Cause
+from aesweep.search.trial_queue import TrialQueue
 from aesweep.storage.event import Event
 from aesweep.storage.events import Failure, Row, TrialEnded
 from tests.cluster.local_ray import local_ray
@@ -21,9 +22,15 @@ from tests.tiny_jobs import tiny_job
 EPOCHS = 3
 
 
+def taking(*numbers: int):
+    """Gives these numbers, then None."""
+    left = iter(numbers)
+    return lambda: next(left, None)
+
+
 def test_feed_gives_numbers_in_their_order_and_no_more_at_once_than_may_be_live():
     feed = Feed()
-    feed.hand([4, 5, 6], most_live=2)
+    feed.hand(taking(4, 5, 6), lambda: 2)
     assert [feed.suggest(name) for name in "abc"] == [{"number": 4}, {"number": 5}, None]
     assert not feed.wait_until_idle(0)
     feed.on_trial_complete("a")
@@ -32,14 +39,14 @@ def test_feed_gives_numbers_in_their_order_and_no_more_at_once_than_may_be_live(
 
 def test_feed_keeps_tune_waiting_between_batches_and_lets_it_go_at_the_end():
     feed = Feed()
-    feed.hand([0], most_live=None)
+    feed.hand(taking(0), lambda: None)
     given = [feed.suggest("a")]
     asking = threading.Thread(target=lambda: given.extend(feed.suggest(name) for name in "bcd"))
     assert not feed.wait_until_idle(0)
     feed.on_trial_complete("a", error=True)
     asking.start()
     assert feed.wait_until_idle(10)
-    feed.hand([1], most_live=None)
+    feed.hand(taking(1), lambda: None)
     while len(given) < 2:
         time.sleep(0.01)
     assert not feed.wait_until_idle(0)
@@ -81,7 +88,7 @@ class Kept(Recorder):
 
 def batch(first: int, number: int):
     specs = [tiny_job(first + offset, epochs=EPOCHS) for offset in range(number)]
-    return specs, Kept(specs)
+    return TrialQueue(specs), Kept(specs)
 
 
 @pytest.fixture
@@ -110,8 +117,8 @@ def test_batches_are_trained_by_the_same_two_workers_whatever_their_size(open_se
     session = open_session()
     pids = set()
     for first, number in ((0, 3), (3, 1), (4, 2)):
-        specs, recorder = batch(first, number)
-        session.train(specs, recorder, never, None)
+        queue, recorder = batch(first, number)
+        session.train(queue, recorder, never, None)
         assert not recorder.unfinished and len(recorder.pids) == number * EPOCHS
         assert session.is_alive
         pids |= set(recorder.pids)
@@ -123,14 +130,14 @@ def test_batches_are_trained_by_the_same_two_workers_whatever_their_size(open_se
 @pytest.mark.ray
 def test_worker_that_dies_between_two_batches_costs_its_trial_one_attempt_at_most(open_session):
     session = open_session()
-    specs, recorder = batch(0, 2)
-    session.train(specs, recorder, never, None)
+    queue, recorder = batch(0, 2)
+    session.train(queue, recorder, never, None)
     victim = recorder.pids[0]
     os.kill(victim, signal.SIGKILL)
-    specs, recorder = batch(2, 2)
-    session.train(specs, recorder, never, None)
+    queue, recorder = batch(2, 2)
+    session.train(queue, recorder, never, None)
     if session.scheduler.begins_anew:  # lost while it was handed the trial: what is left goes to another session
-        left = recorder.left()
+        left = TrialQueue(recorder.left())
         open_session().train(left, recorder, never, None)
     assert not recorder.unfinished
     assert {event.epochs for event in recorder.events if isinstance(event, TrialEnded)} == {EPOCHS}
@@ -142,7 +149,7 @@ def test_worker_that_dies_between_two_batches_costs_its_trial_one_attempt_at_mos
 @pytest.mark.ray
 def test_one_at_a_time_a_trial_that_is_tried_again_lets_no_other_pass(open_session):
     session = open_session()
-    specs, recorder = batch(0, 3)
+    queue, recorder = batch(0, 3)
     record = recorder._record
 
     def record_and_kill(event: Event) -> None:
@@ -151,11 +158,11 @@ def test_one_at_a_time_a_trial_that_is_tried_again_lets_no_other_pass(open_sessi
             os.kill(recorder.pids[0], signal.SIGKILL)
 
     recorder._record = record_and_kill
-    session.train(specs, recorder, never, None, most_at_once=1)
+    session.train(queue, recorder, never, None, most_at_once=lambda: 1)
     if session.scheduler.begins_anew:
-        open_session().train(recorder.left(), recorder, never, None, most_at_once=1)
+        open_session().train(TrialQueue(recorder.left()), recorder, never, None, most_at_once=lambda: 1)
     trials = [event.trial for event in recorder.events if isinstance(event, Row)]
-    assert trials == [spec.trial for spec in specs for _ in range(EPOCHS)]
+    assert trials == [tiny_job(number).trial for number in range(3) for _ in range(EPOCHS)]
     assert [type(event) for event in recorder.events].count(Failure) == 1
     assert len(set(recorder.pids)) >= 2
 
@@ -163,18 +170,18 @@ def test_one_at_a_time_a_trial_that_is_tried_again_lets_no_other_pass(open_sessi
 @pytest.mark.ray
 def test_interruption_and_a_recorder_that_fails_end_the_session_at_once(open_session):
     session = open_session()
-    specs, recorder = batch(0, 2)
-    session.train(specs, recorder, lambda: len(recorder.pids) >= 1, None)
+    queue, recorder = batch(0, 2)
+    session.train(queue, recorder, lambda: len(recorder.pids) >= 1, None)
     assert recorder.unfinished and not session.is_alive
     broken = open_session()
-    specs, recorder = batch(2, 2)
+    queue, recorder = batch(2, 2)
 
     def full(event):
         raise OSError("No space left on device")
 
     recorder._record = full
     with pytest.raises(OSError, match="No space left"):
-        broken.train(specs, recorder, never, None)
+        broken.train(queue, recorder, never, None)
     assert not broken.is_alive
 
 
@@ -187,6 +194,6 @@ def test_what_breaks_tune_itself_is_told_to_who_waits_for_it(open_session, monke
 
     monkeypatch.setattr(tune, "Tuner", broken)
     session = open_session()
-    specs, recorder = batch(0, 1)
+    queue, recorder = batch(0, 1)
     with pytest.raises(RuntimeError, match="Tune does not start"):
-        session.train(specs, recorder, never, None)
+        session.train(queue, recorder, never, None)

@@ -41,6 +41,7 @@ def _search(**changes: Any) -> dict[str, Any]:
 
 
 SUBSET = {"training_images": 256, "validation_images": 64}
+NOISY = {"grace_period": 1, "reduction_factor": 3, "significance": 0.1}
 CONDITIONS = {
     "from": "architecture",
     "space": {
@@ -103,7 +104,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "conditions": {
         **BASE,
         "datasets": ["digits"],
-        "stages": {"architecture": _search(seeds=3, samples=3, **SUBSET), "regularization": {**CONDITIONS, **SUBSET}},
+        "stages": {
+            "architecture": _search(seeds=3, samples=3, asha=NOISY, **SUBSET),
+            "regularization": {**CONDITIONS, **SUBSET},
+        },
     },
     "chained": {
         **BASE,
@@ -141,6 +145,21 @@ SMALL: dict[str, dict[str, Any]] = {
             ),
             "variational": {**VARIATIONAL, **SUBSET},
             "denoising": {**DENOISING, **SUBSET},
+        },
+    },
+    "learning": {
+        **BASE,
+        "datasets": ["digits"],
+        "stages": {
+            "architecture": _search(sampler="tpe", samples=6, **SUBSET),
+            "regularization": {
+                **CONDITIONS,
+                "seeds": 1,
+                "samples": 3,
+                "sampler": {"name": "tpe", "shared": False},
+                "asha": "none",
+                **SUBSET,
+            },
         },
     },
     "trainers": {**TOY, "resources": TRAINERS},

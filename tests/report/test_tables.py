@@ -204,7 +204,7 @@ def test_fields_of_families_are_columns_of_runs_that_use_them_alone(run: Run) ->
 
     def columns(of: Run) -> set[str]:
         stage = of.stages["architecture"]
-        return {*cell_table(of, stage, "mnist")} | {*winner_table(of, "mnist", Published(None))}
+        return {*cell_frame(of, stage, "mnist")} | {*winner_frame(of, "mnist", Published(None))}
 
     assert not later & columns(run) and {"hidden_layers", "model", "learning_rate"} <= columns(run)
     stage = run.stages["architecture"]

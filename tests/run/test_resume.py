@@ -37,7 +37,8 @@ def command(*arguments: object) -> list[str]:
 
 
 def start_run(folder: Path, *arguments: str) -> list[str]:
-    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    if not (folder / "study.yaml").exists():
+        (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
     return command("run", folder / "study.yaml", "--runs", folder / "runs", *COMMON, *arguments)
 
 

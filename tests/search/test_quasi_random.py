@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from aesweep.search.samplers.quasi_random import draw, primes
+from aesweep.search.samplers.quasi_random import QuasiRandom, primes
+from aesweep.search.samplers.sampler import all_suggestions
+from aesweep.search.samplers.slot import slots
 from aesweep.study.configuration import LATER, REGULARIZERS, STRENGTHS, Configuration
+from aesweep.study.schema import Stage
 from aesweep.study.search_space import SearchSpace
 
 BASE = Configuration(hidden_layers=(8,), latent_dim=2, learning_rate=0.5, activation="relu", l1=0.25)
@@ -20,6 +23,11 @@ BASE = Configuration(hidden_layers=(8,), latent_dim=2, learning_rate=0.5, activa
 
 def space(**axes) -> SearchSpace:
     return SearchSpace.model_validate(axes)
+
+
+def draw(axes: SearchSpace, num_samples: int, seed: str, base: Configuration | None) -> list[Configuration]:
+    sampler = QuasiRandom(Stage.model_construct(space=axes), base, seed)
+    return list(all_suggestions(sampler, slots(axes, num_samples, "mnist")))
 
 
 def test_grids_are_crossed_and_constants_hold():

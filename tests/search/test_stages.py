@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from aesweep.cli.commands import commands
 from aesweep.process.errors import JournalError, StudyError
 from aesweep.report.rows.reader import read_run
-from aesweep.search.samplers.quasi_random import draw
-from aesweep.search.stages import asked_for
+from aesweep.search.extension import asked_for
 from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
+from tests.search.test_quasi_random import draw
 from tests.search.test_replay import ToyCluster, cut, finished, images, new_run, record, study, toy  # noqa: F401 - fixtures
 
 COMMAND = ["aesweep", "extend", "here"]

@@ -37,8 +37,8 @@ class Cluster(ToyCluster):
         super().__init__(images, files, *rest)
         self._images = images
 
-    def train(self, specs, *, recorder, resources, stop_requested):
-        for spec in specs:
+    def train(self, queue, *, recorder, resources, stop_requested):
+        for spec in queue:
             for row in fit(spec, self._images[spec.dataset], self._files):
                 if not recorder.take(spec, row, seconds=0.1):
                     break
@@ -65,7 +65,7 @@ def test_what_an_older_version_derived_is_derived_again(folder):
     for state in (RunState.read(folder.journal), finished):
         study = recorded_study(state, folder.journal)
         for name, stage in study.stages.items():
-            opening = opening_events(name, segments(study, state, name))
+            opening = opening_events(segments(study, state, name))
             assert list(missing(opening, state.events, folder.journal)) == []
             winners = winner_events(state, name, stage.mode, [dataset.name for dataset in study.datasets])
             assert list(missing(winners, state.events, folder.journal)) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,11 @@ class RecordingScheduler(FIFOScheduler):
         self._retried: dict[str, bool] = {}  # failed trials that are not yet put back, and whether each is retried
         self._waiting: list[tuple[int, int, Trial]] = []  # a heap of added trials, some of which may have begun
         self._num_added = 0
+        self._num_taken = 0
 
     def begin(
         self,
-        specs: dict[int, TrialSpec],
+        queue: Iterator[TrialSpec],
         recorder: Recorder,
         stop_requested: Callable[[], bool],
         placement: Placement | None = None,
@@ -55,14 +56,27 @@ class RecordingScheduler(FIFOScheduler):
         """Begins a batch of trials, after all trials of the previous batch have ended.
 
         Args:
-            specs: the batch by number; numbers continue from batch to batch. The configuration of a Tune trial holds
-                its `number`, and gets the `spec` when Tune adds the trial.
+            queue: gives the batch's trials.
             recorder: records rows, and decides, with each cell's ASHA, which trials stop.
             stop_requested: returns whether the run is being interrupted.
             placement: assigns trials to trainers; None where trials train in their own processes.
         """
-        self._specs, self._recorder = specs, recorder
+        self._queue, self._recorder = queue, recorder
         self._stop_requested, self._placement = stop_requested, placement
+        self._specs: dict[int, TrialSpec] = {}  # those that were taken, by number
+
+    def next_number(self) -> int | None:
+        """Takes the batch's next trial and returns its number; None where none is left, or trials are to end.
+
+        Numbers continue from batch to batch. The configuration of a Tune trial holds its `number`, and gets the `spec`
+        when Tune adds the trial.
+        """
+        spec = self._record(lambda: next(self._queue, None))
+        if spec is None:
+            return None
+        number, self._num_taken = self._num_taken, self._num_taken + 1
+        self._specs[number] = spec
+        return number
 
     def abandon(self) -> None:
         """Makes Tune end all trials."""

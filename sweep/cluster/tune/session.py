@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,35 +19,34 @@ from ray.tune.search import Searcher
 from aesweep.cluster.tune.placement import Placement
 from aesweep.cluster.tune.scheduler import RecordingScheduler
 from aesweep.search.recorder import Recorder
-from aesweep.search.trial_spec import TrialSpec
+from aesweep.search.trial_queue import TrialQueue
 
 
 class Feed(Searcher):
     """The searcher that gives trials to Tune, as numbers that `RecordingScheduler` maps to trials.
 
-    Tune asks for the next trial whenever it has room. Once all trials that it was given have ended, `suggest` blocks
-    until the next batch or the end of the session.
+    Tune asks for the next trial whenever it has room, and the feed asks the batch in turn. Once all trials that Tune
+    was given have ended, and the batch has no other, `suggest` blocks until the next batch or the session's end.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._changed = threading.Condition()
-        self._waiting: deque[int] = deque()
+        self._take: Callable[[], int | None] = lambda: None
         self._live: set[str] = set()
-        self._most_live: int | None = None
+        self._most_live: Callable[[], int | None] = lambda: None
         self._is_idle = False
         self._is_closed = False
 
-    def hand(self, numbers: list[int], most_live: int | None) -> None:
-        """Queues a batch.
+    def hand(self, take: Callable[[], int | None], most_live: Callable[[], int | None]) -> None:
+        """Begins a batch.
 
         Args:
-            numbers: numbers of the batch's trials, in their order.
-            most_live: how many trials may be under training at once; None for no limit.
+            take: returns the number of the batch's next trial; None once no trial is left.
+            most_live: returns how many trials may be under training at once; None for no limit.
         """
         with self._changed:
-            self._waiting.extend(numbers)
-            self._most_live, self._is_idle = most_live, False
+            self._take, self._most_live, self._is_idle = take, most_live, False
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -65,15 +63,20 @@ class Feed(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         with self._changed:
             while not self._is_closed:
-                if self._waiting and (self._most_live is None or len(self._live) < self._most_live):
+                number = self._take() if self._has_room() else None
+                if number is not None:
                     self._live.add(trial_id)
-                    return {"number": self._waiting.popleft()}
+                    return {"number": number}
                 if self._live:
                     return None
                 self._is_idle = True
                 self._changed.notify_all()
                 self._changed.wait()
             return Searcher.FINISHED
+
+    def _has_room(self) -> bool:
+        most = self._most_live()
+        return most is None or len(self._live) < most
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         with self._changed:
@@ -108,37 +111,38 @@ class TuneSession:
     def __init__(self, trainable: Any, folder: Path, keeps_workers: bool):
         self._feed = Feed()
         self.scheduler = RecordingScheduler(keeps_workers)
-        self._num_handed = 0
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(trainable, folder), daemon=True)
         self._thread.start()
 
     def train(
         self,
-        specs: list[TrialSpec],
+        queue: TrialQueue,
         recorder: Recorder,
         stop_requested: Callable[[], bool],
         placement: Placement | None,
-        most_at_once: int | None = None,
+        most_at_once: Callable[[], int | None] = lambda: None,
     ) -> None:
         """Trains a batch of trials until all have ended, or until the scheduler is over, which ends the session.
 
         Args:
-            specs: the trials, in their order.
+            queue: gives the trials, in their order.
             recorder: records what the trials report, and decides which of them continue.
             stop_requested: returns whether the run is being interrupted.
             placement: assigns trials to trainers; None where trials train in their own processes.
-            most_at_once: how many trials may be under training at once, retries included; None for as many as there is
-                room for. With one, a trial that is tried again goes on before the next one begins.
+            most_at_once: returns how many trials may be under training at once, retries included; None for as many as
+                there is room for. With one, a trial that is tried again goes on before the next one begins.
 
         Raises:
             Exception: the exception that the recorder or Tune raised.
         """
-        numbers = range(self._num_handed, self._num_handed + len(specs))
-        self._num_handed += len(specs)
-        self.scheduler.begin(dict(zip(numbers, specs, strict=True)), recorder, stop_requested, placement)
-        limits = [limit for limit in (placement and placement.num_places, most_at_once) if limit]
-        self._feed.hand([*numbers], min(limits, default=None))
+        self.scheduler.begin(queue, recorder, stop_requested, placement)
+
+        def most_live() -> int | None:
+            limits = [limit for limit in (placement and placement.num_places, most_at_once()) if limit]
+            return min(limits, default=None)
+
+        self._feed.hand(self.scheduler.next_number, most_live)
         while self.is_alive and not self._feed.wait_until_idle(0.1):
             pass
         if self.scheduler.is_over:

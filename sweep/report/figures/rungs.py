@@ -57,15 +57,18 @@ def rungs_figure(name: str, run: Run, dataset: str) -> Drawing | None:
         panels[-1].legend(shown, order, loc="center", title="Each line is a trial", handlelength=3.5, labelspacing=0.8)
     else:
         figure.legend(shown, order, loc="outside upper center", ncols=3, handlelength=3.5)
+    has_rungs = any(stage.rungs for stage in stages)
     return Drawing(
         name,
         figure,
-        f"A chart for each stage on {dataset_name(dataset)}: the validation metric of every trial over epochs, with "
-        "vertical lines at ASHA's rungs; trials that were stopped end at a rung with a cross, those trained to the end "
-        "with a dot, the best of each cell with a star.",
-        f"Every trial of the search on {dataset_name(dataset)}. Vertical lines are ASHA's rungs, with the number of "
-        "trials that stopped there; trials compete within their cell alone, so a stopped trial may lie below another "
-        "cell's best.",
+        f"A chart for each stage on {dataset_name(dataset)}: the validation metric of every trial over epochs"
+        + (", with vertical lines at ASHA's rungs; trials that were stopped end at a rung with a cross" * has_rungs)
+        + "; those trained to the end end with a dot, the best of each cell with a star.",
+        f"Every trial of the search on {dataset_name(dataset)}."
+        + (
+            " Vertical lines are ASHA's rungs, with the number of trials that stopped there; trials compete within "
+            "their cell alone, so a stopped trial may lie below another cell's best." * has_rungs
+        ),
     )
 
 

@@ -8,11 +8,12 @@ from aesweep.process.wording import agree, plural
 from aesweep.report.analysis.account import STATUSES
 from aesweep.report.figures.rungs import rungs_figure
 from aesweep.report.rows.names import MISSING, axis_name, dataset_name, drawn_value, file_name
-from aesweep.report.rows.types import Run, Trial
+from aesweep.report.rows.types import Run, Stage, Trial
 from aesweep.report.sections.section import DatasetView, RunView, Section
 from aesweep.report.text.markdown import code, inert, listing
 from aesweep.report.text.numbers import duration, hours, percent
 from aesweep.report.text.table import Table
+from aesweep.storage.event import Action
 from aesweep.study.configuration import fields_in_use
 
 # These statuses have a column even if no trial has them.
@@ -28,7 +29,9 @@ def configurations_section(view: DatasetView) -> Section | None:
 def search_section(view: DatasetView) -> Section | None:
     """Shows what early stopping saved on one data set; None if no stage has begun."""
     sentences = [
-        account_sentence(line)
+        account_sentence(line, bool(view.run.stages[line["stage"]].rungs))
+        + spared_sentence(view.run.stages[line["stage"]], view.dataset)
+        + sampler_sentence(view, line["stage"])
         for _, line in view.account.iterrows()
         if line["dataset"] == view.dataset and line["stage"] in view.run.stages
     ]
@@ -120,12 +123,39 @@ def _account(line: pd.Series, statuses: list[str], stops: str, has_gpu: bool) ->
     ]
 
 
-def account_sentence(line: pd.Series) -> str:
-    """Says what early stopping saved in a line of the account."""
+def sampler_sentence(view: DatasetView, stage: str) -> str:
+    """Says what chose the configurations of a stage; empty where it was the default."""
+    sampler = view.run.study.get("stages", {}).get(stage, {}).get("sampler", {})
+    if sampler.get("name") != "tpe":
+        return ""
+    learned = "all cells" if sampler.get("shared") else "its own cell"
+    return f" A tree-structured Parzen estimator chose each configuration by the earlier trials of {learned}."
+
+
+def spared_sentence(stage: Stage, dataset: str) -> str:
+    """Says how many trials went on because their seeds' spread explains why they missed a cutoff; empty for none."""
+    compared = [
+        decision
+        for trial in stage.trials
+        if trial.dataset == dataset
+        for decision in trial.decisions
+        if decision.comparison and decision.action is Action.CONTINUE
+    ]
+    if not compared:
+        return ""
+    trials, level = {decision.trial for decision in compared}, compared[-1].comparison["significance"]
+    return f" {plural(len(trials), 'trial')} went on below a cutoff, as far as chance explains (level {level:g})."
+
+
+def account_sentence(line: pd.Series, has_rungs: bool = True) -> str:
+    """Says what early stopping saved in a line of the account; `has_rungs` tells whether any trial could be stopped."""
     stops = ", ".join(f"{count} at epoch {rung}" for rung, count in line["stopped_at"].items())
     share = line["epochs_trained"] / line["epochs_full"] if line["epochs_full"] else None
     return (
-        f"{inert(line['stage'])}: ASHA stopped {line['stopped']} of {plural(line['trials'], 'trial')}"
+        f"{inert(line['stage'])}: "
+        + (f"ASHA stopped {line['stopped']} of " if has_rungs else "")
+        + plural(line["trials"], "trial")
+        + ("" if has_rungs else " without early stopping")
         + (f" ({stops})" if stops else "")
         + f"; {line['epochs_trained']:,} of {plural(line['epochs_full'], 'epoch')} "
         f"{agree(line['epochs_trained'], 'was', 'were')} trained "

@@ -176,6 +176,8 @@ class Progress(Callback):
         starting workers, which happens once.
         """
         budget = sum(self._ended.get(name, trial).epochs or 0 for name, trial in self._trials.items())
+        # A sampler that learns makes a trial only once there is room for it.
+        budget += max(0, self._num_trials - len(self._trials)) * self._epochs
         trained = self._epochs_done - self._epochs_recalled
         if not trained or not budget:
             return None

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 
 from aesweep.process.errors import StudyError
+from aesweep.search.samplers.registry import learns
 from aesweep.search.stages import stage_trials
 from aesweep.study.configuration import FAMILY_FIELDS, SHAPE, Configuration
 from aesweep.study.schema import Study
@@ -31,7 +32,7 @@ def check_models(study: Study, image_shapes: Mapping[str, tuple[int, ...]]) -> N
     for name, stage in study.stages.items():
         found: dict[tuple, Configuration] = {}
         for base in possible[stage.from_] if stage.from_ else [None]:
-            for spec in stage_trials(study, name, {study.datasets[0].name: base}):
+            for spec in stage_trials(_listed(study, name), name, {study.datasets[0].name: base}):
                 key = tuple(getattr(spec.configuration, field) for field in SHAPE)
                 found.setdefault(key, spec.configuration)
         mine = faults_of(found.values(), image_shapes)
@@ -40,6 +41,20 @@ def check_models(study: Study, image_shapes: Mapping[str, tuple[int, ...]]) -> N
         possible[name] = [configuration for configuration in found.values() if configuration not in impossible]
     if faults:
         raise StudyError(f"study {study.name}", faults)
+
+
+def _listed(study: Study, name: str) -> Study:
+    """Returns the study with a stage that has every shape that a sampler which learns may choose."""
+    stage = study.stages[name]
+    if not learns(stage):
+        return study
+    grids = {
+        field: axis.model_copy(update={"grid": axis.choice, "choice": None})
+        for field, axis in stage.space.axes().items()
+        if axis.choice and field in SHAPE
+    }
+    listed = {"space": stage.space.model_copy(update=grids), "samples": 1}
+    return study.model_copy(update={"stages": {**study.stages, name: stage.model_copy(update=listed)}})
 
 
 def faults_of(

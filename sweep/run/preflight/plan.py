@@ -12,6 +12,7 @@ import numpy as np
 from tabulate import tabulate
 
 from aesweep.run.preflight.pack_plan import PackPlan, plan_packs
+from aesweep.search.samplers.registry import learns
 from aesweep.search.stages import stage_trials
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.study.configuration import SHARED, Configuration
@@ -36,6 +37,7 @@ class StagePlan:
         state_bytes: the most disk space that the states of trials under training take, with one trial per worker.
         checkpoint_bytes: disk space of the best model in each cell, which is kept.
         packs: which trials share packs.
+        learns: whether the configurations depend on what earlier trials measure; other draws stand for them here.
         assumed_from: the stage whose slowest configuration stands for its winner, which is not known yet; None if
             nothing is assumed.
     """
@@ -50,6 +52,7 @@ class StagePlan:
     state_bytes: int
     checkpoint_bytes: int
     packs: list[PackPlan]
+    learns: bool = False
     assumed_from: str | None = None
 
 
@@ -100,6 +103,7 @@ def plan_study(
                 state_bytes=num_workers * stage.seeds * _STATE_MODELS * max(models.values()),
                 checkpoint_bytes=sum(models.values()),
                 packs=plan_packs(specs, study.resources, sizes),
+                learns=learns(stage),
                 assumed_from=stage.from_,
             )
         )
@@ -151,9 +155,10 @@ def _stage_cost(
 def expected_epochs(num_trials: int, stage: Stage) -> int:
     """Returns the epochs that a cell trains if every rung keeps one trial in `reduction_factor`, and at least one."""
     alive, since, total = num_trials, 0, 0
-    for rung in [*stage.rungs(), stage.epochs]:
+    for rung in stage.rungs():
         total += alive * (rung - since)
         since, alive = rung, max(1, round(alive / stage.asha.reduction_factor))
+    total += alive * (stage.epochs - since)
     return total
 
 
@@ -180,7 +185,13 @@ LEFT_OUT = "Ray's start, judging on validation and test images, the baselines, p
 
 def assumptions(stages: list[StagePlan]) -> list[str]:
     """Returns the assumptions of the plan, a line each."""
-    return [
+    learning = [
+        f"{stage.stage}: what its sampler will choose depends on what its trials measure: quasi-random draws stand for "
+        "it, and where it finds better ones than these ASHA stops fewer trials"
+        for stage in stages
+        if stage.learns
+    ]
+    return learning + [
         f"{stage.stage} starts from the winner of {stage.assumed_from}, which is not known yet: "
         "the slowest configuration there stands for it"
         for stage in stages
