@@ -104,7 +104,7 @@ def _draw(
         )
     if places is not None:
         is_wide = sum(len(place) + 2 for place in places) > LETTERS / num_columns
-        panel.set_xticks(range(len(places)), places, rotation=30 if is_wide else 0)
+        panel.set_xticks(range(len(places)), places, rotation=90 if is_wide else 0)
         panel.set_xlim(-0.5, len(places) - 0.5)
     elif axis.log_uniform:
         low, high = axis.log_uniform
