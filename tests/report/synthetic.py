@@ -30,6 +30,24 @@ LATENT_DIMS = (15, 30, 50, 100)
 WIDTHS = ((1024,), (512, 128), (512, 384, 256, 128))
 REGULARIZERS = ("none", "l1", "l2", "l1_l2", "dropout", "sparse_code")
 VARIANCES = (0.04, 0.25, 0.5)
+SPACES = {
+    "architecture": {
+        "hidden_layers": {"grid": [list(widths) for widths in WIDTHS]},
+        "latent_dim": {"grid": list(LATENT_DIMS)},
+        "learning_rate": {"log_uniform": [1e-3, 4e-3]},
+    },
+    "regularization": {
+        "regularizer": {"grid": list(REGULARIZERS)},
+        "l1": {"log_uniform": [1e-7, 1e-5], "when": {"regularizer": ["l1", "l1_l2"]}},
+        "l2": {"log_uniform": [1e-7, 1e-5], "when": {"regularizer": ["l2", "l1_l2"]}},
+        "dropout": {"uniform": [0.05, 0.15], "when": {"regularizer": "dropout"}},
+        "sparse_code": {"log_uniform": [1e-7, 1e-5], "when": {"regularizer": "sparse_code"}},
+    },
+    "denoising": {
+        "noise_variance": {"grid": list(VARIANCES)},
+        "learning_rate": {"log_uniform": [1e-3, 4e-3]},
+    },
+}
 EPOCHS, RUNGS, SAMPLES = 27, [3, 9], 3
 MEAN_IMAGE = {"mnist": 0.0675, "fashion_mnist": 0.0866}
 PCA = {
@@ -92,9 +110,9 @@ class Synthetic:
                 "datasets": [{"name": name} for name in DATASETS],
                 "resources": {"gpus_per_trial": 0},
                 "stages": {
-                    "architecture": stage,
-                    "regularization": stage,
-                    "denoising": {**stage, "retraining": {"of": "cells"}},
+                    "architecture": {**stage, "space": SPACES["architecture"]},
+                    "regularization": {**stage, "space": SPACES["regularization"]},
+                    "denoising": {**stage, "space": SPACES["denoising"], "retraining": {"of": "cells"}},
                 },
                 "retraining": {"epochs": 60, "seeds": 5},
             },

@@ -11,14 +11,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from synthetic import LINEAR_DB, NOISY_DB, Synthetic
+from synthetic import LINEAR_DB, NOISY_DB, SPACES, Synthetic
 
 from aesweep.report.analysis.frames import cell_frame
 from aesweep.report.figures.architecture import architecture_figure
+from aesweep.report.figures.axes import axes_figure
 from aesweep.report.figures.curves import learning_curves
 from aesweep.report.figures.denoising import denoising_figure
 from aesweep.report.figures.pictures import denoising_grid, reconstruction_grid
 from aesweep.report.figures.rungs import rungs_figure
+from aesweep.report.figures.spending import spending_figure
 from aesweep.report.figures.style import Drawing, styled
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.reader import read_run
@@ -26,6 +28,9 @@ from aesweep.report.rows.types import Run, Trial
 from aesweep.report.sections.example_images import pictures
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
+from aesweep.study.search_space import SearchSpace
+
+SPACE = SearchSpace.model_validate(SPACES["regularization"])
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +52,13 @@ def drawings(run: Run) -> dict[str, Drawing]:
             "curves": learning_curves("c", stages["regularization"], "mnist"),
             "denoising": denoising_figure("d", run, stages["denoising"], "mnist", denoising),
             "rungs": rungs_figure("r", run, "mnist"),
+            "axes": axes_figure("x", stages["regularization"], "mnist", SPACE.axes()),
+            "spending": spending_figure("s", run, "mnist"),
             "pictures": reconstruction_grid("p", "mnist", "architecture", arrays, 100, 100),
         }
 
 
-NAMES = ["architecture", "curves", "denoising", "rungs", "pictures"]
+NAMES = ["architecture", "curves", "denoising", "rungs", "axes", "spending", "pictures"]
 
 
 def texts(figure: Figure) -> list[Text]:

@@ -31,7 +31,9 @@ _COMMANDS = (RunStarted, RetrainingAsked, Extended)  # what it takes to make the
 
 def read_run(state: RunState) -> Run:
     """Returns the rows of a run."""
-    start, trials = state.start, {name: _trial(name, trial) for name, trial in state.trials.items()}
+    start = state.start
+    order = {id(event): place for place, event in enumerate(state.events) if isinstance(event, Row)}
+    trials = {name: _trial(name, trial, order) for name, trial in state.trials.items()}
     stages = {
         # The last opening of a stage counts, since an extension may give it a longer budget.
         name: _stage(stage.openings[-1], trials, stage.seconds if stage.has_ended else None)
@@ -65,7 +67,7 @@ def read_run(state: RunState) -> Run:
     )
 
 
-def _trial(name: str, state: TrialState) -> Trial:
+def _trial(name: str, state: TrialState, order: dict[int, int]) -> Trial:
     created = state.created
     is_retraining = isinstance(created, RetrainingCreated)
     return Trial(
@@ -76,7 +78,7 @@ def _trial(name: str, state: TrialState) -> Trial:
         configuration=Configuration.from_dict(created.configuration),
         seeds=(created.seed,) if is_retraining else tuple(created.seeds),
         budget=created.epochs,
-        epochs=tuple(_epoch(row) for row in state.rows),
+        epochs=tuple(_epoch(row, order.get(id(row), 0)) for row in state.rows),
         decisions=tuple(state.decisions),
         status=str(state.end.status) if state.end else ("unfinished" if state.rows else "waiting"),
         reason=state.end.reason if state.end else None,
@@ -84,7 +86,7 @@ def _trial(name: str, state: TrialState) -> Trial:
     )
 
 
-def _epoch(row: Row) -> Epoch:
+def _epoch(row: Row, order: int) -> Epoch:
     return Epoch(
         epoch=row.epoch,
         loss=row.loss,
@@ -94,6 +96,7 @@ def _epoch(row: Row) -> Epoch:
         seconds=row.seconds,
         per_seed=tuple(value for value in row.per_seed or () if value is not None),
         rate_nats=row.rate_nats,
+        order=order,
     )
 
 

@@ -20,7 +20,11 @@ Cell = CellKey
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """One epoch of a trial, from the journal's `row`; a value is None if it was not finite or not measured."""
+    """One epoch of a trial, from the journal's `row`; a value is None if it was not finite or not measured.
+
+    Attributes:
+        order: the row's place among all rows of the run, in the order in which they were recorded.
+    """
 
     epoch: int
     loss: float | None
@@ -30,6 +34,7 @@ class Epoch:
     seconds: float | None
     per_seed: tuple[float, ...]
     rate_nats: float | None = None
+    order: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

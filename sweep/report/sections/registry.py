@@ -9,6 +9,7 @@ from aesweep.report.sections.architecture import Architecture
 from aesweep.report.sections.claims import claims_section
 from aesweep.report.sections.codes import codes_section
 from aesweep.report.sections.denoising import Denoising
+from aesweep.report.sections.importance import importance_section
 from aesweep.report.sections.other import Other
 from aesweep.report.sections.regularization import Regularization
 from aesweep.report.sections.search_cost import (
@@ -29,6 +30,7 @@ DATASET_SECTIONS: list[Callable[[DatasetView], Section | None]] = [
     codes_section,
     configurations_section,
     search_section,
+    importance_section,
 ]
 # These follow the sections of the data sets.
 RUN_SECTIONS: list[Callable[[RunView], Section | None]] = [claims_section, cost_section, failures_section]

@@ -1,0 +1,122 @@
+"""Which axis decided, on trials whose truth is known, and what a search found by when."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+
+import pytest
+
+from aesweep.report.analysis.importance import MIN_TRIALS, importances
+from aesweep.report.figures.spending import best_so_far
+from aesweep.report.rows.types import Epoch, Stage, Trial
+from aesweep.report.sections.importance import CHANCE, importance_table
+from aesweep.study.configuration import Configuration
+from aesweep.study.search_space import SearchSpace
+
+SPACE = SearchSpace.model_validate(
+    {
+        "learning_rate": {"log_uniform": [1e-4, 1e-1]},
+        "activation": {"choice": ["gelu", "relu", "tanh"]},
+        "regularizer": {"choice": ["none", "l1"]},
+        "l1": {"log_uniform": [1e-8, 1e-4], "when": {"regularizer": "l1"}},
+    }
+)
+
+
+def epoch(number: int, value: float, order: int = 0) -> Epoch:
+    return Epoch(number, value, value, value, 10 * math.log10(1 / value), 1.0, (), order=order)
+
+
+def stage(values, num_trials: int = 60, rungs: tuple[int, ...] = (3,), epochs: int = 9, mode: str = "min") -> Stage:
+    """Returns a stage of trials drawn at random from SPACE; `values` maps a configuration to its error."""
+    draw = random.Random(0)
+    trials = []
+    for number in range(num_trials):
+        regularizer = draw.choice(["none", "l1"])
+        configuration = Configuration(
+            hidden_layers=(8,),
+            latent_dim=2,
+            learning_rate=10 ** draw.uniform(-4, -1),
+            activation=draw.choice(["gelu", "relu", "tanh"]),
+            regularizer=regularizer,
+            l1=10 ** draw.uniform(-8, -4) if regularizer == "l1" else 0.0,
+        )
+        error = values(configuration, draw)
+        rows = tuple(epoch(n, error, n) for n in range(1, epochs + 1))
+        trials.append(
+            Trial(f"t{number}", "s", "digits", (), configuration, (0,), epochs, rows, (), "completed", None, 1.0)
+        )
+    metric = "validation_mse" if mode == "min" else "validation_psnr_db"
+    return Stage("s", metric, mode, "latent_dim", None, rungs, epochs, None, None, tuple(trials), {}, 1.0)
+
+
+def by_rate(configuration: Configuration, draw: random.Random) -> float:
+    return 0.01 + 0.01 * (math.log10(configuration.learning_rate) + 2.5) ** 2 + 1e-4 * draw.random()
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_the_axis_that_decides_is_the_most_important_one(mode: str) -> None:
+    """PSNR falls where MSE rises, so both have the same best quarter."""
+    for rung in importances(stage(by_rate, mode=mode), "digits", SPACE):
+        first = rung.axes[0]
+        assert first.axis == "learning_rate" and first.share > 0.7 and not first.is_chance
+        assert rung.num_trials == 60 and rung.epoch in (3, 9)
+        assert first.low <= first.share <= 1 and abs(sum(axis.share for axis in rung.axes) - 1) < 1e-9
+
+
+def test_axes_that_decide_nothing_are_within_chance() -> None:
+    """Each of 12 axes that decide nothing is called important in one case of 20: more than 3 of them in one of 450."""
+    marked = []
+    for seed in range(3):
+        noise = random.Random(seed)
+        found = importances(stage(lambda configuration, draw, noise=noise: 0.01 + noise.random()), "digits", SPACE)
+        marked += [axis.is_chance for axis in found[0].axes]
+    assert len(marked) == 12 and marked.count(False) <= 3
+
+
+def test_an_axis_with_a_condition_is_compared_where_it_applies() -> None:
+    def by_strength(configuration: Configuration, draw: random.Random) -> float:
+        if configuration.regularizer == "none":
+            return 0.02 + 0.001 * draw.random()
+        return 0.01 + 0.002 * (math.log10(configuration.l1) + 6) ** 2
+
+    found = importances(stage(by_strength, 80), "digits", SPACE)[0]
+    assert {axis.axis for axis in found.axes[:2]} == {"l1", "regularizer"}
+
+
+def test_too_few_trials_say_nothing() -> None:
+    found = importances(stage(by_rate, MIN_TRIALS - 1), "digits", SPACE)
+    assert [(rung.epoch, rung.num_trials, rung.axes) for rung in found] == [(3, 19, ()), (9, 19, ())]
+    assert importances(stage(by_rate, MIN_TRIALS), "digits", SPACE)[0].axes
+
+
+def test_trials_are_compared_at_each_rung_that_they_reached() -> None:
+    whole = stage(by_rate)
+    short = tuple(
+        dataclasses.replace(trial, epochs=trial.epochs[:3], status="stopped") if number % 2 else trial
+        for number, trial in enumerate(whole.trials)
+    )
+    found = importances(dataclasses.replace(whole, trials=short), "digits", SPACE)
+    assert [rung.num_trials for rung in found] == [60, 30]
+    table = importance_table(whole, found)
+    assert table.headings[1:] == ["After 3 epochs (60 trials)", "After 9 epochs (30 trials)"]
+    assert table.rows[0][0] == "Learning rate" and CHANCE not in table.rows[0][1]
+
+
+def test_importances_are_the_same_each_time() -> None:
+    assert importances(stage(by_rate), "digits", SPACE) == importances(stage(by_rate), "digits", SPACE)
+
+
+def test_the_best_so_far_follows_the_order_of_the_rows() -> None:
+    """Two trials side by side: their rows count in the order in which they were recorded."""
+    first, second, *_ = stage(by_rate, 2).trials
+    first = dataclasses.replace(first, epochs=(epoch(1, 0.5, 0), epoch(2, 0.2, 3)))
+    second = dataclasses.replace(second, epochs=(epoch(1, 0.4, 1), epoch(2, 0.3, 2)))
+    assert best_so_far([first, second], "validation_mse", "min") == [(1, 0.5), (2, 0.4), (3, 0.3), (4, 0.2)]
+    assert best_so_far([second, first], "validation_mse", "min") == best_so_far(
+        [first, second], "validation_mse", "min"
+    )
+    psnr = best_so_far([first], "validation_psnr_db", "max")
+    assert [spent for spent, _ in psnr] == [1, 2] and psnr[1][1] == pytest.approx(10 * math.log10(5))
