@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aesweep.report.rows.types import Stage, Trial
-from aesweep.study.search_space import Axis, SearchSpace
+from aesweep.study.axis import Axis
+from aesweep.study.search_space import SearchSpace
 
 if TYPE_CHECKING:
     import optuna
@@ -172,8 +173,8 @@ def _point(trial: Trial, axes: dict[str, Axis]) -> tuple[dict[str, Any], dict[st
 def _value(trial: Trial, name: str, axis: Axis) -> Any:
     """Returns a trial's value of an axis as the study writes it; None if the axis does not apply to it."""
     configuration = trial.configuration
-    if not axis.applies({other: getattr(configuration, other) for other in axis.when}):
+    if not axis.applies({other: configuration.value_of(other) for other in axis.when}):
         return None
-    value = getattr(configuration, name)
+    value = configuration.value_of(name)
     plain = list(value) if isinstance(value, tuple) else value
     return plain if axis.uniform or axis.log_uniform or plain in axis.options else None

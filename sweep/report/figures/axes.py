@@ -11,7 +11,7 @@ from aesweep.report.figures.rungs import METRIC_LABELS
 from aesweep.report.figures.style import COLOURS, GREY, MARKERS, Drawing, log_errors, log_ticks, new_figure
 from aesweep.report.rows.names import axis_name, axis_value, cell_name, dataset_name
 from aesweep.report.rows.types import Cell, Stage, Trial
-from aesweep.study.search_space import Axis
+from aesweep.study.axis import Axis
 
 MAX_COLUMNS = 3
 LETTERS = 84  # that fit side by side below all panels of a row
@@ -86,7 +86,7 @@ def _draw(
 ) -> None:
     places = None if axis.uniform or axis.log_uniform else [_text(name, option) for option in axis.options]
     for trial in trials:
-        value = getattr(trial.configuration, name)
+        value = trial.configuration.value_of(name)
         place = value if places is None else places.index(_text(name, value)) if _text(name, value) in places else None
         if place is None or not axis.applies({other: _plain(trial, other) for other in axis.when}):
             continue
@@ -115,7 +115,7 @@ def _draw(
 
 
 def _plain(trial: Trial, name: str) -> Any:
-    return getattr(trial.configuration, name)
+    return trial.configuration.value_of(name)
 
 
 def _text(name: str, value: Any) -> str:
