@@ -1,28 +1,29 @@
-"""Writes the report of a run: tables as CSV, figures as PNG and SVG, and one page that holds them together.
+"""Writes the report of a run: its tables, its figures, and the pages that hold them together.
 
 The same journal gives the same bytes.
 """
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-import pandas as pd
-
-from aesweep.report.figures.style import save, styled
-from aesweep.report.formats.markdown import markdown_page
+from aesweep.report.figures.style import styled
+from aesweep.report.formats.format import Settings
+from aesweep.report.formats.registry import DEFAULT_FORMATS, report_files
 from aesweep.report.rows.reader import read_run
 from aesweep.report.sections.contents import Contents
 from aesweep.storage.atomic_file import write_whole
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 
+# Files with these endings that an earlier report left in these folders are removed.
+CLEARED = {"tables": (".csv",), "figures": (".png", ".svg")}
+
 
 def write_report(folder: RunFolder | Path) -> Path:
-    """Writes tables/*.csv, figures/*.png and *.svg, then report.md; returns the report's path.
+    """Writes tables/*.csv, figures/*.png and *.svg, then the files of each format; returns the path of report.md.
 
-    At the end it removes files with these endings that an earlier report left in these two folders.
+    At the end it removes files of these endings that an earlier report left in these two folders.
 
     Args:
         folder: the run. It may be unfinished; the report then says what is missing.
@@ -32,16 +33,13 @@ def write_report(folder: RunFolder | Path) -> Path:
     """
     folder = folder if isinstance(folder, RunFolder) else RunFolder.open(folder)
     run = read_run(RunState.read(folder.journal))
+    written = set()
     with styled():
-        contents = Contents(run, folder)
-        for name, frame in contents.frames.items():
-            write_whole(folder.tables / f"{name}.csv", _csv(frame))
-        for drawing in contents.drawings:
-            save(drawing, folder.figures)
-    write_whole(folder.report, markdown_page(contents))
-    _remove_others(folder, folder.tables, {f"{name}.csv" for name in contents.frames}, (".csv",))
-    names = {f"{drawing.name}{ending}" for drawing in contents.drawings for ending in (".png", ".svg")}
-    _remove_others(folder, folder.figures, names, (".png", ".svg"))
+        for name, content in report_files(Contents(run, folder), Settings(DEFAULT_FORMATS)):
+            write_whole(folder.root / name, content)
+            written.add(name)
+    for part, endings in CLEARED.items():
+        _remove_others(folder, folder.root / part, written, endings)
     return folder.report
 
 
@@ -50,12 +48,5 @@ def _remove_others(folder: RunFolder, part: Path, names: set[str], endings: tupl
     if not part.resolve().is_relative_to(folder.root.resolve()):
         return
     for path in sorted(part.glob("*")):
-        if path.suffix in endings and path.name not in names and path.is_file():
+        if path.suffix in endings and f"{part.name}/{path.name}" not in names and path.is_file():
             path.unlink()
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    buffer = io.StringIO()
-    # After `convert_dtypes`, counts stay whole numbers in a column that lacks some.
-    frame.convert_dtypes().to_csv(buffer, index=False, lineterminator="\n")
-    return buffer.getvalue()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
-from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -17,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from aesweep.report.figures.defaults import default_settings
-from aesweep.storage.atomic_file import write_whole
 
 WIDTH_IN = 6.75
 PNG_DPI = 200
@@ -87,12 +85,6 @@ def new_figure(height_in: float, rows: int = 1, columns: int = 1, **shared: bool
     """Returns a page-wide figure and its axes, row by row; labels never overlap (constrained layout)."""
     figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
-
-
-def save(drawing: Drawing, folder: Path) -> None:
-    """Writes NAME.png and NAME.svg, each whole."""
-    for suffix in METADATA:
-        write_whole(folder / f"{drawing.name}.{suffix}", encoded(drawing.figure, suffix))
 
 
 def encoded(figure: Figure, suffix: str) -> bytes:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from aesweep.report.analysis.account import account_frame, failure_frame, stops_text
 from aesweep.report.analysis.frames import BASELINES, RATES, cell_frame, seed_frame, trial_frame, winner_frame
-from aesweep.report.figures.style import Drawing
+from aesweep.report.figures.style import Drawing, encoded
 from aesweep.report.rows.names import file_name, untaken
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.types import Run
@@ -61,6 +61,7 @@ class Contents:
     def __init__(self, run: Run, folder: RunFolder):
         self.run = run
         self.drawings: list[Drawing] = []
+        self._encoded: dict[tuple[str, str], bytes] = {}
         self._folder = folder
         self._published = Published(run.reference)
         self._cells = {
@@ -88,6 +89,13 @@ class Contents:
         self.datasets = [self._dataset(name) for name in run.datasets]
         view = RunView(run, self._cells, self._account, self._failures, self._published, section_of)
         self.sections = self._kept(make(view) for make in RUN_SECTIONS)
+
+    def encoded(self, drawing: Drawing, suffix: str) -> bytes:
+        """Returns one of the drawings as the content of a file; it is drawn once for all formats that show it."""
+        key = drawing.name, suffix
+        if key not in self._encoded:
+            self._encoded[key] = encoded(drawing.figure, suffix)
+        return self._encoded[key]
 
     def _add_frame(self, name: str, frame: pd.DataFrame) -> str:
         """Adds a CSV file and returns its name, which is unique whatever stages and data sets are called."""
