@@ -10,6 +10,7 @@ from pathlib import Path
 from aesweep.report.figures.style import styled
 from aesweep.report.formats.format import Settings
 from aesweep.report.formats.registry import DEFAULT_FORMATS, report_files
+from aesweep.report.rows.origin import origin_of
 from aesweep.report.rows.reader import read_run
 from aesweep.report.sections.contents import Contents
 from aesweep.storage.atomic_file import write_whole
@@ -32,10 +33,12 @@ def write_report(folder: RunFolder | Path) -> Path:
         JournalError: the journal is missing or damaged.
     """
     folder = folder if isinstance(folder, RunFolder) else RunFolder.open(folder)
-    run = read_run(RunState.read(folder.journal))
+    state = RunState.read(folder.journal)
     written = set()
     with styled():
-        for name, content in report_files(Contents(run, folder), Settings(DEFAULT_FORMATS)):
+        for name, content in report_files(
+            Contents(read_run(state), folder, origin_of(folder, state)), Settings(DEFAULT_FORMATS)
+        ):
             write_whole(folder.root / name, content)
             written.add(name)
     for part, endings in CLEARED.items():

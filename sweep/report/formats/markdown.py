@@ -37,6 +37,7 @@ def markdown_page(contents: Contents) -> str:
     commands, where = reproduction(run)
     text = environment.get_template("page.md.j2").render(
         run=run,
+        origin=contents.origin,
         state=contents.missing,
         datasets=contents.datasets,
         sections=contents.sections,

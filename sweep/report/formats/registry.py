@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aesweep.report.formats.format import File, Format, Settings
+from aesweep.report.formats.latex import latex_files
 from aesweep.report.formats.markdown import markdown_files
+from aesweep.report.formats.pdf import pdf_files
 from aesweep.report.formats.plain import plain_files
 from aesweep.report.sections.contents import Contents
 
 # In the order in which they are written: a page comes after the files to which it links.
-FORMATS: dict[str, Format] = {"markdown": markdown_files}
-# Those of a study that names none.
-DEFAULT_FORMATS = ("markdown",)
+FORMATS: dict[str, Format] = {"latex": latex_files, "pdf": pdf_files, "markdown": markdown_files}
+# Those of a study that names none. PDFs, which a paper alone needs, take as long as all PNGs.
+DEFAULT_FORMATS = ("latex", "markdown")
 
 
 def report_files(contents: Contents, settings: Settings) -> Iterator[File]:
