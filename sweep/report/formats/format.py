@@ -23,4 +23,16 @@ class Settings:
 
 # A file of a report: its path within the run's folder, with slashes, and its content.
 File = tuple[str, str | bytes]
-Format = Callable[[Contents, Settings], Iterator[File]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A format of the report.
+
+    Attributes:
+        files: makes its files, one by one.
+        num_files: returns how many there will be, for the progress that is shown; one unless given.
+    """
+
+    files: Callable[[Contents, Settings], Iterator[File]]
+    num_files: Callable[[Contents], int] = lambda _: 1

@@ -50,6 +50,11 @@ def latex_files(contents: Contents, settings: Settings) -> Iterator[File]:
         yield "tables/run.bib", bibliography(contents)
 
 
+def num_latex_files(contents: Contents) -> int:
+    sections = [section for part in contents.datasets for section in part.sections] + contents.sections
+    return sum(len(section.tables) for section in sections) + (contents.run.status != "empty")
+
+
 def latex_table(table: Table, section: Section, title: str, name: str, contents: Contents, width: str) -> str:
     """Returns a table as a float with caption and label.
 

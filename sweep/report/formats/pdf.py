@@ -24,6 +24,10 @@ def pdf_files(contents: Contents, settings: Settings) -> Iterator[File]:
         yield from _figures(Contents(contents.run, contents.folder, contents.origin), "figure")
 
 
+def num_pdf_files(contents: Contents) -> int:
+    return 2 * len(contents.drawings)
+
+
 def _figures(contents: Contents, float_name: str) -> Iterator[File]:
     for drawing in contents.drawings:
         yield f"figures/{drawing.name}.pdf", contents.encoded(drawing, "pdf")

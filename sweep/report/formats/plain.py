@@ -20,6 +20,10 @@ def plain_files(contents: Contents, _: Settings) -> Iterator[File]:
             yield f"figures/{drawing.name}.{suffix}", contents.encoded(drawing, suffix)
 
 
+def num_plain_files(contents: Contents) -> int:
+    return len(contents.frames) + 2 * len(contents.drawings)
+
+
 def _csv(frame: pd.DataFrame) -> str:
     buffer = io.StringIO()
     # After `convert_dtypes`, counts stay whole numbers in a column that lacks some.

@@ -36,17 +36,23 @@ class Origin:
 
 def origin_of(folder: RunFolder, state: RunState) -> Origin:
     """Returns the origin of a report on a state that was read from a run's folder."""
-    digest = hashlib.sha256()
-    with open(folder.journal, "rb") as file:
-        for line in itertools.islice(file, len(state.events)):
-            digest.update(line)
     names = sorted({event.file for event in state.pictures.values()})
-    return Origin(len(state.events), digest.hexdigest(), {name: _sha256(folder, name) for name in names})
+    found = {name: _sha256(folder, name) for name in names}
+    return Origin(len(state.events), sha256_of_lines(folder.journal, len(state.events)), found)
+
+
+def sha256_of_lines(path: Path, num_lines: int) -> str:
+    """Returns the hash of a file's first lines."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for line in itertools.islice(file, num_lines):
+            digest.update(line)
+    return digest.hexdigest()
 
 
 def _sha256(folder: RunFolder, name: str) -> str | None:
     try:
-        path: Path = folder.resolve(name)
+        path = folder.resolve(name)
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, RunFolderError):
         return None
