@@ -89,7 +89,7 @@ def test_no_text_ends_its_place_in_a_markdown_cell(text: str) -> None:
         assert not ACTIVE.intersection(remainder(formatted(cell_spans(cell))))
 
 
-@given(st.text(alphabet="abyz 0189.,:;!?()/+="))
+@given(st.text(alphabet="abyz 0189.:;!?()/+="))
 def test_plain_text_is_kept(text: str) -> None:
     assert escaped(text) == text
 
@@ -112,9 +112,8 @@ def test_texts(text: str, latex: str) -> None:
 @given(st.text(alphabet="ab\\`*[]|~<>&_#:/ $", min_size=1))
 def test_spans_read_what_markdown_shows(text: str) -> None:
     """markdown-it's own table and HTML are the reference."""
-    (token,) = [
-        t for t in MarkdownIt("commonmark").enable("table").parse(f"|h|\n|-|\n|{inert(text)}|") if t.type == "inline"
-    ][1:]
+    tokens = MarkdownIt("commonmark").enable("table").parse(f"| h |\n| - |\n| {inert(text)} |")
+    (token,) = [token for token in tokens if token.type == "inline"][1:]
     shown = "".join(child.content for child in token.children or ())
     assert plain(cell_spans(inert(text))).strip() == shown.strip()
 

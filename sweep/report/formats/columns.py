@@ -19,7 +19,7 @@ _NUMBER = re.compile(
     r"(?P<sign>[+-]?)(?P<whole>\d{1,3}(?:,\d{3})+|\d+)(?:\.(?P<decimals>\d+))?(?:e(?P<exponent>[+-]?\d+))?"
     r"(?: ± (?P<spread>\d+(?:\.\d+)?(?:e[+-]?\d+)?))?(?P<after> ?[^\d\s.,:;+-]{1,3})?"
 )
-# Longer text than this is broken into lines.
+# Longer text than this is broken into lines, unless a word of it is longer than such a line.
 MAX_LETTERS = 36
 _EMPTY = ("", MISSING)
 
@@ -82,10 +82,12 @@ class Column:
     Attributes:
         specification: its type in the preamble of the tabular.
         cells: its cells, as LaTeX.
+        has_intervals: whether numbers in it have intervals.
     """
 
     specification: str
     cells: list[str]
+    has_intervals: bool = False
 
 
 def column_of(cells: Sequence[Sequence[Span]], is_label: bool) -> Column:
@@ -96,17 +98,16 @@ def column_of(cells: Sequence[Sequence[Span]], is_label: bool) -> Column:
         number is None and plain(list(cell)) not in _EMPTY for number, cell in zip(numbers, cells, strict=True)
     )
     if is_label or len(known) <= others:
-        longest = max((len(plain(list(cell))) for cell in cells), default=0)
-        side = "l" if is_label else "r"
-        return Column(
-            rf">{{\raggedright\arraybackslash}}p{{{MAX_LETTERS // 2}em}}" if longest > MAX_LETTERS else side,
-            [formatted(cell) for cell in cells],
-        )
+        texts = [plain(list(cell)) for cell in cells]
+        is_long = max(map(len, texts)) > MAX_LETTERS
+        is_broken = is_long and all(len(word) <= MAX_LETTERS for text in texts for word in text.split())
+        side = rf">{{\raggedright\arraybackslash}}p{{{MAX_LETTERS // 2}em}}" if is_broken else "l" if is_label else "r"
+        return Column(side, [formatted(cell) for cell in cells])
     texts = [
         number.latex if number else f"{{{formatted(cell)}}}" if plain(list(cell)) else ""
         for number, cell in zip(numbers, cells, strict=True)
     ]
-    return Column(f"S[{_options(known)}]", texts)
+    return Column(f"S[{_options(known)}]", texts, any(number.spread for number in known))
 
 
 def _options(numbers: Sequence[Number]) -> str:
