@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 # Called with the part that comes next, the number of parts that are done, and the number of all; None if not known.
 Follow = Callable[[str, int, int | None], None]
-LINE_INTERVAL_S = 5.0
+# Work that is done sooner than the first line is due says nothing.
+FIRST_LINE_S, LINE_INTERVAL_S = 1.0, 5.0
 
 
 def unfollowed(part: str, num_done: int, num_parts: int | None) -> None:
@@ -37,7 +38,7 @@ class ProgressBar:
         self._title = title
         self._console = console or Console(stderr=True, highlight=False)
         self._bar: Progress | None = None
-        self._spoke_at: float | None = None
+        self._due_at = time.monotonic() + FIRST_LINE_S
 
     def __enter__(self) -> ProgressBar:
         if self._console.is_terminal:
@@ -62,9 +63,9 @@ class ProgressBar:
             self._bar.update(self._task, description=shown, completed=num_done, total=num_parts)
             return
         now = time.monotonic()
-        if not self._console.is_terminal and (self._spoke_at is None or now - self._spoke_at >= LINE_INTERVAL_S):
+        if not self._console.is_terminal and now >= self._due_at:
             from rich.text import Text
 
-            self._spoke_at = now
+            self._due_at = now + LINE_INTERVAL_S
             count = f" ({num_done + 1} of {num_parts})" if num_parts else ""
             self._console.print(Text(shown + count), soft_wrap=True)

@@ -19,6 +19,16 @@ def shown(terminal: bool, names: list[str]) -> str:
     return file.getvalue()
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_bar, "FIRST_LINE_S", 0.0)
+
+
+def test_short_work_says_nothing_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_bar, "FIRST_LINE_S", 60.0)
+    assert shown(False, ["a", "b"]) == ""
+
+
 def test_without_a_terminal_there_are_plain_lines_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(False, ["a", "b", "c"]) == "copy: a (1 of 3)\n"
     monkeypatch.setattr(progress_bar, "LINE_INTERVAL_S", 0.0)
