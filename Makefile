@@ -11,6 +11,8 @@
 #   make audit        known vulnerabilities of what is installed; needs the network
 #   make benchmark-many   what 100 and 1,000 small trials cost
 #   make benchmark-scaling  what the driver costs at 16, 128 and 1,024 GPUs
+#   make test-latex       the report's tables and figures in a document, compiled; needs a LaTeX with siunitx (Debian:
+#                         texlive-latex-recommended, texlive-science, lmodern) and poppler-utils
 #   make test-gpu         the tests that need a GPU; they are skipped where there is none
 #   make benchmark-gpu    packs on a GPU against single models and processes, and MNIST's whole search; DATA=folder;
 #                         says so where there is none
@@ -26,7 +28,7 @@ N ?= 20
 SEED ?= 1
 EXTRAS ?=
 
-.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers fuzz chaos flows audit lint pins install install-for-tests FORCE
+.PHONY: quickstart test test-mnist test-latex test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers fuzz chaos flows audit lint pins install install-for-tests FORCE
 
 # The list of modules, written anew only where it has changed.
 $(VENV)/modules: FORCE
@@ -62,13 +64,16 @@ quickstart: install
 	$(BIN)/aesweep run jobs/quickstart.yaml
 
 # Ray's own processes use all cores; the other tests run side by side.
-LONG := slow or gpu or cluster or mnist or chaos or flows
+LONG := slow or gpu or cluster or mnist or chaos or flows or latex
 test: install-for-tests
 	$(BIN)/python -m pytest -n auto -m 'not ray and not ($(LONG))'
 	$(BIN)/python -m pytest -m 'ray and not ($(LONG))'
 
 test-mnist: install-for-tests
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest -m mnist
+
+test-latex: install-for-tests
+	$(BIN)/python -m pytest -m latex
 
 test-gpu: install-for-tests
 	$(BIN)/python -m pytest -m gpu

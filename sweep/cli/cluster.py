@@ -12,6 +12,7 @@ import click
 
 from aesweep.cli.options import LOCATION, PATH, address_option, json_option, set_option, study_argument
 from aesweep.process.errors import RunFolderError
+from aesweep.process.progress_bar import ProgressBar
 from aesweep.process.wording import agree, plural
 from aesweep.storage.run_folder import NAME
 from aesweep.study.study_file import load_study
@@ -127,16 +128,18 @@ def fetch(name: str, source: str, runs_dir: Path, as_json: bool) -> None:
     if not NAME.fullmatch(name):
         raise RunFolderError(f"{name!r} is no run's name: expected 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot")
     root = runs_dir / name
-    if Path(source).is_file():
-        from aesweep.cluster.remote.launcher import bring_folder
+    with ProgressBar("fetch") as bar:
+        if Path(source).is_file():
+            from aesweep.cluster.remote.launcher import bring_folder
 
-        bring_folder(Path(source), f"~/aesweep-runs/{name}/", root)
-    else:
-        from aesweep.storage.object_store import Storage
-        from aesweep.storage.replica import bring_run
+            bar(f"copying from the head of {source}", 0, None)
+            bring_folder(Path(source), f"~/aesweep-runs/{name}/", root)
+        else:
+            from aesweep.storage.object_store import Storage
+            from aesweep.storage.replica import bring_run
 
-        bring_run(Storage(f"{source.rstrip('/')}/{name}"), root)
-    num_files = check_run(root)
+            bring_run(Storage(f"{source.rstrip('/')}/{name}"), root, bar)
+        num_files = check_run(root, bar)
     click.echo(json.dumps({"run": str(root), "files": num_files}) if as_json else str(root))
     click.echo(f"{plural(num_files, 'file')} {agree(num_files, 'is', 'are')} what the journal says", err=True)
 

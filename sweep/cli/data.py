@@ -10,6 +10,7 @@ import click
 from aesweep.cli.options import LOCATION, data_options, json_option
 from aesweep.data.catalogue import IDX_DATASETS
 from aesweep.data.datasets import data_folder
+from aesweep.process.progress_bar import ProgressBar
 from aesweep.process.wording import plural
 
 names_argument = click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*IDX_DATASETS]))
@@ -40,7 +41,8 @@ def push(names: tuple[str, ...], url: str, data_dir: Path | None, download: bool
     from aesweep.storage.object_store import Storage
 
     storage = Storage(url.rstrip("/"))
-    written = {name: push_dataset(name, storage, data_dir, download) for name in names}
+    with ProgressBar("data push") as bar:
+        written = {name: push_dataset(name, storage, data_dir, download, bar) for name in names}
     click.echo(
         json.dumps(written) if as_json else "\n".join(f"{storage.url}/{files[-1]}" for files in written.values())
     )
@@ -59,7 +61,8 @@ def pull(names: tuple[str, ...], url: str, data_dir: Path | None, as_json: bool)
     from aesweep.storage.object_store import Storage
 
     storage = Storage(url.rstrip("/"))
-    brought = {name: [str(path) for path in pull_dataset(name, storage, data_dir)] for name in names}
+    with ProgressBar("data pull") as bar:
+        brought = {name: [str(path) for path in pull_dataset(name, storage, data_dir, bar)] for name in names}
     click.echo(json.dumps(brought) if as_json else str(data_folder(data_dir)))
     for name, paths in brought.items():
         click.echo(

@@ -1,61 +1,93 @@
-"""Writes the report of a run: tables as CSV, figures as PNG and SVG, and one page that holds them together.
+"""Writes the report of a run: its tables, its figures, and the pages that hold them together.
 
 The same journal gives the same bytes.
 """
 
 from __future__ import annotations
 
-import io
+import hashlib
+from collections.abc import Container, Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from aesweep.report.figures.style import save, styled
-from aesweep.report.formats.markdown import markdown_page
+from aesweep.process.progress_bar import Follow, unfollowed
+from aesweep.report.figures.style import styled
+from aesweep.report.formats.registry import num_files, report_files, settings_of
+from aesweep.report.manifest import Manifest, current_versions, parse_manifest
+from aesweep.report.rows.origin import origin_of
 from aesweep.report.rows.reader import read_run
 from aesweep.report.sections.contents import Contents
 from aesweep.storage.atomic_file import write_whole
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 
+# Files with these endings in these folders are a report's; of others, those that the manifest names.
+CLEARED = {"tables": (".csv",), "figures": (".png", ".svg")}
 
-def write_report(folder: RunFolder | Path) -> Path:
-    """Writes tables/*.csv, figures/*.png and *.svg, then report.md; returns the report's path.
 
-    At the end it removes files with these endings that an earlier report left in these two folders.
+def write_report(
+    folder: RunFolder | Path,
+    formats: Sequence[str] | None = None,
+    width: str | None = None,
+    follow: Follow = unfollowed,
+) -> Path:
+    """Writes tables/, figures/, the pages, and at last the manifest; returns the path of report.md.
+
+    It removes files that an earlier report left, see `left_over`.
 
     Args:
         folder: the run. It may be unfinished; the report then says what is missing.
+        formats, width: see `Settings`; those of the run's study unless given.
+        follow: called before each file.
 
     Raises:
         JournalError: the journal is missing or damaged.
     """
     folder = folder if isinstance(folder, RunFolder) else RunFolder.open(folder)
-    run = read_run(RunState.read(folder.journal))
+    follow("reading the journal, drawing figures", 0, None)
+    state = RunState.read(folder.journal)
+    run, origin = read_run(state), origin_of(folder, state)
+    settings = settings_of(run, formats, width)
+    written: dict[str, str] = {}
     with styled():
-        contents = Contents(run, folder)
-        for name, frame in contents.frames.items():
-            write_whole(folder.tables / f"{name}.csv", _csv(frame))
-        for drawing in contents.drawings:
-            save(drawing, folder.figures)
-    write_whole(folder.report, markdown_page(contents))
-    _remove_others(folder, folder.tables, {f"{name}.csv" for name in contents.frames}, (".csv",))
-    names = {f"{drawing.name}{ending}" for drawing in contents.drawings for ending in (".png", ".svg")}
-    _remove_others(folder, folder.figures, names, (".png", ".svg"))
+        contents = Contents(run, folder, origin)
+        total = num_files(contents, settings)
+        for name, content in report_files(contents, settings):
+            follow(name, len(written), total)
+            data = content.encode() if isinstance(content, str) else content
+            write_whole(folder.root / name, data)
+            written[name] = hashlib.sha256(data).hexdigest()
+    for name in left_over(folder, _earlier(folder), written):
+        (folder.root / name).unlink()
+    write_whole(folder.manifest, Manifest(origin, settings, current_versions(), written).text())
     return folder.report
 
 
-def _remove_others(folder: RunFolder, part: Path, names: set[str], endings: tuple[str, ...]) -> None:
-    """Deletes files with the given endings directly in a part of the run, except those that are named."""
-    if not part.resolve().is_relative_to(folder.root.resolve()):
-        return
-    for path in sorted(part.glob("*")):
-        if path.suffix in endings and path.name not in names and path.is_file():
-            path.unlink()
+def left_over(folder: RunFolder, manifest: Manifest | None, names: Container[str]) -> list[str]:
+    """Returns the files of an earlier report that are none of this one's.
+
+    These are all files with the endings of `CLEARED` directly in its folders, and those that an earlier report's
+    manifest names. A paper that lies beside the tables is not among them.
+
+    Args:
+        folder: the run.
+        manifest: that of the earlier report; None if it has none.
+        names: the files of this report.
+    """
+    found = set(manifest.files if manifest else ())
+    for part, endings in CLEARED.items():
+        found |= {f"{part}/{path.name}" for path in (folder.root / part).glob("*") if path.suffix in endings}
+    root = folder.root.resolve()
+    return sorted(
+        name
+        for name in found
+        if name not in names
+        and (folder.root / name).is_file()
+        and (folder.root / name).parent.resolve().is_relative_to(root)
+    )
 
 
-def _csv(frame: pd.DataFrame) -> str:
-    buffer = io.StringIO()
-    # After `convert_dtypes`, counts stay whole numbers in a column that lacks some.
-    frame.convert_dtypes().to_csv(buffer, index=False, lineterminator="\n")
-    return buffer.getvalue()
+def _earlier(folder: RunFolder) -> Manifest | None:
+    try:
+        return parse_manifest(folder.manifest.read_text())
+    except (OSError, ValueError):
+        return None

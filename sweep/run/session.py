@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from aesweep.data.image_data import ImageData
 from aesweep.process.errors import AesweepError, ReportError
+from aesweep.process.progress_bar import Follow, unfollowed
 from aesweep.process.signals import Interruption
 from aesweep.run.callbacks.progress import Progress
 from aesweep.run.command_options import left_out, resume_command, with_remembered
@@ -28,6 +29,7 @@ from aesweep.study.image_places import ImagePlaces
 from aesweep.study.schema import Study
 
 if TYPE_CHECKING:
+    from aesweep.report.check import Findings
     from aesweep.run.driver import Run
     from aesweep.storage.replica import Replica
 
@@ -230,21 +232,44 @@ def replica_of(folder: RunFolder, storage: str) -> Replica:
     return Replica(folder, Storage(f"{storage.rstrip('/')}/{folder.root.resolve().name}"))
 
 
-def write_report(folder: RunFolder) -> Path:
+def write_report(
+    folder: RunFolder,
+    formats: Sequence[str] | None = None,
+    width: str | None = None,
+    follow: Follow = unfollowed,
+) -> Path:
     """Writes the report's page with its tables and figures, and returns the page's path.
+
+    Args:
+        folder, formats, width, follow: see `aesweep.report.page.write_report`.
 
     Raises:
         JournalError, RunFolderError: the folder holds no run, or a damaged one.
         ReportError: the report cannot be drawn or written.
     """
-    try:
+    with _reported(folder, "written"):
         from aesweep.report.page import write_report
 
-        return write_report(folder)
+        return write_report(folder, formats, width, follow)
+
+
+def check_report(folder: RunFolder, follow: Follow = unfollowed) -> Findings:
+    """Returns what a check of the report has found, see `aesweep.report.check`; raises as `write_report`."""
+    with _reported(folder, "checked"):
+        from aesweep.report.check import check_report
+
+        return check_report(folder, follow)
+
+
+@contextlib.contextmanager
+def _reported(folder: RunFolder, done: str) -> Iterator[None]:
+    """Makes every error of the block a ReportError, unless it is the user's already."""
+    try:
+        yield
     except AesweepError:
         raise
     # A drawing library may raise any exception, and none of them may end the command of a run that is recorded.
     except Exception as error:
         is_file = isinstance(error, OSError) and error.strerror
         reason = f"{error.filename or folder.root}: {error.strerror}" if is_file else f"{type(error).__name__}: {error}"
-        raise ReportError(f"the report of {folder.root} cannot be written: {' '.join(reason.split())[:300]}") from error
+        raise ReportError(f"the report of {folder.root} cannot be {done}: {' '.join(reason.split())[:300]}") from error

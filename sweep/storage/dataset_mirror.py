@@ -15,6 +15,7 @@ from pathlib import Path
 
 from aesweep.data.catalogue import IDX_DATASETS
 from aesweep.data.datasets import DataError, load_dataset, raw_folder
+from aesweep.process.progress_bar import Follow, unfollowed
 from aesweep.storage.atomic_file import write_whole
 from aesweep.storage.object_store import Storage
 
@@ -22,7 +23,13 @@ MANIFEST = "manifest.json"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None, download: bool = False) -> list[str]:
+def push_dataset(
+    name: str,
+    storage: Storage,
+    data_dir: Path | str | None = None,
+    download: bool = False,
+    follow: Follow = unfollowed,
+) -> list[str]:
     """Copies a data set to a storage.
 
     Args:
@@ -30,6 +37,7 @@ def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
         storage: the destination; files of the data set that it holds already are overwritten.
         data_dir: see `aesweep.data.datasets.data_folder`.
         download: whether to fetch the data set first where it is missing.
+        follow: called before the data set is verified, and before each file.
 
     Returns:
         The names of the files that were written, the manifest's last.
@@ -37,11 +45,14 @@ def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
     Raises:
         DataError: the data set is missing on this machine, or damaged.
     """
+    follow(f"verifying {name}", 0, None)
     # Verify the data set first, so that no damaged copy is published.
     labels = load_dataset(name, data_dir=data_dir, download=download).labels
     hashes = {}
     known = IDX_DATASETS[name]
-    for file in (*known.image_files, *(known.label_files if labels is not None else ())):
+    files = (*known.image_files, *(known.label_files if labels is not None else ()))
+    for number, file in enumerate(files):
+        follow(_stored(name, f"raw/{file}"), number, len(files))
         content = _read_raw(raw_folder(name, data_dir) / file)
         storage.write(_stored(name, f"raw/{file}"), content)
         hashes[file] = hashlib.sha256(content).hexdigest()
@@ -50,12 +61,15 @@ def push_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
     return [*(_stored(name, f"raw/{file}") for file in hashes), manifest]
 
 
-def pull_dataset(name: str, storage: Storage, data_dir: Path | str | None = None) -> list[Path]:
+def pull_dataset(
+    name: str, storage: Storage, data_dir: Path | str | None = None, follow: Follow = unfollowed
+) -> list[Path]:
     """Copies a data set from a storage into the data folder; files that have the right hash already are kept.
 
     Args:
         name, data_dir: as for `push_dataset`.
         storage: the source.
+        follow: called before each file.
 
     Returns:
         The files that were copied.
@@ -64,7 +78,9 @@ def pull_dataset(name: str, storage: Storage, data_dir: Path | str | None = None
         DataError: the storage does not hold the data set, or its files are not those that were pushed.
     """
     brought = []
-    for file, sha256 in _read_manifest(name, storage).items():
+    hashes = _read_manifest(name, storage)
+    for number, (file, sha256) in enumerate(hashes.items()):
+        follow(_stored(name, f"raw/{file}"), number, len(hashes))
         path = raw_folder(name, data_dir) / file
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
             continue

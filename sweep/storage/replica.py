@@ -13,6 +13,7 @@ import shlex
 from pathlib import Path
 
 from aesweep.process.errors import RecordingError, RunFolderError
+from aesweep.process.progress_bar import Follow, unfollowed
 from aesweep.storage.artifacts import Files, FolderFiles
 from aesweep.storage.atomic_file import write_whole
 from aesweep.storage.object_store import SEGMENTS, Storage
@@ -136,7 +137,7 @@ def _differing(storage: Storage, root: Path, is_more: bool) -> str:
 def _check_unused(storage: Storage) -> None:
     """Raises RunFolderError where the place of a new run holds other files, which `Replica.send_files` would remove."""
     folders = (SEGMENTS, CHECKPOINTS, STATES, "pictures", "tables", "figures")
-    files = ("study.yaml", "report.md")
+    files = ("study.yaml", "report.md", "report.html", "report.manifest.json")
     for name in storage.names():
         if name not in files and name.partition("/")[0] not in folders:
             raise RunFolderError(
@@ -161,12 +162,18 @@ def read_segments(storage: Storage) -> bytes:
     return b"".join(parts)
 
 
-def bring_run(storage: Storage, root: Path) -> None:
+def bring_run(storage: Storage, root: Path, follow: Follow = unfollowed) -> None:
     """Copies a run from its storage into a folder; files there that the storage does not hold stay.
+
+    Args:
+        storage: the place of this run alone.
+        root: the run's folder.
+        follow: called before the journal is read, and before each file.
 
     Raises:
         RunFolderError: the storage holds no run, or the folder holds another run or more of this one.
     """
+    follow(RunFolder(root).journal.name, 0, None)
     journal = read_segments(storage)
     if not journal:
         raise RunFolderError(f"{storage.url} holds no run")
@@ -174,7 +181,8 @@ def bring_run(storage: Storage, root: Path) -> None:
     local = folder.journal.read_bytes() if folder.journal.exists() else b""
     if not journal.startswith(local):
         raise RunFolderError(f"{root} holds what {storage.url} does not: move it away, or give another --runs")
-    for name in storage.names():
-        if not name.startswith(f"{SEGMENTS}/"):
-            write_whole(folder.resolve(name), storage.read(name))
+    names = [name for name in storage.names() if not name.startswith(f"{SEGMENTS}/")]
+    for number, name in enumerate(names):
+        follow(name, number, len(names))
+        write_whole(folder.resolve(name), storage.read(name))
     write_whole(folder.journal, journal)

@@ -23,6 +23,9 @@ from aesweep.study.search_space import SearchSpace
 
 # Names that no images of a user's own may have. Those that became known later may: older runs have them beside a path.
 RESERVED_NAMES = ("digits", "mnist", "fashion_mnist")
+# Those of `aesweep.report.formats.registry`, which a test compares, and of `aesweep.report.figures.style`.
+REPORT_FORMATS = ("markdown", "latex", "pdf")
+REPORT_WIDTHS = ("page", "column")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
@@ -153,10 +156,16 @@ class Retraining(Strict):
 
 
 class Report(Strict):
-    """What the report shows beside the run's own numbers."""
+    """What the report shows beside the run's own numbers, and what it is written as.
+
+    `formats` and `width` are None where the study leaves the choice to the version that writes the report. What is None
+    is not recorded, so studies from before there were these keys keep their hash.
+    """
 
     reference: FilePath | None = None
     num_pictures: Annotated[Whole, Field(ge=1, le=32)] = 10
+    formats: list[Literal[REPORT_FORMATS]] | None = None
+    width: Literal[REPORT_WIDTHS] | None = None
 
 
 class Resources(Strict):

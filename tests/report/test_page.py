@@ -179,7 +179,7 @@ def test_an_interrupted_run_says_what_is_missing(events: Events, other_folder: R
 def test_a_data_set_without_a_winner_is_named_where_a_later_stage_left_it_out(
     events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aesweep.report.page.save", lambda *_: None)
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
     events = json.loads(json.dumps(plain(events)))
     for stage in ("regularization", "denoising"):
         events[0]["study"]["stages"][stage]["from"] = "architecture"
@@ -198,7 +198,7 @@ def test_a_data_set_without_a_winner_is_named_where_a_later_stage_left_it_out(
 def test_a_run_to_which_something_was_added_after_its_end_has_not_ended(
     events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aesweep.report.page.save", lambda *_: None)
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
     row = next(event for event in reversed(plain(events)) if event["kind"] == "row")
     write_events(other_folder, [*plain(events), row])
     assert "> **This run has not ended.**" in write_report(other_folder).read_text()
@@ -208,7 +208,7 @@ def test_a_run_to_which_something_was_added_after_its_end_has_not_ended(
 def test_an_extension_under_way_counts_what_had_ended_before_it(
     events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch, is_taken_up: bool
 ) -> None:
-    monkeypatch.setattr("aesweep.report.page.save", lambda *_: None)
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
     mine = [event for event in plain(events) if event.get("stage") == "denoising"]
     created = [event for event in mine if event["kind"] == "trial_created"]
     added = [{"kind": "extended", "command": ["aesweep", "extend", "x"], "stages": {"denoising": {"samples": 4}}}]
@@ -274,14 +274,14 @@ def test_files_of_an_earlier_report_are_removed_and_others_stay(
 def test_a_run_killed_right_after_an_event_still_has_a_report(
     events: Events, other_folder: RunFolder, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aesweep.report.page.save", lambda *_: None)
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
     first = next(i for i, event in enumerate(events) if event["kind"] == kind)
     write_events(other_folder, plain(events[: first + 1]))
     assert "> **This run has not ended.**" in write_report(other_folder).read_text()
 
 
 def test_a_stage_of_another_kind_has_a_table(other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aesweep.report.page.save", lambda *_: None)
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
     synthetic = Synthetic(reference=False)
     synthetic._start()
     synthetic._search("architecture", "validation_mse", {"rows": "learning_rate", "columns": "latent_dim"})
@@ -306,7 +306,7 @@ def test_an_empty_journal_and_a_missing_one(other_folder: RunFolder) -> None:
 def test_pictures_that_are_missing_or_changed_are_left_out_and_named(
     folder: RunFolder, events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aesweep.report.page.save", lambda *_: None)
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
     write_events(other_folder, plain(events))
     shutil.copytree(folder.pictures, other_folder.pictures)
     (other_folder.pictures / "mnist-architecture.npz").unlink()

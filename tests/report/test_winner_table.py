@@ -12,6 +12,7 @@ from synthetic import Synthetic
 from aesweep.report.page import write_report
 from aesweep.report.rows.reader import read_run
 from aesweep.report.rows.types import Run
+from aesweep.report.sections.contents import Contents
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 from aesweep.study.configuration import Configuration
@@ -63,7 +64,7 @@ def cells_retrained(
 
 @pytest.fixture(autouse=True)
 def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aesweep.report.page.save", lambda *_: None)
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
 
 
 def reported(made: Synthetic, folder: RunFolder) -> tuple[str, Run]:
@@ -140,7 +141,7 @@ def test_pictures_of_cells_of_one_noise_are_told_apart(
     other_folder: RunFolder, recorded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = {}
-    monkeypatch.setattr("aesweep.report.page.save", lambda drawing, _: saved.update({drawing.name: drawing}))
+    monkeypatch.setattr(Contents, "encoded", lambda _, drawing, suffix: saved.update({drawing.name: drawing}) or b"")
     text, _ = reported(two_axes(recorded), other_folder)
     grids = {name: drawing for name, drawing in saved.items() if "-pictures" in name}
     assert list(grids) == [f"mnist-denoising-pictures-{v}-{z}" for v in ("0.04", "0.25") for z in (15, 30)]
@@ -161,7 +162,9 @@ def test_whatever_stages_are_called_every_table_and_figure_has_a_file_of_its_own
     other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = []
-    monkeypatch.setattr("aesweep.report.page.save", lambda drawing, _: saved.append(drawing.name))
+    monkeypatch.setattr(
+        Contents, "encoded", lambda _, drawing, suffix: (suffix == "png" and saved.append(drawing.name)) or b""
+    )
     made = cells_retrained((40,))
     end = made.events.pop()
     configurations = made._configurations

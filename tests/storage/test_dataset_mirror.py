@@ -74,7 +74,7 @@ def pull(url, node, *names):
 def refused(done) -> str:
     """The one line of a command that exited with 65."""
     assert (done.exit_code, done.stdout) == (65, "")
-    (line,) = done.stderr.splitlines()
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith(("data push: ", "data pull: "))]
     return line
 
 

@@ -18,7 +18,7 @@ from aesweep.search.replay import recorded_study
 from aesweep.storage.journal import Journal, read_journal
 from aesweep.storage.run_state import RunState
 from aesweep.study.safe_yaml import MAX_FILE_BYTES
-from aesweep.study.schema import Study, with_paths
+from aesweep.study.schema import Study, study_hash, with_paths
 from aesweep.study.study_file import check_study, load_study
 from tests.conftest import SMALL_STUDY
 
@@ -174,6 +174,18 @@ def test_hash_of_a_study_does_not_depend_on_its_folder(small_study, tmp_path):
         (tmp_path / folder / "study.yaml").write_text(yaml.safe_dump(small_study))
         hashes.add(load_study(tmp_path / folder / "study.yaml").sha256())
     assert len(hashes) == 1
+
+
+def test_keys_of_the_report_that_came_later_leave_the_hash_of_older_studies(small_study, write_study):
+    older = load_study(write_study(small_study)).resolved()
+    assert older["report"] == {"num_pictures": 10}  # as the first versions recorded it
+    small_study["report"] = {"formats": ["markdown", "pdf"], "width": "column"}
+    study = load_study(write_study(small_study))
+    assert study.resolved()["report"] == {"num_pictures": 10, "formats": ["markdown", "pdf"], "width": "column"}
+    assert study.sha256() != study_hash(older)
+    small_study["report"] = {"formats": ["word"], "width": "wide"}
+    with pytest.raises(StudyError, match=r"report\.formats\.0.*\n.*report\.width"):
+        load_study(write_study(small_study))
 
 
 def with_every_path(values: dict) -> dict:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from aesweep.report.figures.style import BLACK, GREY, Drawing, line_style, log_errors, log_ticks, new_figure
+from aesweep.report.figures.style import BLACK, GREY, Drawing, is_narrow, line_style, log_errors, log_ticks, new_figure
 from aesweep.report.rows.names import axis_name, axis_value, dataset_name
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.types import Stage
@@ -96,13 +96,23 @@ def architecture_figure(
 
 
 def _legend(figure: Figure, axes: Axes, labels: list[str], title: str | None) -> None:
-    """Draws the legend to the right: the networks under their axis' name, then what they are compared with."""
+    """Draws the legend to the right: the networks under their axis' name, then what they are compared with.
+
+    In a figure for a column it stands below, the two side by side.
+    """
     found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     nothing = Line2D([], [], linestyle="")
     entries = [(nothing, title)] if title else []
     entries += [(found[label], label) for label in labels]
     others = [(handle, label) for label, handle in found.items() if label not in labels]
-    entries += [(nothing, " "), (nothing, "Compared with"), *others] if others else []
+    compared = [(nothing, "Compared with"), *others] if others else []
+    if is_narrow():
+        num_lines = max(len(entries), len(compared))
+        entries += [(nothing, " ")] * (num_lines - len(entries)) + compared
+        figure.set_figheight(2.3 + 0.16 * num_lines)
+        figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=2, handlelength=3.2)
+        return
+    entries += [(nothing, " "), *compared] if others else []
     figure.legend(*zip(*entries, strict=True), loc="outside right center", handlelength=3.2)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from aesweep.report.figures.rungs import METRIC_LABELS
-from aesweep.report.figures.style import COLOURS, GREY, MARKERS, Drawing, log_errors, log_ticks, new_figure
+from aesweep.report.figures.style import COLOURS, GREY, MARKERS, Drawing, is_narrow, log_errors, log_ticks, new_figure
 from aesweep.report.rows.names import axis_name, axis_value, cell_name, dataset_name
 from aesweep.report.rows.types import Cell, Stage, Trial
 from aesweep.study.axis import Axis
@@ -33,7 +33,7 @@ def axes_figure(name: str, stage: Stage, dataset: str, axes: dict[str, Axis]) ->
     trials = [trial for trial in stage.trials if trial.dataset == dataset and _is_finite(trial.value(stage.metric))]
     if not axes or not trials:
         return None
-    rows = -(-len(axes) // MAX_COLUMNS)
+    rows = -(-len(axes) // (1 if is_narrow() else MAX_COLUMNS))
     columns = -(-len(axes) // rows)
     figure, panels = new_figure(0.5 + 2.2 * rows, rows, columns, sharey=True)
     cells = list(dict.fromkeys(trial.cell for trial in trials))
@@ -49,7 +49,7 @@ def axes_figure(name: str, stage: Stage, dataset: str, axes: dict[str, Axis]) ->
     handles = {
         label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(handles.values(), handles, loc="outside upper center", ncols=4)
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=2 if is_narrow() else 4)
     shown = ", ".join(axis_name(axis).lower() for axis in axes)
     return Drawing(
         name,
@@ -103,7 +103,7 @@ def _draw(
             label=label,
         )
     if places is not None:
-        is_wide = sum(len(place) + 2 for place in places) > LETTERS / num_columns
+        is_wide = sum(len(place) + 2 for place in places) > LETTERS / (2 if is_narrow() else num_columns)
         panel.set_xticks(range(len(places)), places, rotation=90 if is_wide else 0)
         panel.set_xlim(-0.5, len(places) - 0.5)
     elif axis.log_uniform:

@@ -6,7 +6,7 @@ import numpy as np
 
 from aesweep.process.wording import plural
 from aesweep.report.figures.pictures import picture_grid
-from aesweep.report.figures.style import COLOURS, Drawing, new_figure
+from aesweep.report.figures.style import COLOURS, Drawing, is_narrow, new_figure
 from aesweep.report.rows.names import dataset_name
 
 
@@ -22,7 +22,7 @@ def code_map_figure(name: str, dataset: str, whose: str, positions: np.ndarray, 
         positions: positions in the unit square, [n, 2].
         labels: whole numbers, [n].
     """
-    figure, (axes,) = new_figure(4.6)
+    figure, (axes,) = new_figure(3.2 if is_narrow() else 4.6)
     for (x, y), label in zip(positions, labels.astype(int), strict=True):
         axes.text(
             x, y, str(label), color=COLOURS[label % len(COLOURS)], fontsize=6, ha="center", va="center",

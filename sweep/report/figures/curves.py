@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.ticker import MaxNLocator
 
-from aesweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, log_errors, new_figure
+from aesweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, is_narrow, log_errors, new_figure
 from aesweep.report.rows.names import axis_value, dataset_name
 from aesweep.report.rows.types import Stage, Trial
 
@@ -16,7 +16,7 @@ def learning_curves(name: str, stage: Stage, dataset: str) -> Drawing | None:
     shown = [(cell, winner) for cell, winner in stage.cells(dataset).items() if winner is not None]
     if not shown:
         return None
-    columns = min(COLUMNS, len(shown))
+    columns = min(2 if is_narrow() else COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     figure, panels = new_figure(0.45 + 1.6 * rows, rows, columns, sharex=True, sharey=True)
     for axes, (cell, winner) in zip(panels, shown, strict=False):

@@ -24,6 +24,7 @@ def import_matplotlib() -> None:
     """Imports matplotlib and the modules that draw and save, with its own settings alone."""
     with _unconfigured():
         import matplotlib.backends.backend_agg
+        import matplotlib.backends.backend_pdf
         import matplotlib.backends.backend_svg
         import matplotlib.figure  # noqa: F401
 

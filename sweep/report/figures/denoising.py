@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from aesweep.report.figures.architecture import yerror
-from aesweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, line_style, new_figure
+from aesweep.report.figures.style import BLACK, COLOURS, GREY, Drawing, is_narrow, line_style, new_figure
 from aesweep.report.rows.names import axis_value, dataset_name
 from aesweep.report.rows.types import Run, Stage
 
@@ -28,7 +28,8 @@ def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.
     winners = {dict(cell)["noise_variance"]: winner for cell, winner in stage.cells(dataset).items() if winner}
     if not winners or stage.columns:
         return None
-    figure, (left, right) = new_figure(3.3, 1, 2)
+    figure, (left, right) = new_figure(5.6, 2, 1) if is_narrow() else new_figure(3.3, 1, 2)
+    first, second = ("Above", "Below") if is_narrow() else ("Left", "Right")
     split, has_bars = _over_variance(left, frame)
     left.set_xlabel("Noise variance")
     left.set_ylabel(f"PSNR, {split} images (dB)")
@@ -67,12 +68,12 @@ def denoising_figure(name: str, run: Run, stage: Stage, dataset: str, frame: pd.
     return Drawing(
         name,
         figure,
-        f"Two charts for {dataset_name(dataset)}. Left: PSNR over the noise variance for the network, the linear MMSE "
-        f"denoiser and the noisy input, {split} images. Right: validation PSNR of the network over epochs, a line for "
-        f"each noise variance of {', '.join(variances)}, with the linear MMSE denoiser's as dotted lines.",
-        f"PSNR of the denoisers, {dataset_name(dataset)}. Left: on {split} images"
+        f"Two charts for {dataset_name(dataset)}. {first}: PSNR over the noise variance for the network, the linear "
+        f"MMSE denoiser and the noisy input, {split} images. {second}: validation PSNR of the network over epochs, a "
+        f"line for each noise variance of {', '.join(variances)}, with the linear MMSE denoiser's as dotted lines.",
+        f"PSNR of the denoisers, {dataset_name(dataset)}. {first}: on {split} images"
         + (", bars are 95 % intervals over seeds. " if has_bars else ". ")
-        + "Right: on validation images during the search; a dotted line with a hollow marker is the "
+        + f"{second}: on validation images during the search; a dotted line with a hollow marker is the "
         "linear MMSE denoiser's PSNR at the noise variance of the same marker.",
     )
 

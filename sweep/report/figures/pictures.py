@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from aesweep.process.wording import agree, plural
-from aesweep.report.figures.style import WIDTH_IN, Drawing, Figure
+from aesweep.report.figures.style import Drawing, Figure, width_in
 from aesweep.report.rows.names import dataset_name
 
 LABEL_IN = 1.05
@@ -87,11 +87,12 @@ def picture_grid(rows: list[tuple[str, np.ndarray]]) -> Figure:
     """Draws labelled rows of pictures; every picture keeps its own pixels, so nothing is smoothed."""
     count = rows[0][1].shape[0]
     _, _, height, width = rows[0][1].shape
-    cell_in = (WIDTH_IN - LABEL_IN) / count
+    whole_in = width_in()
+    cell_in = (whole_in - LABEL_IN) / count
     picture_in = cell_in * (1 - GAP)
     row_in = picture_in * height / width + cell_in * GAP
     rows_in = max(row_in, 0.34)
-    figure = Figure(figsize=(WIDTH_IN, rows_in * len(rows)))
+    figure = Figure(figsize=(whole_in, rows_in * len(rows)))
     # All pictures share one `Axes`, in inches from the top left: one for each would take longer than all the rest.
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
@@ -103,7 +104,7 @@ def picture_grid(rows: list[tuple[str, np.ndarray]]) -> Figure:
             left = LABEL_IN + column * cell_in
             extent = (left, left + picture_in, middle + half, middle - half)
             axes.imshow(_pixels(image), cmap="gray", vmin=0, vmax=1, interpolation="none", extent=extent)
-    axes.set(xlim=(0, WIDTH_IN), ylim=(rows_in * len(rows), 0), aspect="auto")
+    axes.set(xlim=(0, whole_in), ylim=(rows_in * len(rows), 0), aspect="auto")
     return figure
 
 

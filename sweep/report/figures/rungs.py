@@ -8,7 +8,17 @@ from matplotlib.axes import Axes
 
 from aesweep.process.wording import agree, plural
 from aesweep.report.analysis.account import stopped_at
-from aesweep.report.figures.style import BLACK, COLOURS, GREY, WIDTH_IN, Drawing, log_errors, log_ticks, new_figure
+from aesweep.report.figures.style import (
+    BLACK,
+    COLOURS,
+    GREY,
+    Drawing,
+    is_narrow,
+    log_errors,
+    log_ticks,
+    new_figure,
+    width_in,
+)
 from aesweep.report.rows.names import dataset_name
 from aesweep.report.rows.types import Run, Stage, Trial
 
@@ -42,13 +52,13 @@ def rungs_figure(name: str, run: Run, dataset: str) -> Drawing | None:
     stages = [s for s in run.stages.values() if any(t.epochs for t in s.trials if t.dataset == dataset)]
     if not stages:
         return None
-    columns = min(COLUMNS, len(stages))
+    columns = 1 if is_narrow() else min(COLUMNS, len(stages))
     rows = -(-len(stages) // columns)
     has_room = rows * columns > len(stages)
     figure, panels = new_figure((0.1 if has_room else 0.4) + 2.6 * rows, rows, columns)
     handles = {}
     for axes, stage in zip(panels, stages, strict=False):
-        _draw(axes, stage, dataset, WIDTH_IN / columns - MARGIN_IN)
+        _draw(axes, stage, dataset, width_in() / columns - MARGIN_IN)
         handles.update(dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)))
     order = [label for label, _ in ENDINGS.values() if label in handles]
     shown = [handles[label] for label in order]
@@ -56,7 +66,7 @@ def rungs_figure(name: str, run: Run, dataset: str) -> Drawing | None:
         panels[-1].set_axis_off()
         panels[-1].legend(shown, order, loc="center", title="Each line is a trial", handlelength=3.5, labelspacing=0.8)
     else:
-        figure.legend(shown, order, loc="outside upper center", ncols=3, handlelength=3.5)
+        figure.legend(shown, order, loc="outside upper center", ncols=2 if is_narrow() else 3, handlelength=3.5)
     has_rungs = any(stage.rungs for stage in stages)
     return Drawing(
         name,

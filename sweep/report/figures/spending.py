@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 
 from aesweep.report.figures.rungs import METRIC_LABELS
-from aesweep.report.figures.style import COLOURS, GREY, Drawing, log_errors, log_ticks, new_figure
+from aesweep.report.figures.style import COLOURS, GREY, Drawing, is_narrow, log_errors, log_ticks, new_figure
 from aesweep.report.rows.names import dataset_name
 from aesweep.report.rows.types import Run, Stage, Trial
 
@@ -35,7 +35,7 @@ def spending_figure(name: str, run: Run, dataset: str) -> Drawing | None:
     stages = [s for s in run.stages.values() if any(t.epochs for t in s.trials if t.dataset == dataset)]
     if not stages:
         return None
-    columns = min(COLUMNS, len(stages))
+    columns = 1 if is_narrow() else min(COLUMNS, len(stages))
     rows = -(-len(stages) // columns)
     figure, panels = new_figure(0.3 + 2.2 * rows, rows, columns)
     for panel, stage in zip(panels, stages, strict=False):

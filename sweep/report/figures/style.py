@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
-from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -17,11 +16,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from aesweep.report.figures.defaults import default_settings
-from aesweep.storage.atomic_file import write_whole
 
-WIDTH_IN = 6.75
+# Of a page of text, and of one of its two columns.
+WIDTHS_IN = {"page": 6.75, "column": 3.4}
 PNG_DPI = 200
-METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}  # by each format that is written
+# By each format that is written.
+METADATA = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 # Okabe and Ito, Color Universal Design, 2008; yellow is left out, being too faint for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BLACK, GREY = "#000000", "#6B6B6B"
@@ -52,6 +56,8 @@ STYLE = {
     "lines.linewidth": 1.4,
     "lines.markersize": 4.5,
     "svg.hashsalt": "aesweep",
+    # Outlines as in the font's own file, since journals do not take those of Type 3.
+    "pdf.fonttype": 42,
     # Each picture keeps its own pixels in the SVG.
     "image.composite_image": False,
     # A dollar sign in a name is shown as such.
@@ -78,21 +84,30 @@ class Drawing:
     caption: str
 
 
-def styled() -> matplotlib.rc_context:
-    """Returns the style, over matplotlib's defaults, for a `with` around everything that draws or saves."""
-    return matplotlib.rc_context({**default_settings(), **STYLE})
+def styled(width: str = "page") -> matplotlib.rc_context:
+    """Returns the style, over matplotlib's defaults, for a `with` around everything that draws or saves.
+
+    Args:
+        width: one of `WIDTHS_IN`, the width of the figures that are drawn in the block.
+    """
+    size = {"figure.figsize": (WIDTHS_IN[width], WIDTHS_IN[width])}
+    return matplotlib.rc_context({**default_settings(), **STYLE, **size})
+
+
+def width_in() -> float:
+    """Returns the width of figures, in inches, as the style that is in force has it."""
+    return float(matplotlib.rcParams["figure.figsize"][0])
+
+
+def is_narrow() -> bool:
+    """Returns whether figures are to fit a column, in which panels and legends stand below each other."""
+    return width_in() < 5
 
 
 def new_figure(height_in: float, rows: int = 1, columns: int = 1, **shared: bool) -> tuple[Figure, list[Axes]]:
-    """Returns a page-wide figure and its axes, row by row; labels never overlap (constrained layout)."""
-    figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+    """Returns a figure of the style's width and its axes, row by row; labels never overlap (constrained layout)."""
+    figure = Figure(figsize=(width_in(), height_in), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **shared).flat)
-
-
-def save(drawing: Drawing, folder: Path) -> None:
-    """Writes NAME.png and NAME.svg, each whole."""
-    for suffix in METADATA:
-        write_whole(folder / f"{drawing.name}.{suffix}", encoded(drawing.figure, suffix))
 
 
 def encoded(figure: Figure, suffix: str) -> bytes:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import jinja2
 
 from aesweep.process.wording import plural
+from aesweep.report.formats.format import File, Settings
 from aesweep.report.rows.names import MISSING, dataset_name
 from aesweep.report.sections.contents import Contents
 from aesweep.report.sections.reproduction import reproduction
 from aesweep.report.sections.rules import OVERFITTING_GAP
 from aesweep.report.text.markdown import code, inert, shell_block
+
+
+def markdown_files(contents: Contents, _: Settings) -> Iterator[File]:
+    """Makes report.md."""
+    yield "report.md", markdown_page(contents)
 
 
 def markdown_page(contents: Contents) -> str:
@@ -30,6 +37,7 @@ def markdown_page(contents: Contents) -> str:
     commands, where = reproduction(run)
     text = environment.get_template("page.md.j2").render(
         run=run,
+        origin=contents.origin,
         state=contents.missing,
         datasets=contents.datasets,
         sections=contents.sections,

@@ -75,7 +75,8 @@ def architecture_table(stage: Stage, dataset: str, frame: pd.DataFrame, publishe
             cells.append(number(found[0], QUANTITY[stage.metric]) if len(found) == 1 else MISSING)
         cells += [known.get(value, MISSING) for known in texts]
         rows.append([inert(axis_value(row_axis, value)), *cells])
-    return Table(headings, rows)
+    quantity = "Validation MSE" if stage.metric == "validation_mse" else "Validation PSNR in dB"
+    return Table(headings, rows, quantity=f"{quantity} of the best trial in each cell.")
 
 
 def column_ranks(stage: Stage, frame: pd.DataFrame) -> list[str]:

@@ -14,8 +14,9 @@ import pandas as pd
 
 from aesweep.report.analysis.account import account_frame, failure_frame, stops_text
 from aesweep.report.analysis.frames import BASELINES, RATES, cell_frame, seed_frame, trial_frame, winner_frame
-from aesweep.report.figures.style import Drawing
+from aesweep.report.figures.style import Drawing, encoded
 from aesweep.report.rows.names import file_name, untaken
+from aesweep.report.rows.origin import Origin
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.types import Run
 from aesweep.report.sections.missing import missing_parts
@@ -48,9 +49,10 @@ class Contents:
     Args:
         run: the rows of the run.
         folder: the run's folder, which holds the pictures.
+        origin: the hashes of the journal and the pictures.
 
     Attributes:
-        run: the rows of the run.
+        run, folder, origin: as given.
         missing: lines on what the run lacks, as markdown; a complete run has none.
         datasets: what is shown of each data set.
         sections: the sections on the whole run.
@@ -58,10 +60,10 @@ class Contents:
         drawings: every figure that the sections show.
     """
 
-    def __init__(self, run: Run, folder: RunFolder):
-        self.run = run
+    def __init__(self, run: Run, folder: RunFolder, origin: Origin):
+        self.run, self.folder, self.origin = run, folder, origin
         self.drawings: list[Drawing] = []
-        self._folder = folder
+        self._encoded: dict[tuple[str, str], bytes] = {}
         self._published = Published(run.reference)
         self._cells = {
             (name, dataset): cell_frame(run, stage, dataset)
@@ -89,6 +91,13 @@ class Contents:
         view = RunView(run, self._cells, self._account, self._failures, self._published, section_of)
         self.sections = self._kept(make(view) for make in RUN_SECTIONS)
 
+    def encoded(self, drawing: Drawing, suffix: str) -> bytes:
+        """Returns one of the drawings as the content of a file; it is drawn once for all formats that show it."""
+        key = drawing.name, suffix
+        if key not in self._encoded:
+            self._encoded[key] = encoded(drawing.figure, suffix)
+        return self._encoded[key]
+
     def _add_frame(self, name: str, frame: pd.DataFrame) -> str:
         """Adds a CSV file and returns its name, which is unique whatever stages and data sets are called."""
         file = untaken(name, self.frames)
@@ -99,7 +108,7 @@ class Contents:
         run, frame = self.run, self._winners[dataset]
         views = [
             StageView(
-                run, stage, dataset, self._cells[name, dataset], self._published, self._folder, self._csv[name, dataset]
+                run, stage, dataset, self._cells[name, dataset], self._published, self.folder, self._csv[name, dataset]
             )
             for name, stage in run.stages.items()
             if dataset in stage.datasets
@@ -114,7 +123,7 @@ class Contents:
             [winner for kind, stage in shown for winner in kind.winners(stage)],
             self._account,
             self._published,
-            self._folder,
+            self.folder,
             self._csv.get((None, dataset)),
         )
         headlines = [headline(frame), *(kind.headline(stage, kinds.count(kind) == 1) for kind, stage in shown)]

@@ -33,12 +33,14 @@ class Table:
         rows: the cells of each row, inline markdown that is inert already.
         num_labels: number of leading columns that are text, aligned left; the rest are numbers, aligned right.
         lead: a line above the table; it may be empty.
+        quantity: what the numbers are, as words of a caption, if neither headings nor lead say so.
     """
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str | Value]]
     num_labels: int = 1
     lead: str = ""
+    quantity: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.rows)
