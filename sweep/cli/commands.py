@@ -14,6 +14,7 @@ import click
 from aesweep.cli.cluster import fetch, leave_on_notice, logs, stop, submit
 from aesweep.cli.data import data
 from aesweep.cli.doctor import doctor
+from aesweep.cli.export import export
 from aesweep.cli.inspect import report, status
 from aesweep.cli.plan import plan
 from aesweep.cli.reconstruct import reconstruct
@@ -56,7 +57,7 @@ def commands() -> None:
 
 
 for _command in (
-    *(plan, run, resume, status, report, retrain, extend, reconstruct),
+    *(plan, run, resume, status, report, retrain, extend, reconstruct, export),
     *(doctor, submit, logs, stop, fetch, data, leave_on_notice),
 ):
     commands.add_command(_command)

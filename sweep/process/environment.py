@@ -93,6 +93,12 @@ def prepare_local_ray(settings: dict[str, str]) -> None:
     os.environ.update(settings, **known)
 
 
+def leave_out_mlflow() -> None:
+    """Removes MLflow's variables, such as a server's address, and turns off its telemetry, before it is imported."""
+    _remove(("MLFLOW_", "_MLFLOW_", "DATABRICKS_"), ())
+    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
+
+
 def _remove(beginnings: tuple[str, ...], names: tuple[str, ...]) -> None:
     for name in list(os.environ):
         if name.startswith(beginnings) or name in names:
