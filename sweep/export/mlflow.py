@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from aesweep.export.database import database_url
 from aesweep.export.exporter import Exported, ExportError, Steps
+from aesweep.export.place import replace_file
 from aesweep.export.trial_record import TrialRecord, trial_records
 from aesweep.process.environment import leave_out_mlflow
 from aesweep.results import LoadedRun
@@ -149,11 +148,7 @@ class MlflowExporter:
         pages = [root / name for name in ("report.md", "report.html", "study.yaml")]
         for path in [*pages, *sorted((root / "tables").glob("*")), *sorted((root / "figures").glob("*"))]:
             if path.is_file() and not path.is_symlink():
-                copy = target / path.relative_to(root)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                part = copy.with_name(f".{copy.name}.{os.getpid()}")
-                shutil.copyfile(path, part)
-                os.replace(part, copy)
+                replace_file(target / path.relative_to(root), path.read_bytes())
 
 
 def _stored(client: MlflowClient, experiment: str, run: LoadedRun) -> Iterator[tuple[str, _Known]]:

@@ -22,7 +22,9 @@ def safe_name(name: str) -> str:
     Letters, digits and -._~ stay; all else is written as a URL would, such as %2F for a slash.
     """
     quoted = urllib.parse.quote(name, safe="", errors="surrogatepass")
-    if quoted.startswith(".") or not quoted:
+    if not quoted:
+        return "%"  # which no other name gives
+    if quoted.startswith("."):
         quoted = "%2E" + quoted[1:]
     if len(quoted) > MAX_NAME_BYTES:
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -56,7 +56,7 @@ FORMATS: dict[str, Format] = {
     "parquet": Format("pandas", ("pyarrow",), "pandas.read_parquet({rows})", _parquet),
     "tensorboard": Format("TensorBoard", ("tensorboardX",), "tensorboard --logdir {place}", _tensorboard),
     "mlflow": Format("MLflow", ("mlflow", "sqlalchemy", "alembic"), "cd {folder} && mlflow ui", _mlflow),
-    "optuna": Format("Optuna", ("optuna", "sqlalchemy"), "optuna-dashboard sqlite:///{place}", _optuna),
+    "optuna": Format("Optuna", ("optuna",), "optuna-dashboard sqlite:///{place}", _optuna),
 }
 
 

@@ -36,6 +36,7 @@ class TensorBoardExporter:
 
     def __init__(self, output: Path):
         self._output = output
+        self._written: dict[str, tuple[object, ...]] = {}
 
     def write(self, run: LoadedRun, steps: Steps) -> Exported:
         """Writes the events; see `Exporter`."""
@@ -43,7 +44,11 @@ class TensorBoardExporter:
         records = list(trial_records(run))
         steps.begin("TensorBoard", len(records) + len(run.record.pictures))
         for record in records:
-            extend_file(_file(self._output / safe_name(record.name), record.created_s), _content(_trial_events(record)))
+            known = (len(record.rows), record.status, tuple(record.results.items()))
+            if self._written.get(record.name) != known:
+                file = _file(self._output / safe_name(record.name), record.created_s)
+                extend_file(file, _content(_trial_events(record)))
+                self._written[record.name] = known
             steps.advance()
         for pictures in run.record.pictures:
             names = (safe_name(name) for name in (pictures.dataset, pictures.stage, pictures.purpose))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 
@@ -11,6 +12,14 @@ pytest.importorskip("alembic", reason="NOT RUN: pip install 'aesweep[mlflow]'")
 
 from aesweep.export.mlflow import MlflowExporter
 from tests.export.exported_runs import Quiet, expected_results, expected_rows, files_below, in_parts
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """An export, of which tests take copies: setting up MLflow's database takes seconds."""
+    output = tmp_path_factory.mktemp("exports") / "mlflow"
+    MlflowExporter(output).write(trained, Quiet())
+    return output
 
 
 def stored(output, run):
@@ -79,8 +88,8 @@ def test_exporting_in_parts_and_again_logs_nothing_twice(hostile, tmp_path):
     check(tmp_path, known.reload())
 
 
-def test_a_kill_between_numbers_and_their_count_leaves_none_twice(trained, tmp_path):
-    MlflowExporter(tmp_path).write(trained, Quiet())
+def test_a_kill_between_numbers_and_their_count_leaves_none_twice(trained, exported, tmp_path):
+    shutil.copytree(exported, tmp_path, dirs_exist_ok=True)
     client, _, by_trial = stored(tmp_path, trained)
     for known in by_trial.values():
         if known.data.tags["aesweep.trial"]:
@@ -90,8 +99,8 @@ def test_a_kill_between_numbers_and_their_count_leaves_none_twice(trained, tmp_p
     check(tmp_path, trained)
 
 
-def test_the_report_lies_where_the_server_looks_for_it(trained, tmp_path):
-    MlflowExporter(tmp_path).write(trained, Quiet())
+def test_the_report_lies_where_the_server_looks_for_it(trained, exported, tmp_path):
+    shutil.copytree(exported, tmp_path, dirs_exist_ok=True)
     _, experiment, by_trial = stored(tmp_path, trained)
     parent = by_trial[""].info
     # `mlflow ui` serves mlflow-artifacts:/ from ./mlartifacts of the folder in which it is started.
@@ -116,8 +125,8 @@ def test_two_runs_of_a_name_are_two_experiments_of_one_store(trained, hostile, t
     check(tmp_path, trained)
 
 
-def test_nothing_but_the_run_is_in_the_store(trained, tmp_path):
-    MlflowExporter(tmp_path).write(trained, Quiet())
+def test_nothing_but_the_run_is_in_the_store(trained, exported, tmp_path):
+    shutil.copytree(exported, tmp_path, dirs_exist_ok=True)
     _, _, by_trial = stored(tmp_path, trained)
     names = {name for known in by_trial.values() for name in known.data.tags}
     assert {name for name in names if name.startswith("mlflow.")} == {
