@@ -78,6 +78,42 @@ def images():
     return tiny_images()
 
 
+VARIATIONAL_STAGE: dict[str, Any] = {
+    "from": "architecture",
+    "space": {"code": "variational", "beta": {"grid": [0.1, 1.0]}},
+    "table": {"rows": "beta"},
+    "epochs": 3,
+}
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory) -> Path:
+    """The folder of a finished run of a small study, trained without Ray. Tests copy it before they change it."""
+    import aesweep.run.driver
+    from aesweep.data.datasets import load_dataset
+    from aesweep.run.driver import Run
+    from aesweep.run.session import write_report
+    from aesweep.run.settings import RunSettings
+    from aesweep.storage.run_folder import RunFolder
+    from aesweep.storage.run_state import RunState
+    from aesweep.study.study_file import load_study
+    from tests.search.test_replay import Interrupted
+    from tests.storage.test_older_runs import Cluster
+
+    folder = tmp_path_factory.mktemp("trained")
+    stages = {**SMALL_STUDY["stages"], "denoising": DENOISING_STAGE, "variational": VARIATIONAL_STAGE}
+    (folder / "study.yaml").write_text(yaml.safe_dump({**SMALL_STUDY, "stages": stages}))
+    study = load_study(folder / "study.yaml", ())
+    run = RunFolder.create(folder / "runs", "small")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aesweep.run.driver, "Cluster", Cluster)
+        images = {"digits": load_dataset("digits")}
+        outcome = Run(study, run, images, RunState(), RunSettings(1), Interrupted()).execute(["aesweep"])
+    assert (outcome.status, outcome.missing) == ("completed", [])
+    write_report(run)
+    return run.root
+
+
 @pytest.fixture
 def small_study() -> dict[str, Any]:
     """Plain values of a small, valid study; a copy that a test may change."""

@@ -8,10 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from aesweep.export import registry as formats
+from aesweep.export.exporter import Exported, Steps
+from aesweep.export.follow import export
 from aesweep.report.page import write_report
 from aesweep.report.sections import registry
 from aesweep.report.sections.section import DatasetView, Section
 from aesweep.report.text.table import Table
+from aesweep.results import LoadedRun
 from aesweep.run.callbacks.callback import Callback
 from aesweep.run.driver import Run
 from aesweep.run.settings import RunSettings
@@ -112,3 +116,33 @@ def test_what_an_exporter_raises_ends_the_run_with_everything_recorded(study, im
     with pytest.raises(FileNotFoundError):
         run.execute(["aesweep"])
     assert read_journal(folder.journal)[-1]["kind"] == "row"
+
+
+class RowsToText:
+    """A format: the number of rows, in a file."""
+
+    def __init__(self, output: Path):
+        self._output = output
+
+    def write(self, run: LoadedRun, steps: Steps) -> Exported:
+        self._output.mkdir(parents=True, exist_ok=True)
+        (self._output / "rows.txt").write_text(str(len(run.rows)))
+        return Exported(self._output / "rows.txt", len(run.trials), len(run.rows))
+
+
+def test_format_of_ones_own_needs_a_line_in_the_registry(tmp_path, monkeypatch):
+    folder = Synthetic().build().write(tmp_path / "run")
+    monkeypatch.setitem(formats.FORMATS, "text", formats.Format("cat", (), "cat {place}", RowsToText))
+    path = tmp_path / "out"
+    _, exported = export(folder.root, formats.exporter_of("text", path), Silent())
+    assert (path / "rows.txt").read_text() == str(exported.num_rows) and exported.num_rows > 1000
+
+
+class Silent:
+    """Steps that nobody sees."""
+
+    def begin(self, title: str, total: int) -> None:
+        pass
+
+    def advance(self, count: int = 1) -> None:
+        pass

@@ -15,6 +15,7 @@ from aesweep.cli.cluster import fetch, leave_on_notice, logs, stop, submit
 from aesweep.cli.compare import compare
 from aesweep.cli.data import data
 from aesweep.cli.doctor import doctor
+from aesweep.cli.export import export
 from aesweep.cli.inspect import report, status
 from aesweep.cli.plan import plan
 from aesweep.cli.reconstruct import reconstruct
@@ -57,7 +58,7 @@ def commands() -> None:
 
 
 for _command in (
-    *(plan, run, resume, status, report, retrain, extend, compare, reconstruct),
+    *(plan, run, resume, status, report, retrain, extend, compare, reconstruct, export),
     *(doctor, submit, logs, stop, fetch, data, leave_on_notice),
 ):
     commands.add_command(_command)

@@ -93,6 +93,16 @@ def prepare_local_ray(settings: dict[str, str]) -> None:
     os.environ.update(settings, **known)
 
 
+def leave_out_mlflow() -> None:
+    """Removes MLflow's variables, such as a server's address, and turns off its telemetry, before it is imported.
+
+    A database that MLflow creates then names no folder of this machine either: artifacts are where its server has them.
+    """
+    _remove(("MLFLOW_", "_MLFLOW_", "DATABRICKS_"), ())
+    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
+    os.environ["_MLFLOW_SERVER_ARTIFACT_ROOT"] = "mlflow-artifacts:/"
+
+
 def _remove(beginnings: tuple[str, ...], names: tuple[str, ...]) -> None:
     for name in list(os.environ):
         if name.startswith(beginnings) or name in names:

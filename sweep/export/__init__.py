@@ -1,0 +1,1 @@
+"""Runs in the formats of other tools, from `aesweep.results` alone: a module for each format, listed in `registry`."""

@@ -1,0 +1,68 @@
+"""The figures of a run's report by name, as matplotlib objects."""
+
+from __future__ import annotations
+
+import functools
+import html
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from aesweep.report.rows.types import Run
+from aesweep.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from aesweep.report.figures.style import Drawing
+
+
+class Figures(Mapping[str, "Figure"]):
+    """Maps the name of a figure of the report, as its file in figures/ has it, to the figure.
+
+    They are drawn when a first one is asked for, in the report's style, whatever the user's own settings are.
+
+    Args:
+        run: the rows of the run.
+        folder: the run's folder, which holds the pictures.
+    """
+
+    def __init__(self, run: Run, folder: RunFolder):
+        self._run = run
+        self._folder = folder
+
+    @functools.cached_property
+    def _drawings(self) -> dict[str, Drawing]:
+        from aesweep.report.figures.style import styled
+        from aesweep.report.page import Report
+
+        with styled():
+            report = Report(self._run, self._folder)
+            report.render()
+        return {drawing.name: drawing for drawing in report.drawings}
+
+    def __getitem__(self, name: str) -> Figure:
+        return self._drawings[name].figure
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._drawings)
+
+    def __len__(self) -> int:
+        return len(self._drawings)
+
+    def caption(self, name: str) -> str:
+        """Returns the caption that the report gives to a figure."""
+        return self._drawings[name].caption
+
+    def save(self, name: str, path: str) -> None:
+        """Writes a figure to a file; its ending says the format: .pdf, .svg or .png."""
+        from aesweep.report.figures.style import styled
+
+        with styled():
+            self._drawings[name].figure.savefig(path)
+
+    def __repr__(self) -> str:
+        return "Figures: " + (", ".join(self) or "none")
+
+    def _repr_html_(self) -> str:
+        items = (f"<li><code>{html.escape(name)}</code>: {html.escape(self.caption(name))}</li>" for name in self)
+        return f"<ul>{''.join(items)}</ul>"
