@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aesweep.report.rows.types import Run
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,21 +25,23 @@ class Figures(Mapping[str, "Figure"]):
     Args:
         run: the rows of the run.
         folder: the run's folder, which holds the pictures.
+        state: the run's state, from which the rows were read.
     """
 
-    def __init__(self, run: Run, folder: RunFolder):
+    def __init__(self, run: Run, folder: RunFolder, state: RunState):
         self._run = run
+        self._state = state
         self._folder = folder
 
     @functools.cached_property
     def _drawings(self) -> dict[str, Drawing]:
         from aesweep.report.figures.style import styled
-        from aesweep.report.page import Report
+        from aesweep.report.rows.origin import origin_of
+        from aesweep.report.sections.contents import Contents
 
         with styled():
-            report = Report(self._run, self._folder)
-            report.render()
-        return {drawing.name: drawing for drawing in report.drawings}
+            contents = Contents(self._run, self._folder, origin_of(self._folder, self._state))
+        return {drawing.name: drawing for drawing in contents.drawings}
 
     def __getitem__(self, name: str) -> Figure:
         return self._drawings[name].figure

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from aesweep.report.analysis.account import account_frame, failure_frame, stops_text
+from aesweep.report.analysis import account
 from aesweep.report.analysis.frames import cell_frame, seed_frame, trial_frame
 from aesweep.report.rows.names import axis_value, cell_name
 from aesweep.report.rows.types import Run, Trial
@@ -133,13 +133,13 @@ def codes_frame(state: RunState, run: Run) -> pd.DataFrame:
 
 def account_frame(state: RunState, run: Run) -> pd.DataFrame:
     """Returns a line per stage and data set: what it cost, and how its trials ended."""
-    frame = account_frame(run)
-    return typed(frame.assign(stopped_at=frame["stopped_at"].map(stops_text)))
+    frame = account.account_frame(run)
+    return typed(frame.assign(stopped_at=frame["stopped_at"].map(account.stops_text)))
 
 
 def failures_frame(state: RunState, run: Run) -> pd.DataFrame:
     """Returns a line per failure, also of those that were survived."""
-    return typed(failure_frame(run))
+    return typed(account.failure_frame(run))
 
 
 FRAMES: dict[str, Callable[[RunState, Run], pd.DataFrame]] = {
