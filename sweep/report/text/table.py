@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from tabulate import tabulate
 
@@ -15,10 +15,12 @@ class Value:
     Attributes:
         text: inline markdown, with text from the run made inert.
         trials: names of the trials and retrainings behind it, the one that counts first.
+        baseline: key in `Run.baselines` of the baseline behind it, or from `codes_key`; None for a learned number.
     """
 
     text: str
     trials: tuple[str, ...] = ()
+    baseline: tuple[Hashable, ...] | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -33,12 +35,14 @@ class Table:
         rows: the cells of each row, inline markdown that is inert already.
         num_labels: number of leading columns that are text, aligned left; the rest are numbers, aligned right.
         lead: a line above the table; it may be empty.
+        num_totals: number of rows at the end that sum up the others, and stay there when a reader sorts the table.
     """
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str | Value]]
     num_labels: int = 1
     lead: str = ""
+    num_totals: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.rows)
