@@ -1,4 +1,4 @@
-"""Writes the report of a run: tables as CSV, figures as PNG and SVG, and one page that holds them together.
+"""Writes the report of a run: tables as CSV, figures as PNG and SVG, and a page in markdown and one in HTML.
 
 The same journal gives the same bytes.
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from aesweep.report.figures.style import save, styled
+from aesweep.report.formats.html.explorer import Explorer
+from aesweep.report.formats.html.page import html_page
 from aesweep.report.formats.markdown import markdown_page
 from aesweep.report.rows.reader import read_run
 from aesweep.report.sections.contents import Contents
@@ -20,7 +22,7 @@ from aesweep.storage.run_state import RunState
 
 
 def write_report(folder: RunFolder | Path) -> Path:
-    """Writes tables/*.csv, figures/*.png and *.svg, then report.md; returns the report's path.
+    """Writes tables/*.csv, figures/*.png and *.svg, then report.html and report.md; returns the latter's path.
 
     At the end it removes files with these endings that an earlier report left in these two folders.
 
@@ -31,13 +33,15 @@ def write_report(folder: RunFolder | Path) -> Path:
         JournalError: the journal is missing or damaged.
     """
     folder = folder if isinstance(folder, RunFolder) else RunFolder.open(folder)
-    run = read_run(RunState.read(folder.journal))
+    state = RunState.read(folder.journal)
+    run = read_run(state)
     with styled():
         contents = Contents(run, folder)
         for name, frame in contents.frames.items():
             write_whole(folder.tables / f"{name}.csv", _csv(frame))
         for drawing in contents.drawings:
             save(drawing, folder.figures)
+    write_whole(folder.page, html_page(contents, Explorer(state), lambda name: _content(folder.figures / name)))
     write_whole(folder.report, markdown_page(contents))
     _remove_others(folder, folder.tables, {f"{name}.csv" for name in contents.frames}, (".csv",))
     names = {f"{drawing.name}{ending}" for drawing in contents.drawings for ending in (".png", ".svg")}
@@ -52,6 +56,10 @@ def _remove_others(folder: RunFolder, part: Path, names: set[str], endings: tupl
     for path in sorted(part.glob("*")):
         if path.suffix in endings and path.name not in names and path.is_file():
             path.unlink()
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -44,6 +44,7 @@ class RunFolder:
         self.pictures = self.root / "pictures"
         self.states = self.root / STATES
         self.report = self.root / "report.md"
+        self.page = self.root / "report.html"
         self.tables = self.root / "tables"
         self.figures = self.root / "figures"
 

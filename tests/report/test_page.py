@@ -25,7 +25,7 @@ Events = list[dict[str, Any]]
 
 
 def digests(folder: RunFolder) -> dict[str, str]:
-    files = [folder.report, *folder.tables.iterdir(), *folder.figures.iterdir()]
+    files = [folder.report, folder.page, *folder.tables.iterdir(), *folder.figures.iterdir()]
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
@@ -135,7 +135,9 @@ def test_the_command_is_quoted(report: str) -> None:
 def test_another_process_writes_the_same_bytes_without_torch_ray_or_a_display(
     folder: RunFolder, other_folder: RunFolder
 ) -> None:
-    shutil.copytree(folder.root, other_folder.root, ignore=shutil.ignore_patterns("figures", "tables", "*.md"))
+    shutil.copytree(
+        folder.root, other_folder.root, ignore=shutil.ignore_patterns("figures", "tables", "*.md", "*.html")
+    )
     script = (
         "import sys; from pathlib import Path; from aesweep.report.page import write_report; "
         "write_report(Path(sys.argv[1])); "
@@ -155,7 +157,7 @@ def test_another_process_writes_the_same_bytes_without_torch_ray_or_a_display(
 
 def test_nothing_but_the_report_is_written(folder: RunFolder) -> None:
     names = {path.name for path in folder.root.iterdir()}
-    assert names == {"journal.jsonl", "pictures", "report.md", "tables", "figures"}
+    assert names == {"journal.jsonl", "pictures", "report.md", "report.html", "tables", "figures"}
     assert not [path for path in folder.root.rglob(".*")]
 
 

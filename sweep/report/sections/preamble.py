@@ -17,8 +17,8 @@ _WARNINGS = {
     "failed": "This run ended with something missing.",
 }
 HOW_TO_READ = (
-    "How to read it: every choice was made on validation images, which are cut from the training images. The test "
-    "images are opened once, by the retrained winners and the baselines; a winner's validation error is a little too "
+    "Every choice was made on validation images, which are cut from the training images. The test images are opened "
+    "once, by the retrained winners and the baselines; a winner's validation error is a little too "
     "good, since it was chosen by it, and its test error is not. MSE is the mean squared error per pixel, pixels in "
     "[0, 1]. A number with ± is a mean with its 95 % Student-t interval over seeds. A cell is called undertrained "
     "where PCA or the mean image does as well, and a model is said to overfit where its error on unseen images lies "
