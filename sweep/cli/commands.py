@@ -18,6 +18,7 @@ from aesweep.cli.inspect import report, status
 from aesweep.cli.plan import plan
 from aesweep.cli.reconstruct import reconstruct
 from aesweep.cli.run import extend, resume, retrain, run
+from aesweep.cli.view import view
 from aesweep.data.image_data import DataError
 from aesweep.process.errors import EX_CANTCREAT, EX_DATAERR, AesweepError
 from aesweep.process.standard_streams import OutputError
@@ -56,7 +57,7 @@ def commands() -> None:
 
 
 for _command in (
-    *(plan, run, resume, status, report, retrain, extend, reconstruct),
+    *(plan, run, resume, status, report, view, retrain, extend, reconstruct),
     *(doctor, submit, logs, stop, fetch, data, leave_on_notice),
 ):
     commands.add_command(_command)

@@ -136,7 +136,7 @@ def _differing(storage: Storage, root: Path, is_more: bool) -> str:
 def _check_unused(storage: Storage) -> None:
     """Raises RunFolderError where the place of a new run holds other files, which `Replica.send_files` would remove."""
     folders = (SEGMENTS, CHECKPOINTS, STATES, "pictures", "tables", "figures")
-    files = ("study.yaml", "report.md")
+    files = ("study.yaml", "report.md", "report.html")
     for name in storage.names():
         if name not in files and name.partition("/")[0] not in folders:
             raise RunFolderError(
@@ -159,6 +159,25 @@ def read_segments(storage: Storage) -> bytes:
         parts.append(storage.read(f"{SEGMENTS}/{name}"))
         num_bytes += len(parts[-1])
     return b"".join(parts)
+
+
+def bring_journal(storage: Storage, folder: RunFolder) -> None:
+    """Brings what a storage holds of a journal beyond what `bring_run` or this function brought before.
+
+    Raises:
+        RunFolderError: a segment is missing, or the folder's journal is not a copy of the storage's.
+    """
+    local = folder.journal.read_bytes()
+    content = local
+    for name in storage.names(SEGMENTS):
+        start = int(name.partition(".")[0])
+        if start < len(local):
+            continue
+        if start != len(content):
+            raise RunFolderError(f"{storage.url}/{SEGMENTS}: expected a segment from byte {len(content)}, found {name}")
+        content += storage.read(f"{SEGMENTS}/{name}")
+    if len(content) > len(local):
+        write_whole(folder.journal, content)
 
 
 def bring_run(storage: Storage, root: Path) -> None:
