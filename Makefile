@@ -14,6 +14,7 @@
 #   make benchmark-gpu    packs on a GPU against single models and processes, and MNIST's whole search; DATA=folder;
 #                         says so where there is none
 #   make test-cluster `ray up`, submit, fetch and down on machines made of namespaces, also as moto's AWS; nodes killed and frozen
+#   make test-browser     the report's page in a headless Chromium (CHROMIUM=path); skipped where there is none
 #   make echarts      bring the charting library of the report's page anew; VERSION=
 #   make lint         style and security rules
 #   make pins         write .ci/constraints.txt anew from what is installed
@@ -26,7 +27,7 @@ N ?= 20
 SEED ?= 1
 EXTRAS ?=
 
-.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos flows audit lint pins echarts install install-for-tests FORCE
+.PHONY: quickstart test test-mnist test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu fuzz chaos flows audit lint pins echarts test-browser install install-for-tests FORCE
 
 # The list of modules, written anew only where it has changed.
 $(VENV)/modules: FORCE
@@ -62,7 +63,7 @@ quickstart: install
 	$(BIN)/aesweep run jobs/quickstart.yaml
 
 # Ray's own processes use all cores; the other tests run side by side.
-LONG := slow or gpu or cluster or mnist or chaos or flows
+LONG := slow or gpu or cluster or mnist or chaos or flows or browser
 test: install-for-tests
 	$(BIN)/python -m pytest -n auto -m 'not ray and not ($(LONG))'
 	$(BIN)/python -m pytest -m 'ray and not ($(LONG))'
@@ -72,6 +73,9 @@ test-mnist: install-for-tests
 
 test-gpu: install-for-tests
 	$(BIN)/python -m pytest -m gpu
+
+test-browser: install-for-tests
+	AESWEEP_CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -m browser
 
 test-cluster: install-for-tests
 	$(BIN)/python -m pytest -m cluster
