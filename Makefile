@@ -17,6 +17,8 @@
 #   make benchmark-gpu    packs on a GPU against single models and processes, and MNIST's whole search; DATA=folder;
 #                         says so where there is none
 #   make test-cluster `ray up`, submit, fetch and down on machines made of namespaces, also as moto's AWS; nodes killed and frozen
+#   make test-browser     the report's page in a headless Chromium (CHROMIUM=path); skipped where there is none
+#   make echarts      bring the charting library of the report's page anew; VERSION=
 #   make lint         style and security rules
 #   make pins         write .ci/constraints.txt anew from what is installed
 
@@ -28,12 +30,12 @@ N ?= 20
 SEED ?= 1
 EXTRAS ?=
 
-.PHONY: quickstart test test-mnist test-latex test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers fuzz chaos flows audit lint pins install install-for-tests FORCE
+.PHONY: quickstart test test-mnist test-latex test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers fuzz chaos flows audit lint pins echarts test-browser install install-for-tests FORCE
 
 # The list of modules, written anew only where it has changed.
 $(VENV)/modules: FORCE
 	@mkdir -p $(VENV)
-	@find sweep models data -name '*.py' -o -name '*.j2' | LC_ALL=C sort > $@.new
+	@find sweep models data -name '*.py' -o -name '*.j2' -o -name '*.js' -o -name '*.css' | LC_ALL=C sort > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # What is installed is a package of links to the modules (in build/), which editors follow.
@@ -64,7 +66,7 @@ quickstart: install
 	$(BIN)/aesweep run jobs/quickstart.yaml
 
 # Ray's own processes use all cores; the other tests run side by side.
-LONG := slow or gpu or cluster or mnist or chaos or flows or latex
+LONG := slow or gpu or cluster or mnist or chaos or flows or latex or browser
 test: install-for-tests
 	$(BIN)/python -m pytest -n auto -m 'not ray and not ($(LONG))'
 	$(BIN)/python -m pytest -m 'ray and not ($(LONG))'
@@ -77,6 +79,9 @@ test-latex: install-for-tests
 
 test-gpu: install-for-tests
 	$(BIN)/python -m pytest -m gpu
+
+test-browser: install-for-tests
+	AESWEEP_CHROMIUM=$(CHROMIUM) $(BIN)/python -m pytest -m browser
 
 test-cluster: install-for-tests
 	$(BIN)/python -m pytest -m cluster
@@ -116,6 +121,17 @@ audit: install
 lint: install-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# `npm pack` takes the package alone, and runs nothing of it. ECHARTS_VERSION and ECHARTS_SHA256 in assets.py, and
+# NOTICE, are then to be brought up to date, which tests/report/test_html_page.py asks for.
+ASSETS := sweep/report/formats/html/assets
+ECHARTS := $(shell sed -n 's/^ECHARTS_VERSION = "\(.*\)"/\1/p' $(dir $(ASSETS))assets.py)
+echarts:
+	mkdir -p build/echarts
+	cd build/echarts && npm pack --silent echarts@$(or $(VERSION),$(ECHARTS)) | xargs tar xzf
+	cp build/echarts/package/dist/echarts.min.js $(ASSETS)/echarts.min.js
+	rm -r build/echarts
+	sha256sum $(ASSETS)/echarts.min.js
 
 pins: install-for-tests
 	$(BIN)/pip freeze --exclude-editable > .ci/constraints.txt

@@ -42,7 +42,10 @@ def test_section_of_ones_own_needs_a_line_in_the_registry(tmp_path, monkeypatch)
     with Journal(folder.journal) as journal:
         for event in Synthetic().build().events:
             journal.append(event["kind"], **{name: value for name, value in event.items() if name != "kind"})
-    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
+    monkeypatch.setattr(
+        "aesweep.report.sections.contents.encoded",
+        lambda *_: b'<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt" viewBox="0 0 1 1"/>',
+    )
     before = write_report(folder).read_text()
     registry.DATASET_SECTIONS.append(num_parameters_section)
     try:

@@ -20,6 +20,7 @@ from aesweep.cli.inspect import report, status
 from aesweep.cli.plan import plan
 from aesweep.cli.reconstruct import reconstruct
 from aesweep.cli.run import extend, resume, retrain, run
+from aesweep.cli.view import view
 from aesweep.data.image_data import DataError
 from aesweep.process.errors import EX_CANTCREAT, EX_DATAERR, AesweepError
 from aesweep.process.standard_streams import OutputError
@@ -58,7 +59,7 @@ def commands() -> None:
 
 
 for _command in (
-    *(plan, run, resume, status, report, retrain, extend, compare, reconstruct, export),
+    *(plan, run, resume, status, report, view, retrain, extend, compare, reconstruct, export),
     *(doctor, submit, logs, stop, fetch, data, leave_on_notice),
 ):
     commands.add_command(_command)

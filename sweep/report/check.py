@@ -15,7 +15,6 @@ from aesweep.report.formats.registry import FORMATS, num_files, report_files
 from aesweep.report.manifest import Manifest, current_versions, parse_manifest
 from aesweep.report.page import left_over
 from aesweep.report.rows.origin import Origin, origin_of, sha256_of_lines
-from aesweep.report.rows.reader import read_run
 from aesweep.report.sections.contents import Contents
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
@@ -65,7 +64,7 @@ def check_report(folder: RunFolder, follow: Follow = unfollowed) -> Findings:
     others = _other_versions(manifest.versions, versions)
     made: dict[str, str] = {}
     with styled():
-        contents = Contents(read_run(state), folder, origin)
+        contents = Contents(state, folder)
         total = num_files(contents, manifest.settings)
         for name, content in report_files(contents, manifest.settings):
             follow(name, len(made), total)

@@ -13,8 +13,6 @@ from aesweep.process.progress_bar import Follow, unfollowed
 from aesweep.report.figures.style import styled
 from aesweep.report.formats.registry import num_files, report_files, settings_of
 from aesweep.report.manifest import Manifest, current_versions, parse_manifest
-from aesweep.report.rows.origin import origin_of
-from aesweep.report.rows.reader import read_run
 from aesweep.report.sections.contents import Contents
 from aesweep.storage.atomic_file import write_whole
 from aesweep.storage.run_folder import RunFolder
@@ -45,11 +43,10 @@ def write_report(
     folder = folder if isinstance(folder, RunFolder) else RunFolder.open(folder)
     follow("reading the journal, drawing figures", 0, None)
     state = RunState.read(folder.journal)
-    run, origin = read_run(state), origin_of(folder, state)
-    settings = settings_of(run, formats, width)
     written: dict[str, str] = {}
     with styled():
-        contents = Contents(run, folder, origin)
+        contents = Contents(state, folder)
+        settings = settings_of(contents.run, formats, width)
         total = num_files(contents, settings)
         for name, content in report_files(contents, settings):
             follow(name, len(written), total)
@@ -58,7 +55,7 @@ def write_report(
             written[name] = hashlib.sha256(data).hexdigest()
     for name in left_over(folder, _earlier(folder), written):
         (folder.root / name).unlink()
-    write_whole(folder.manifest, Manifest(origin, settings, current_versions(), written).text())
+    write_whole(folder.manifest, Manifest(contents.origin, settings, current_versions(), written).text())
     return folder.report
 
 

@@ -7,7 +7,6 @@ import html
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from aesweep.report.rows.types import Run
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 
@@ -23,24 +22,21 @@ class Figures(Mapping[str, "Figure"]):
     They are drawn when a first one is asked for, in the report's style, whatever the user's own settings are.
 
     Args:
-        run: the rows of the run.
+        state: the state of the run.
         folder: the run's folder, which holds the pictures.
-        state: the run's state, from which the rows were read.
     """
 
-    def __init__(self, run: Run, folder: RunFolder, state: RunState):
-        self._run = run
+    def __init__(self, state: RunState, folder: RunFolder):
         self._state = state
         self._folder = folder
 
     @functools.cached_property
     def _drawings(self) -> dict[str, Drawing]:
         from aesweep.report.figures.style import styled
-        from aesweep.report.rows.origin import origin_of
         from aesweep.report.sections.contents import Contents
 
         with styled():
-            contents = Contents(self._run, self._folder, origin_of(self._folder, self._state))
+            contents = Contents(self._state, self._folder)
         return {drawing.name: drawing for drawing in contents.drawings}
 
     def __getitem__(self, name: str) -> Figure:

@@ -161,7 +161,7 @@ class LoadedRun:
     @functools.cached_property
     def figures(self) -> Figures:
         """The report's figures by name."""
-        return Figures(self.record, self.folder, self.state)
+        return Figures(self.state, self.folder)
 
     def pictures(
         self, stage: str, purpose: str = "reconstruction", dataset: str | None = None

@@ -132,6 +132,20 @@ def _parse(path: Path) -> tuple[list[dict[str, Any]], int]:
         data = path.read_bytes()
     except OSError as error:
         raise JournalError(f"{path}: the journal cannot be read: {error.strerror}") from error
+    return parse_lines(path, data)
+
+
+def parse_lines(path: Path, data: bytes, num_before: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """Returns the events in bytes of a journal and the number of bytes of their lines, without a torn last line.
+
+    Args:
+        path: the journal, for messages.
+        data: bytes from the beginning of a line.
+        num_before: number of lines before these bytes.
+
+    Raises:
+        JournalError: a line before the last is damaged or out of order.
+    """
     events: list[dict[str, Any]] = []
     start = 0
     while start < len(data):
@@ -139,9 +153,10 @@ def _parse(path: Path) -> tuple[list[dict[str, Any]], int]:
         if end < 0:
             break
         event = _event(data[start:end])
-        if event is None or event.get("seq") != len(events):
+        number = num_before + len(events)
+        if event is None or event.get("seq") != number:
             raise JournalError(
-                f"{path}, line {len(events) + 1}: expected event {len(events)} with a valid checksum, found "
+                f"{path}, line {number + 1}: expected event {number} with a valid checksum, found "
                 f"{'a damaged line' if event is None else 'event ' + str(event.get('seq'))}; "
                 "the record cannot be trusted: restore the file from a copy"
             )

@@ -162,6 +162,25 @@ def read_segments(storage: Storage) -> bytes:
     return b"".join(parts)
 
 
+def bring_journal(storage: Storage, folder: RunFolder) -> None:
+    """Brings what a storage holds of a journal beyond what `bring_run` or this function brought before.
+
+    Raises:
+        RunFolderError: a segment is missing, or the folder's journal is not a copy of the storage's.
+    """
+    local = folder.journal.read_bytes()
+    content = local
+    for name in storage.names(SEGMENTS):
+        start = int(name.partition(".")[0])
+        if start < len(local):
+            continue
+        if start != len(content):
+            raise RunFolderError(f"{storage.url}/{SEGMENTS}: expected a segment from byte {len(content)}, found {name}")
+        content += storage.read(f"{SEGMENTS}/{name}")
+    if len(content) > len(local):
+        write_whole(folder.journal, content)
+
+
 def bring_run(storage: Storage, root: Path, follow: Follow = unfollowed) -> None:
     """Copies a run from its storage into a folder; files there that the storage does not hold stay.
 

@@ -45,6 +45,7 @@ class RunFolder:
         self.states = self.root / STATES
         self.report = self.root / "report.md"
         self.manifest = self.root / "report.manifest.json"
+        self.page = self.root / "report.html"
         self.tables = self.root / "tables"
         self.figures = self.root / "figures"
 

@@ -24,7 +24,7 @@ from aesweep.study.search_space import SearchSpace
 # Names that no images of a user's own may have. Those that became known later may: older runs have them beside a path.
 RESERVED_NAMES = ("digits", "mnist", "fashion_mnist")
 # Those of `aesweep.report.formats.registry`, which a test compares, and of `aesweep.report.figures.style`.
-REPORT_FORMATS = ("markdown", "latex", "pdf")
+REPORT_FORMATS = ("markdown", "html", "latex", "pdf")
 REPORT_WIDTHS = ("page", "column")
 METRICS = {"validation_mse": "min", "validation_psnr_db": "max"}
 

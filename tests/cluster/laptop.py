@@ -51,7 +51,7 @@ def install(home: Path) -> None:
         path.relative_to(ROOT).as_posix()
         for part in ("sweep", "models", "data")
         for path in (ROOT / part).rglob("*")
-        if path.suffix in (".py", ".j2")
+        if path.suffix in (".py", ".j2", ".js", ".css")
     )
     (environment / "modules").write_text("".join(f"{name}\n" for name in modules))
     (environment / "installed").touch()

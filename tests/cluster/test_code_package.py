@@ -37,7 +37,7 @@ def test_nothing_but_code_and_study_is_sent(tmp_path):
     fill_parcel(tmp_path, load_study(ROOT / "jobs" / "quickstart.yaml"))
     assert {path.name for path in tmp_path.iterdir()} == {"aesweep", STUDY}
     kinds = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
-    assert kinds == {".py", ".j2", ".yaml"}
+    assert kinds == {".py", ".j2", ".js", ".css", ".yaml"}
 
 
 def test_parcel_that_is_too_large_names_what_is(tmp_path, monkeypatch):

@@ -59,6 +59,8 @@ NOISY_DB = {0.04: 16.7, 0.25: 9.4, 0.5: 7.4}
 REFERENCE = Path(__file__).parents[2] / "jobs" / "published_numbers.yaml"
 
 Event = dict[str, Any]
+# Stands for a figure where tests do without the second that drawing one takes.
+EMPTY_FIGURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt" viewBox="0 0 1 1"/>'
 
 
 class Synthetic:

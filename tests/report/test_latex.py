@@ -17,8 +17,6 @@ from aesweep.report.formats.columns import column_of, number_of
 from aesweep.report.formats.format import Settings
 from aesweep.report.formats.latex import latex_files
 from aesweep.report.formats.registry import FORMATS, settings_of
-from aesweep.report.rows.origin import Origin
-from aesweep.report.rows.reader import read_run
 from aesweep.report.rows.types import Run
 from aesweep.report.sections.contents import Contents
 from aesweep.report.text.inline import Span, cell_spans, plain, spans
@@ -171,15 +169,15 @@ def test_a_column_of_text_is_text_and_a_gap_is_no_number() -> None:
     assert column_of([cell_spans("x" * 60)], is_label=True).specification == "l"
 
 
-def made(run: Run, folder: RunFolder, width: str = "page") -> dict[str, str]:
+def made(folder: RunFolder, width: str = "page") -> dict[str, str]:
     with styled():
-        contents = Contents(run, folder, Origin(7, "ab" * 32, {}))
+        contents = Contents(RunState.read(folder.journal), folder)
         return {name: str(content) for name, content in latex_files(contents, Settings(("latex",), width))}
 
 
 @pytest.fixture(scope="module")
-def files(folder: RunFolder, run: Run) -> dict[str, str]:
-    return made(run, folder)
+def files(folder: RunFolder) -> dict[str, str]:
+    return made(folder)
 
 
 def test_every_table_of_the_page_is_a_file(files: dict[str, str], report: str) -> None:
@@ -204,11 +202,11 @@ def test_cells_of_a_file_are_those_of_the_page(files: dict[str, str], mnist: str
 
 
 def test_same_run_gives_the_same_bytes(folder: RunFolder, run: Run, files: dict[str, str]) -> None:
-    assert made(run, folder) == files
+    assert made(folder) == files
 
 
 def test_a_table_for_a_column_is_as_wide_as_it_must_be(folder: RunFolder, run: Run) -> None:
-    narrow = made(run, folder, "column")
+    narrow = made(folder, "column")
     floats = {re.search(r"\\begin\{(table\*?)\}", text)[1] for name, text in narrow.items() if name.endswith(".tex")}
     assert floats == {"table", "table*"}
 
@@ -236,7 +234,7 @@ def test_hostile_names_stay_text_in_every_file(tmp_path: Path) -> None:
 
     synthetic.events = [renamed(event) for event in synthetic.events]
     folder = synthetic.write(tmp_path / "run")
-    found = made(read_run(RunState.read(folder.journal)), folder)
+    found = made(folder)
     for name, text in found.items():
         assert re.fullmatch(r"tables/[A-Za-z0-9_-]+\.(tex|bib)", name)
         body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))

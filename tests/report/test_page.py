@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
-from synthetic import Synthetic, write_events
+from synthetic import EMPTY_FIGURE, Synthetic, write_events
 
 from aesweep.process.errors import JournalError, RunFolderError
 from aesweep.report.page import write_report
@@ -25,7 +25,7 @@ Events = list[dict[str, Any]]
 
 
 def digests(folder: RunFolder) -> dict[str, str]:
-    files = [folder.report, *folder.tables.iterdir(), *folder.figures.iterdir()]
+    files = [folder.report, folder.page, *folder.tables.iterdir(), *folder.figures.iterdir()]
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
@@ -137,7 +137,9 @@ def test_the_command_is_quoted(report: str) -> None:
 def test_another_process_writes_the_same_bytes_without_torch_ray_or_a_display(
     folder: RunFolder, other_folder: RunFolder
 ) -> None:
-    shutil.copytree(folder.root, other_folder.root, ignore=shutil.ignore_patterns("figures", "tables", "*.md"))
+    shutil.copytree(
+        folder.root, other_folder.root, ignore=shutil.ignore_patterns("figures", "tables", "*.md", "*.html")
+    )
     script = (
         "import sys; from pathlib import Path; from aesweep.report.page import write_report; "
         "write_report(Path(sys.argv[1])); "
@@ -157,7 +159,15 @@ def test_another_process_writes_the_same_bytes_without_torch_ray_or_a_display(
 
 def test_nothing_but_the_report_is_written(folder: RunFolder) -> None:
     names = {path.name for path in folder.root.iterdir()}
-    assert names == {"journal.jsonl", "pictures", "report.md", "report.manifest.json", "tables", "figures"}
+    assert names == {
+        "journal.jsonl",
+        "pictures",
+        "report.md",
+        "report.html",
+        "report.manifest.json",
+        "tables",
+        "figures",
+    }
     assert not [path for path in folder.root.rglob(".*")]
 
 
@@ -180,7 +190,7 @@ def test_an_interrupted_run_says_what_is_missing(events: Events, other_folder: R
 def test_a_data_set_without_a_winner_is_named_where_a_later_stage_left_it_out(
     events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: EMPTY_FIGURE)
     events = json.loads(json.dumps(plain(events)))
     for stage in ("regularization", "denoising"):
         events[0]["study"]["stages"][stage]["from"] = "architecture"
@@ -199,7 +209,7 @@ def test_a_data_set_without_a_winner_is_named_where_a_later_stage_left_it_out(
 def test_a_run_to_which_something_was_added_after_its_end_has_not_ended(
     events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: EMPTY_FIGURE)
     row = next(event for event in reversed(plain(events)) if event["kind"] == "row")
     write_events(other_folder, [*plain(events), row])
     assert "> **This run has not ended.**" in write_report(other_folder).read_text()
@@ -209,7 +219,7 @@ def test_a_run_to_which_something_was_added_after_its_end_has_not_ended(
 def test_an_extension_under_way_counts_what_had_ended_before_it(
     events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch, is_taken_up: bool
 ) -> None:
-    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: EMPTY_FIGURE)
     mine = [event for event in plain(events) if event.get("stage") == "denoising"]
     created = [event for event in mine if event["kind"] == "trial_created"]
     added = [{"kind": "extended", "command": ["aesweep", "extend", "x"], "stages": {"denoising": {"samples": 4}}}]
@@ -275,14 +285,14 @@ def test_files_of_an_earlier_report_are_removed_and_others_stay(
 def test_a_run_killed_right_after_an_event_still_has_a_report(
     events: Events, other_folder: RunFolder, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: EMPTY_FIGURE)
     first = next(i for i, event in enumerate(events) if event["kind"] == kind)
     write_events(other_folder, plain(events[: first + 1]))
     assert "> **This run has not ended.**" in write_report(other_folder).read_text()
 
 
 def test_a_stage_of_another_kind_has_a_table(other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: EMPTY_FIGURE)
     synthetic = Synthetic(reference=False)
     synthetic._start()
     synthetic._search("architecture", "validation_mse", {"rows": "learning_rate", "columns": "latent_dim"})
@@ -307,7 +317,7 @@ def test_an_empty_journal_and_a_missing_one(other_folder: RunFolder) -> None:
 def test_pictures_that_are_missing_or_changed_are_left_out_and_named(
     folder: RunFolder, events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: EMPTY_FIGURE)
     write_events(other_folder, plain(events))
     shutil.copytree(folder.pictures, other_folder.pictures)
     (other_folder.pictures / "mnist-architecture.npz").unlink()

@@ -215,7 +215,7 @@ def test_a_denoiser_judged_by_its_mse_is_compared_in_db_on_validation_images(eve
     run = read_run(RunState(events))
     frame = frame_of(run, "denoising", "mnist")
     assert denoising.denoisers(run.stages["denoising"], frame)[0].startswith("On validation images the network beats")
-    header, _, first, *_ = psnr_table(run.stages["denoising"], frame).markdown.splitlines()
+    header, _, first, *_ = psnr_table(run.stages["denoising"], "mnist", frame).markdown.splitlines()
     column = header.split("|").index(next(cell for cell in header.split("|") if "Validation: linear" in cell))
     assert first.split("|")[column].strip() == "22.10"
 

@@ -17,7 +17,10 @@ from aesweep.report.page import write_report
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.reader import read_run
 from aesweep.report.rows.types import Run
+from aesweep.report.sections.contents import Contents
 from aesweep.report.sections.denoising import psnr_table, ssim_table
+from aesweep.report.text.numbers import number
+from aesweep.report.text.table import Value
 from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
@@ -172,8 +175,28 @@ def test_number_that_stands_alone_is_not_called_the_best(run: Run) -> None:
     frame = cell_frame(run, run.stages["denoising"], "mnist")
     alone = frame.assign(**{name: None for name in frame if name.startswith(("noisy_input", "linear_mmse"))})
     for table in (psnr_table, ssim_table):
-        assert "**" in table(run.stages["denoising"], frame).markdown
-        assert "**" not in table(run.stages["denoising"], alone).markdown
+        assert "**" in table(run.stages["denoising"], "mnist", frame).markdown
+        assert "**" not in table(run.stages["denoising"], "mnist", alone).markdown
+
+
+def test_every_baseline_behind_a_number_is_one_of_the_run_and_reaches_that_number(run: Run, folder: RunFolder) -> None:
+    contents = Contents(RunState.read(folder.journal), folder)
+    sections = [section for part in contents.datasets for section in part.sections]
+    values = [
+        value
+        for section in sections
+        for table in section.tables
+        for row in table.rows
+        for value in row
+        if isinstance(value, Value) and value.baseline
+    ]
+    # For each data set: 4 rows by PCA and the mean image, 2 below the regularizers, 3 noise variances by two methods by
+    # PSNR on two splits and SSIM on one, and two beside each of two winners.
+    assert len(values) == 2 * (4 * 2 + 2 + 3 * 2 * 3 + 2 * 2)
+    for value in values:
+        shown = value.text.strip("*")
+        known = run.baselines[value.baseline]
+        assert shown in {number(known["mse"]), number(known["psnr_db"], "psnr_db"), number(known["ssim"], "ssim")}
 
 
 def test_csv_files_hold_full_precision_and_trial_ids(run: Run, folder: RunFolder) -> None:

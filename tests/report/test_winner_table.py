@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import Synthetic
+from synthetic import EMPTY_FIGURE, Synthetic
 
 from aesweep.report.page import write_report
 from aesweep.report.rows.reader import read_run
@@ -64,7 +64,7 @@ def cells_retrained(
 
 @pytest.fixture(autouse=True)
 def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: b"")
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: EMPTY_FIGURE)
 
 
 def reported(made: Synthetic, folder: RunFolder) -> tuple[str, Run]:
@@ -141,7 +141,9 @@ def test_pictures_of_cells_of_one_noise_are_told_apart(
     other_folder: RunFolder, recorded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = {}
-    monkeypatch.setattr(Contents, "encoded", lambda _, drawing, suffix: saved.update({drawing.name: drawing}) or b"")
+    monkeypatch.setattr(
+        Contents, "encoded", lambda _, drawing, suffix: saved.update({drawing.name: drawing}) or EMPTY_FIGURE
+    )
     text, _ = reported(two_axes(recorded), other_folder)
     grids = {name: drawing for name, drawing in saved.items() if "-pictures" in name}
     assert list(grids) == [f"mnist-denoising-pictures-{v}-{z}" for v in ("0.04", "0.25") for z in (15, 30)]
@@ -163,7 +165,7 @@ def test_whatever_stages_are_called_every_table_and_figure_has_a_file_of_its_own
 ) -> None:
     saved = []
     monkeypatch.setattr(
-        Contents, "encoded", lambda _, drawing, suffix: (suffix == "png" and saved.append(drawing.name)) or b""
+        Contents, "encoded", lambda _, drawing, suffix: (suffix == "png" and saved.append(drawing.name)) or EMPTY_FIGURE
     )
     made = cells_retrained((40,))
     end = made.events.pop()

@@ -21,7 +21,7 @@ def pdf_files(contents: Contents, settings: Settings) -> Iterator[File]:
         return
     # The pages keep their wide figures; those of a column are laid out anew.
     with styled(settings.width):
-        yield from _figures(Contents(contents.run, contents.folder, contents.origin), "figure")
+        yield from _figures(Contents(contents.state, contents.folder), "figure")
 
 
 def num_pdf_files(contents: Contents) -> int:

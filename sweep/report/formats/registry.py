@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from aesweep.report.formats.format import File, Format, Settings
+from aesweep.report.formats.html.page import html_files
 from aesweep.report.formats.latex import latex_files, num_latex_files
 from aesweep.report.formats.markdown import markdown_files
 from aesweep.report.formats.pdf import num_pdf_files, pdf_files
@@ -20,12 +21,13 @@ from aesweep.report.sections.contents import Contents
 FORMATS: dict[str, Format] = {
     "latex": Format(latex_files, num_latex_files),
     "pdf": Format(pdf_files, num_pdf_files),
+    "html": Format(html_files),
     "markdown": Format(markdown_files),
 }
 # Every report has these, because other things lead to them.
-ALWAYS = ("markdown",)
+ALWAYS = ("html", "markdown")
 # Those of a study that names none. PDFs, which a paper alone needs, take as long as all PNGs.
-DEFAULT_FORMATS = ("latex", "markdown")
+DEFAULT_FORMATS = ("latex", "html", "markdown")
 
 
 def settings_of(run: Run, formats: Sequence[str] | None = None, width: str | None = None) -> Settings:

@@ -16,6 +16,7 @@ from aesweep.storage.events import Codes, Decision, Pictures, Retrained
 from aesweep.study.configuration import Configuration
 
 Cell = CellKey
+DENOISERS = ("noisy_input", "linear_mmse")  # the baselines of denoisers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,15 +181,34 @@ class Run:
                 variance. The first two methods see clean images and are not compared with a denoiser, nor the last two
                 with a plain autoencoder.
         """
-        denoises = method in ("noisy_input", "linear_mmse")
-        if denoises != (configuration.noise_variance > 0):
+        if (method in DENOISERS) != (configuration.noise_variance > 0):
             return None
-        key = (
-            dataset,
-            "test" if stage is None else "validation",
-            stage,
-            method,
-            configuration.latent_dim if method == "pca" else None,
-            configuration.noise_variance if denoises else None,
-        )
+        key = baseline_key(dataset, stage, method, configuration.latent_dim, configuration.noise_variance)
         return self.baselines.get(key, {}).get(metric)
+
+
+def baseline_key(
+    dataset: str, stage: str | None, method: str, latent_dim: float, noise_variance: float
+) -> tuple[Any, ...]:
+    """Returns the key in `Run.baselines` of what a method reaches; one that the method does not depend on is left out.
+
+    Args:
+        dataset: the data set's name.
+        stage: the stage whose validation images are meant; None for the test set.
+        method: "mean_image", "pca", "noisy_input" or "linear_mmse".
+        latent_dim: number of components, for PCA.
+        noise_variance: variance of the noise, for the denoisers.
+    """
+    return (
+        dataset,
+        "test" if stage is None else "validation",
+        stage,
+        method,
+        latent_dim if method == "pca" else None,
+        noise_variance if method in DENOISERS else None,
+    )
+
+
+def codes_key(dataset: str, method: str, latent_dim: int | None) -> tuple[Any, ...]:
+    """Returns the key of what the codes of "pca" or the "pixels" themselves tell of labels."""
+    return "codes", dataset, method, latent_dim

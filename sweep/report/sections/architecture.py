@@ -13,7 +13,14 @@ from aesweep.report.figures.style import Drawing
 from aesweep.report.rows.names import MISSING, axis_name, axis_value
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.types import Stage
-from aesweep.report.sections.cells import best_cell, cell_value, empty_cells, published_dims, undertrained
+from aesweep.report.sections.cells import (
+    baseline_value,
+    best_cell,
+    cell_value,
+    empty_cells,
+    published_dims,
+    undertrained,
+)
 from aesweep.report.sections.chance import Chance
 from aesweep.report.sections.rules import FAILS, HOLDS, OVERFITTING_GAP, beats, gap_of, gap_text, is_known, verdict
 from aesweep.report.sections.section import Claim, StageSection, StageView
@@ -72,7 +79,8 @@ def architecture_table(stage: Stage, dataset: str, frame: pd.DataFrame, publishe
         for method in ("pca", "mean_image"):
             # A row of widths may mix latent dimensions, and PCA has no single value then.
             found = line[f"{method}_validation"].dropna().unique()
-            cells.append(number(found[0], QUANTITY[stage.metric]) if len(found) == 1 else MISSING)
+            text = number(found[0], QUANTITY[stage.metric]) if len(found) == 1 else MISSING
+            cells.append(baseline_value(line.iloc[0], text, method, dataset, stage.name))
         cells += [known.get(value, MISSING) for known in texts]
         rows.append([inert(axis_value(row_axis, value)), *cells])
     quantity = "Validation MSE" if stage.metric == "validation_mse" else "Validation PSNR in dB"

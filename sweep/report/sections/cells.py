@@ -10,7 +10,7 @@ from aesweep.report.analysis.frames import QUANTITY
 from aesweep.report.analysis.statistics import Estimate
 from aesweep.report.rows.names import MISSING
 from aesweep.report.rows.published import Published
-from aesweep.report.rows.types import Stage, Trial
+from aesweep.report.rows.types import Stage, Trial, baseline_key
 from aesweep.report.sections.rules import against, beats, cell_text, is_known, metric_text
 from aesweep.report.text.markdown import bold, listing
 from aesweep.report.text.numbers import interval, number
@@ -46,6 +46,22 @@ def retrained(line: pd.Series, text: str) -> str | Value:
     """Returns a number over seeds of a line's retrainings, with these behind it."""
     known = is_known(line["retraining_trials"])
     return Value(text, tuple(line["retraining_trials"].split(" "))) if known else text
+
+
+def baseline_value(line: pd.Series, text: str, method: str, dataset: str, stage: str | None = None) -> str | Value:
+    """Returns a baseline's number beside a line's winner, with the baseline behind it.
+
+    Args:
+        line: a line of a frame of cells or winners.
+        text: the number as it is shown.
+        method: the baseline's name.
+        dataset: the data set's name.
+        stage: the stage whose validation images are meant; None for the test set.
+    """
+    latent_dim, variance = line.get("latent_dim"), line.get("noise_variance")
+    if text == MISSING or (method == "pca" and not is_known(latent_dim)):
+        return text
+    return Value(text, baseline=baseline_key(dataset, stage, method, latent_dim, variance))
 
 
 def retrained_estimate(line: pd.Series, name: str) -> Estimate | None:

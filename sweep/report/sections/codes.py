@@ -6,7 +6,8 @@ from aesweep.process.wording import plural
 from aesweep.report.analysis.frames import retrained_as
 from aesweep.report.figures.codes import code_map_figure, lines_figure, samples_figure
 from aesweep.report.figures.style import Drawing
-from aesweep.report.rows.names import file_name
+from aesweep.report.rows.names import MISSING, file_name
+from aesweep.report.rows.types import codes_key
 from aesweep.report.sections.example_images import picture_arrays, pictured
 from aesweep.report.sections.section import DatasetView, Section
 from aesweep.report.sections.winners import counting, winner_names
@@ -52,13 +53,19 @@ def codes_table(view: DatasetView, judged: list[Codes]) -> Table:
         if found is None:
             continue
         beside = [found, by_key.get(("pca", latent_dim, None)), by_key.get(("pixels", None, None))]
-        accuracies = [
-            Value(percent(event and getattr(event, name), 1), (event.retraining,) if event and event.retraining else ())
-            for event in beside
-            for name in ("probe_accuracy", "neighbour_accuracy")
-        ]
+        accuracies = [_accuracy(event, name) for event in beside for name in ("probe_accuracy", "neighbour_accuracy")]
         rows.append([inert(winner), code(line["model"]), str(latent_dim), *accuracies])
     return Table(headings, rows, num_labels=2)
+
+
+def _accuracy(event: Codes | None, name: str) -> str | Value:
+    """Formats an accuracy with what it was measured on behind it: the codes of a retraining, or a baseline's."""
+    if event is None:
+        return MISSING
+    text = percent(getattr(event, name), 1)
+    if event.retraining:
+        return Value(text, (event.retraining,))
+    return Value(text, baseline=codes_key(event.dataset, event.method, event.latent_dim))
 
 
 def code_drawings(view: DatasetView) -> list[Drawing]:

@@ -16,14 +16,15 @@ from aesweep.report.analysis.account import account_frame, failure_frame, stops_
 from aesweep.report.analysis.frames import BASELINES, RATES, cell_frame, seed_frame, trial_frame, winner_frame
 from aesweep.report.figures.style import Drawing, encoded
 from aesweep.report.rows.names import file_name, untaken
-from aesweep.report.rows.origin import Origin
+from aesweep.report.rows.origin import origin_of
 from aesweep.report.rows.published import Published
-from aesweep.report.rows.types import Run
+from aesweep.report.rows.reader import read_run
 from aesweep.report.sections.missing import missing_parts
 from aesweep.report.sections.registry import DATASET_SECTIONS, RUN_SECTIONS, section_of
 from aesweep.report.sections.section import DatasetView, RunView, Section, StageView
 from aesweep.report.sections.winners import headline
 from aesweep.storage.run_folder import RunFolder
+from aesweep.storage.run_state import RunState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +48,13 @@ class Contents:
     """Everything that a report shows, made once for all formats. Figures are drawn while it is made.
 
     Args:
-        run: the rows of the run.
-        folder: the run's folder, which holds the pictures.
-        origin: the hashes of the journal and the pictures.
+        state: the state of the run.
+        folder: the run's folder, which holds the journal and the pictures.
 
     Attributes:
-        run, folder, origin: as given.
+        state, folder: as given.
+        run: the rows of the run.
+        origin: the hashes of the journal and the pictures.
         missing: lines on what the run lacks, as markdown; a complete run has none.
         datasets: what is shown of each data set.
         sections: the sections on the whole run.
@@ -60,8 +62,10 @@ class Contents:
         drawings: every figure that the sections show.
     """
 
-    def __init__(self, run: Run, folder: RunFolder, origin: Origin):
-        self.run, self.folder, self.origin = run, folder, origin
+    def __init__(self, state: RunState, folder: RunFolder):
+        self.state, self.folder = state, folder
+        self.run = run = read_run(state)
+        self.origin = origin_of(folder, state)
         self.drawings: list[Drawing] = []
         self._encoded: dict[tuple[str, str], bytes] = {}
         self._published = Published(run.reference)

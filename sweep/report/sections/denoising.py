@@ -12,14 +12,14 @@ from aesweep.report.figures.denoising import denoising_figure
 from aesweep.report.figures.style import Drawing
 from aesweep.report.rows.names import axis_name, axis_value, cell_name
 from aesweep.report.rows.published import Published
-from aesweep.report.rows.types import Stage, Trial
-from aesweep.report.sections.cells import empty_cells, retrained, retrained_estimate, searched
+from aesweep.report.rows.types import DENOISERS, Stage, Trial
+from aesweep.report.sections.cells import baseline_value, empty_cells, retrained, retrained_estimate, searched
 from aesweep.report.sections.chance import Chance
 from aesweep.report.sections.rules import cell_text, is_known, verdict
 from aesweep.report.sections.section import Claim, StageSection, StageView
 from aesweep.report.text.markdown import bold, inert, listing
 from aesweep.report.text.numbers import interval, number
-from aesweep.report.text.table import Table
+from aesweep.report.text.table import Table, Value
 
 
 class Denoising(StageSection):
@@ -37,8 +37,8 @@ class Denoising(StageSection):
 
     def tables(self, view: StageView) -> list[Table]:
         return [
-            psnr_table(view.stage, view.frame),
-            ssim_table(view.stage, view.frame),
+            psnr_table(view.stage, view.dataset, view.frame),
+            ssim_table(view.stage, view.dataset, view.frame),
         ]
 
     def notes(self, view: StageView) -> str:
@@ -66,7 +66,7 @@ class Denoising(StageSection):
         ]
 
 
-def psnr_table(stage: Stage, frame: pd.DataFrame) -> Table:
+def psnr_table(stage: Stage, dataset: str, frame: pd.DataFrame) -> Table:
     """Formats a row per cell: PSNR of noisy input, linear denoiser and network, on validation and on test images."""
     extra = [stage.columns] if stage.columns else []
     headings = ["Noise variance", *map(axis_name, extra), "Standard deviation"]
@@ -75,25 +75,21 @@ def psnr_table(stage: Stage, frame: pd.DataFrame) -> Table:
     for _, line in frame.iterrows():
         cells = [*_noise_cells(line, extra), f"{line['noise_variance'] ** 0.5:.2g}"]
         network = Estimate(line["validation_psnr_db"], None, 1) if is_known(line["validation_psnr_db"]) else None
-        noisy, linear = line["noisy_input_validation_psnr_db"], line["linear_mmse_validation_psnr_db"]
-        *beside, text = _triple(noisy, linear, network, "psnr_db")
+        *beside, text = _triple(line, "validation", network, "psnr_db", dataset, stage.name)
         cells += [*beside, searched(line, text)]
-        network = retrained_estimate(line, "test_psnr_db")
-        noisy, linear = line["noisy_input_test_psnr_db"], line["linear_mmse_test_psnr_db"]
-        *beside, text = _triple(noisy, linear, network, "psnr_db")
+        *beside, text = _triple(line, "test", retrained_estimate(line, "test_psnr_db"), "psnr_db", dataset)
         cells += [*beside, retrained(line, text)]
         rows.append(cells)
     return Table(headings, rows, 0, "PSNR in dB, the mean over images of 10 log10(1 / MSE):")
 
 
-def ssim_table(stage: Stage, frame: pd.DataFrame) -> Table:
+def ssim_table(stage: Stage, dataset: str, frame: pd.DataFrame) -> Table:
     """Formats a row per retrained cell: SSIM on test images; empty if no cell was retrained."""
     extra = [stage.columns] if stage.columns else []
     headings = ["Noise variance", *map(axis_name, extra), "Test: noisy", "Test: linear MMSE", "Test: network"]
     rows = []
     for _, line in frame[frame["test_ssim"].notna()].iterrows():
-        noisy, linear = line["noisy_input_test_ssim"], line["linear_mmse_test_ssim"]
-        *beside, text = _triple(noisy, linear, retrained_estimate(line, "test_ssim"), "ssim")
+        *beside, text = _triple(line, "test", retrained_estimate(line, "test_ssim"), "ssim", dataset)
         rows.append([*_noise_cells(line, extra), *beside, retrained(line, text)])
     return Table(headings, rows, 0, "SSIM, the mean over images:")
 
@@ -102,15 +98,23 @@ def _noise_cells(line: pd.Series, extra: list[str]) -> list[str]:
     return [f"{line['noise_variance']:g}", *(inert(axis_value(axis, line["columns"])) for axis in extra)]
 
 
-def _triple(noisy: float | None, linear: float | None, network: Estimate | None, quantity: str) -> list[str]:
-    """Formats three numbers, of which the highest is bold if there are several to compare."""
+def _triple(
+    line: pd.Series, split: str, network: Estimate | None, quantity: str, dataset: str, stage: str | None = None
+) -> list[str | Value]:
+    """Formats noisy input, linear denoiser and network; the highest is bold if there are several to compare.
+
+    The network's number, the last, is without the trials behind it.
+    """
+    noisy, linear = (line[f"{method}_{split}_{quantity}"] for method in DENOISERS)
     values = [noisy, linear, network.mean if network else None]
     known = [value for value in values if is_known(value)]
     best = max(known) if len(known) > 1 else None
     texts = [number(noisy, quantity), number(linear, quantity), interval(network, quantity)]
-    return [
+    *beside, last = [
         bold(text) if is_known(value) and value == best else text for value, text in zip(values, texts, strict=True)
     ]
+    methods = zip(DENOISERS, beside, strict=True)
+    return [*(baseline_value(line, text, method, dataset, stage) for method, text in methods), last]
 
 
 def denoisers(stage: Stage, frame: pd.DataFrame) -> list[str]:

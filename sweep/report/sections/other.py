@@ -12,6 +12,7 @@ from aesweep.report.rows.types import Stage
 from aesweep.report.sections.cells import (
     METHOD_NAMES,
     QUANTITY_NAMES,
+    baseline_value,
     best_cell,
     cell_value,
     empty_cells,
@@ -28,7 +29,7 @@ class Other(StageSection):
     """The section of a stage whose table's rows are an axis for which there is no special section."""
 
     def tables(self, view: StageView) -> list[Table]:
-        return [cells_table(view.stage, view.frame)]
+        return [cells_table(view.stage, view.dataset, view.frame)]
 
     def prose(self, view: StageView) -> list[str]:
         return [
@@ -41,7 +42,7 @@ class Other(StageSection):
         return [learning_curves(f"{view.name}-curves", view.stage, view.dataset)]
 
 
-def cells_table(stage: Stage, frame: pd.DataFrame) -> Table:
+def cells_table(stage: Stage, dataset: str, frame: pd.DataFrame) -> Table:
     """Formats a row per cell of the stage."""
     quantity = QUANTITY[stage.metric]
     axes = [(axis, key) for axis, key in ((stage.rows, "rows"), (stage.columns, "columns")) if axis]
@@ -54,7 +55,10 @@ def cells_table(stage: Stage, frame: pd.DataFrame) -> Table:
             f"{line['num_completed']} of {line['num_trials']}",
             searched(line, number(line["training_mse"])),
             cell_value(stage, frame.loc[[index]]),
-            *(number(line[f"{method}_validation"], quantity) for method in methods),
+            *(
+                baseline_value(line, number(line[f"{method}_validation"], quantity), method, dataset, stage.name)
+                for method in methods
+            ),
         ]
         for index, line in frame.iterrows()
     ]

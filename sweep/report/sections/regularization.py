@@ -17,6 +17,7 @@ from aesweep.report.rows.types import Run, Stage, Trial
 from aesweep.report.sections.cells import (
     METHOD_NAMES,
     QUANTITY_NAMES,
+    baseline_value,
     cell_value,
     empty_cells,
     retrained,
@@ -88,7 +89,8 @@ def regularization_table(stage: Stage, dataset: str, frame: pd.DataFrame, publis
     for method, name in METHOD_NAMES.items():
         found = frame[f"{method}_validation"].dropna().unique()
         if len(found) == 1:
-            cells = [f"*{name}*", *[""] * (len(others) + 3), number(found[0], quantity)]
+            text = baseline_value(frame.iloc[0], number(found[0], quantity), method, dataset, stage.name)
+            cells = [f"*{name}*", *[""] * (len(others) + 3), text]
             rows.append(cells + [""] * (len(headings) - len(cells)))
     return Table(headings, rows, num_labels=2 + len(others))
 

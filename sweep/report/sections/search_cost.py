@@ -106,7 +106,7 @@ def cost_table(frame: pd.DataFrame) -> Table:
         rows.append(labels + _account(line, statuses, stops, has_gpu))
     total = frame.drop(columns=["stage", "dataset", "stopped_at"]).sum()
     rows.append(["**All**", "", *_account(total, statuses, "", has_gpu)])
-    return Table(headings, rows, num_labels=2)
+    return Table(headings, rows, num_labels=2, num_totals=1)
 
 
 def _account(line: pd.Series, statuses: list[str], stops: str, has_gpu: bool) -> list[str]:

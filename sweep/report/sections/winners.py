@@ -8,7 +8,7 @@ from aesweep.process.wording import plural
 from aesweep.report.analysis.statistics import Estimate
 from aesweep.report.rows.names import axis_value
 from aesweep.report.rows.published import Published
-from aesweep.report.sections.cells import retrained, retrained_estimate, searched
+from aesweep.report.sections.cells import baseline_value, retrained, retrained_estimate, searched
 from aesweep.report.sections.example_images import pictures
 from aesweep.report.sections.rules import against, gap_text, is_known
 from aesweep.report.sections.section import DatasetView, Section
@@ -62,8 +62,8 @@ def winners_table(frame: pd.DataFrame, published: Published, dataset: str) -> Ta
                 searched(line, number(line["search_validation_mse"])),
                 retrained(line, interval(retrained_estimate(line, "retrained_training_mse"))),
                 retrained(line, bold(test) if line["is_best"] and line["is_longest"] else test),
-                number(line["pca_test_mse"]),
-                number(line["mean_image_test_mse"]),
+                baseline_value(line, number(line["pca_test_mse"]), "pca", dataset),
+                baseline_value(line, number(line["mean_image_test_mse"]), "mean_image", dataset),
                 *decimals([known[name] for name in names]),
             ]
         )

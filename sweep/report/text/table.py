@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from tabulate import tabulate
 
@@ -15,10 +15,12 @@ class Value:
     Attributes:
         text: inline markdown, with text from the run made inert.
         trials: names of the trials and retrainings behind it, the one that counts first.
+        baseline: key in `Run.baselines` of the baseline behind it, or from `codes_key`; None for a learned number.
     """
 
     text: str
     trials: tuple[str, ...] = ()
+    baseline: tuple[Hashable, ...] | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -34,6 +36,7 @@ class Table:
         num_labels: number of leading columns that are text, aligned left; the rest are numbers, aligned right.
         lead: a line above the table; it may be empty.
         quantity: what the numbers are, as words of a caption, if neither headings nor lead say so.
+        num_totals: number of rows at the end that sum up the others, and stay there when a reader sorts the table.
     """
 
     headings: Sequence[str]
@@ -41,6 +44,7 @@ class Table:
     num_labels: int = 1
     lead: str = ""
     quantity: str = ""
+    num_totals: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.rows)
