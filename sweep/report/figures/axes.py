@@ -33,7 +33,7 @@ def axes_figure(name: str, stage: Stage, dataset: str, axes: dict[str, Axis]) ->
     trials = [trial for trial in stage.trials if trial.dataset == dataset and _is_finite(trial.value(stage.metric))]
     if not axes or not trials:
         return None
-    rows = -(-len(axes) // (1 if is_narrow() else MAX_COLUMNS))
+    rows = -(-len(axes) // (2 if is_narrow() else MAX_COLUMNS))
     columns = -(-len(axes) // rows)
     figure, panels = new_figure(0.5 + 2.2 * rows, rows, columns, sharey=True)
     cells = list(dict.fromkeys(trial.cell for trial in trials))
