@@ -49,6 +49,7 @@ def test_output_is_written_to_a_folder_and_nothing_else_changes(runs, tmp_path):
     done = call(*runs[:2], "--output", tmp_path / "new" / "out")
     assert done.stdout == f"{tmp_path / 'new' / 'out' / 'comparison.md'}\n"
     assert (tmp_path / "new" / "out" / "comparison.md").read_text() == call(*runs[:2]).stdout
+    assert (tmp_path / "new" / "out" / "comparison.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "new" / "out" / "comparison.json").read_text() == call(*runs[:2], "--json").stdout
     assert {path: path.read_bytes() for folder in runs for path in folder.rglob("*") if path.is_file()} == before
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from synthetic import Synthetic
+from synthetic import EMPTY_FIGURE, Synthetic
 
 from aesweep.cli.commands import commands
 from aesweep.report.manifest import parse_manifest
@@ -21,11 +21,11 @@ from aesweep.storage.run_folder import RunFolder
 
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> object:
-    """Figures are files of their names, so that none has to be drawn again."""
+    """Figures are files that hold their names, so that none has to be drawn again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "aesweep.report.sections.contents.Contents.encoded",
-            lambda _, drawing, suffix: f"{drawing.name} as {suffix}".encode(),
+            lambda _, drawing, suffix: EMPTY_FIGURE + f"<!-- {drawing.name} as {suffix} -->".encode(),
         )
         yield
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from aesweep.report.formats.format import File, Format, Settings
-from aesweep.report.formats.html.page import html_files
+from aesweep.report.formats.html_page import html_files
 from aesweep.report.formats.latex import latex_files, num_latex_files
 from aesweep.report.formats.markdown import markdown_files
 from aesweep.report.formats.pdf import num_pdf_files, pdf_files

@@ -26,6 +26,7 @@ SCRIPTS = (
     "parallel",
     "live",
     "start",
+    "sorting",
 )
 
 
@@ -36,7 +37,17 @@ def echarts() -> str:
 
 @functools.cache
 def page_script() -> str:
-    parts = "\n".join((FOLDER / f"{name}.js").read_text() for name in SCRIPTS)
+    return _script(*SCRIPTS)
+
+
+@functools.cache
+def sorting_script() -> str:
+    """Returns the script of a page that has tables to sort and nothing else to explore."""
+    return _script("elements", "tables", "sorting")
+
+
+def _script(*names: str) -> str:
+    parts = "\n".join((FOLDER / f"{name}.js").read_text() for name in names)
     return f'(function () {{\n"use strict";\n{parts}}})();\n'
 
 

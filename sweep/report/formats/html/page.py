@@ -6,14 +6,12 @@ template's escaping, and as JSON (`policy.json_text`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from aesweep.report.formats.format import File, Settings
 from aesweep.report.formats.html import prose
 from aesweep.report.formats.html.assets import echarts, page_script, style_sheet
 from aesweep.report.formats.html.explorer import Explorer
@@ -25,11 +23,6 @@ from aesweep.report.sections.preamble import HOW_TO_READ, image_facts, provenanc
 from aesweep.report.sections.reproduction import reproduction
 from aesweep.report.text.markdown import shell_block
 from aesweep.report.text.table import Value
-
-
-def html_files(contents: Contents, _: Settings) -> Iterator[File]:
-    """Makes report.html."""
-    yield "report.html", html_page(contents, Explorer(contents.state))
 
 
 def html_page(contents: Contents, explorer: Explorer, is_live: bool = False) -> str:

@@ -2,8 +2,6 @@
 
 receive(JSON.parse($("data").textContent));
 document.documentElement.classList.add("scripted");
-for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);
-if (matchMedia("(max-width: 70rem)").matches) document.querySelector("#contents details").open = false;
 if ($("trials")) {
   choiceListeners.push(showCurves, showParallel);
   $("filters").addEventListener("submit", (event) => event.preventDefault());
