@@ -25,13 +25,15 @@ def compare(run_folders: tuple[Path, ...], output: Path | None, as_json: bool) -
         raise click.UsageError("expected two runs or more, got one: aesweep compare RUN RUN...")
     if len(set(resolved)) < len(resolved):
         raise click.UsageError("a run is named twice: expected two runs or more that differ")
+    from aesweep.process.progress_bar import ProgressBar
     from aesweep.report.comparison.blocks import markdown
     from aesweep.report.comparison.comparison import as_values, compare_all
     from aesweep.report.comparison.html import comparison_html
     from aesweep.report.comparison.page import comparison_page
     from aesweep.storage.atomic_file import write_whole
 
-    comparisons = compare_all([RunFolder.open(path) for path in run_folders])
+    with ProgressBar("compare") as bar:
+        comparisons = compare_all([RunFolder.open(path) for path in run_folders], bar)
     blocks = comparison_page(comparisons)
     page = markdown(blocks)
     values = json.dumps({"comparisons": [as_values(found) for found in comparisons]}, indent=2, allow_nan=False)

@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from aesweep.cli.commands import commands
+from aesweep.report.comparison.comparison import compare_all
 from aesweep.storage.journal import Journal
+from aesweep.storage.run_folder import RunFolder
 from tests.report.simulated import simulated_events
 
 
@@ -120,3 +122,10 @@ def test_recorded_run_of_an_older_version_is_compared_with_its_interrupted_self(
     (found,) = json.loads(done.stdout)["comparisons"]
     assert found["unfinished"] and found["tables"]
     assert all(row["difference"] == 0 for table in found["tables"] for row in table["rows"])
+
+
+def test_each_part_of_the_work_is_followed(runs: list[Path]) -> None:
+    parts: list[tuple[str, int, int | None]] = []
+    compare_all([RunFolder(path) for path in runs[:2]], lambda *part: parts.append(part))
+    assert [(done, num) for _, done, num in parts] == [(0, 3), (1, 3), (2, 3)]
+    assert [text.split()[0] for text, _, _ in parts] == ["reading", "reading", "comparing"]

@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aesweep.process.progress_bar import Follow, unfollowed
 from aesweep.report.comparison.cells import draws_anew, stage_tables
 from aesweep.report.comparison.refusal import check_comparable
 from aesweep.report.comparison.settings import (
@@ -35,11 +36,22 @@ WEIGHTS = (3, 1, 1)  # of winners, tables and cells among the 5 %
 OVER = ("completed", "failed")  # the statuses of runs to which nothing is added unless it is asked for
 
 
-def compare_all(folders: Sequence[RunFolder]) -> list[Comparison]:
-    """Returns the comparison of each run with the first one; raises as `compare`, and JournalError."""
-    runs = [read_run(RunState.read(folder.journal)) for folder in folders]
-    names = run_names(folders)
-    return [compare(runs[0], run, (names[0], name)) for run, name in zip(runs[1:], names[1:], strict=True)]
+def compare_all(folders: Sequence[RunFolder], follow: Follow = unfollowed) -> list[Comparison]:
+    """Returns the comparison of each run with the first one; raises as `compare`, and JournalError.
+
+    Args:
+        folders: the runs.
+        follow: called before each run is read, and before each comparison.
+    """
+    names, num_parts = run_names(folders), 2 * len(folders) - 1
+    runs, found = [], []
+    for folder, name in zip(folders, names, strict=True):
+        follow(f"reading {name}", len(runs), num_parts)
+        runs.append(read_run(RunState.read(folder.journal)))
+    for run, name in zip(runs[1:], names[1:], strict=True):
+        follow(f"comparing {name}", len(runs) + len(found), num_parts)
+        found.append(compare(runs[0], run, (names[0], name)))
+    return found
 
 
 def run_names(folders: Sequence[RunFolder]) -> list[str]:
