@@ -108,7 +108,8 @@ def test_the_report_lies_where_the_server_looks_for_it(trained, exported, tmp_pa
     assert parent.artifact_uri == f"{experiment.artifact_location}/{parent.run_id}/artifacts"
     copies = files_below(tmp_path / "mlartifacts" / trained.identity / parent.run_id / "artifacts")
     root = trained.folder.root
-    pages = [root / "report.md", root / "study.yaml", *(root / "tables").iterdir(), *(root / "figures").iterdir()]
+    pages = [root / name for name in ("report.md", "report.html", "study.yaml")]
+    pages += [*(root / "tables").iterdir(), *(root / "figures").iterdir()]
     assert copies == {str(path.relative_to(root)): path.read_bytes() for path in pages if path.exists()}
 
 
