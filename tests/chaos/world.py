@@ -16,8 +16,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from tests.chaos.unreliable_s3 import UnreliableS3
 
 ROOT = Path(__file__).parent.parent.parent
@@ -145,15 +143,17 @@ class World:
 
     def _add_node(self) -> Any:
         """Starts a node; Ray gives it 30 s, which a machine with much other work may need more than once."""
+        from tests.run.test_resume import descendants
+
         for last in (False, False, True):
-            before = set(psutil.Process().children())
+            before = _children()
             try:
                 return self._cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
             except Exception as error:
                 # Otherwise a node that is late would be a worker too many.
-                for process in set(psutil.Process().children()) - before:
-                    for part in [process, *process.children(recursive=True)]:
-                        _send(part.pid, signal.SIGKILL)
+                for pid in _children() - before:
+                    for part in [pid, *descendants(pid)]:
+                        _send(part, signal.SIGKILL)
                 if last or "timed out during startup" not in str(error):
                     raise
         raise AssertionError("the last attempt returns or raises")
@@ -241,6 +241,12 @@ def _start_s3() -> UnreliableS3 | None:
     s3 = UnreliableS3()
     os.environ |= s3.environment
     return s3
+
+
+def _children() -> set[int]:
+    """Returns the processes that this one has started, of which theirs are none."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for found in lists for pid in found.read_text().split()}
 
 
 def _send(pid: int, number: int) -> None:
