@@ -137,6 +137,11 @@ class Configuration:
             return dict(self.options).get(axis.removeprefix(OPTION))
         return getattr(self, axis)
 
+    def written_value(self, axis: str) -> Any:
+        """Returns `value_of` an axis as a study writes it: widths as a list, a package's settings as a mapping."""
+        value = self.value_of(axis)
+        return {name: _as_list(setting) for name, setting in value} if axis == "options" else _as_list(value)
+
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields as values that JSON can hold, with the widths as a list.
 
@@ -149,7 +154,7 @@ class Configuration:
             if not (field.metadata == LATER and getattr(self, field.name) == field.default)
         }
         if self.options:
-            values["options"] = {name: _as_list(value) for name, value in self.options}
+            values["options"] = self.written_value("options")
         return {name: _as_list(value) for name, value in values.items()}
 
     @classmethod

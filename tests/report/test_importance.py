@@ -9,9 +9,11 @@ import random
 import pytest
 
 from aesweep.report.analysis.importance import MIN_TRIALS, importances
+from aesweep.report.figures.axes import axes_figure
 from aesweep.report.figures.spending import best_so_far
 from aesweep.report.rows.types import Epoch, Stage, Trial
 from aesweep.report.sections.importance import CHANCE, importance_table
+from aesweep.study.axis import Axis
 from aesweep.study.configuration import Configuration
 from aesweep.study.search_space import SearchSpace
 
@@ -120,3 +122,26 @@ def test_the_best_so_far_follows_the_order_of_the_rows() -> None:
     )
     psnr = best_so_far([first], "validation_psnr_db", "max")
     assert [spent for spent, _ in psnr] == [1, 2] and psnr[1][1] == pytest.approx(10 * math.log10(5))
+
+
+def test_settings_of_a_package_s_family_as_a_whole_are_an_axis_like_any_other() -> None:
+    """A study writes them as a mapping, a configuration holds them as pairs."""
+    options = Axis[dict].model_validate({"choice": [{"width": 8, "kind": "a"}, {"width": 16, "kind": "a"}]})
+    drawn = stage(by_rate, 40)
+    trials = tuple(
+        dataclasses.replace(
+            trial,
+            configuration=dataclasses.replace(
+                trial.configuration, family="lab_one", options=(("kind", "a"), ("width", 8 + 8 * (number % 2)))
+            ),
+            epochs=tuple(epoch(row.epoch, 0.01 + 0.01 * (number % 2) + 1e-5 * number) for row in trial.epochs),
+        )
+        for number, trial in enumerate(drawn.trials)
+    )
+    drawn = dataclasses.replace(drawn, trials=trials)
+    space = SearchSpace.model_construct(learning_rate=SPACE.learning_rate, options=options)
+    assert importances(drawn, "digits", space)[0].axes[0].axis == "options"
+    drawing = axes_figure("a", dataclasses.replace(drawn, rows="latent_dim"), "digits", {"options": options})
+    labels = [label.get_text() for label in drawing.figure.axes[0].get_xticklabels()]
+    assert labels == ["kind a, width 8", "kind a, width 16"]
+    assert len(drawing.figure.axes[0].lines) == 40

@@ -11,8 +11,10 @@ import optuna
 import pytest
 
 from aesweep.search.samplers import registry
+from aesweep.search.samplers.parameters import parameter_of
 from aesweep.search.samplers.slot import open_slots
 from aesweep.storage.run_state import TrialState
+from aesweep.study.axis import Axis
 from aesweep.study.configuration import Configuration
 from aesweep.study.schema import Stage
 from tests.search.simulated_search import search
@@ -175,3 +177,14 @@ def test_data_sets_are_learned_from_together_and_each_has_its_own_draws():
     }
     assert len(by_dataset["digits"]) == len(by_dataset["mnist"]) == 18
     assert by_dataset["digits"] != by_dataset["mnist"]
+
+
+def test_every_kind_of_value_is_found_again_as_the_study_writes_it() -> None:
+    """Configurations hold widths as tuples and a package's settings as pairs; both are learned from after a resume."""
+    configuration = Configuration((64, 32), 2, options=(("kind", "a"), ("width", (8, 4))))
+    axis = Axis[dict].model_validate({"choice": [{"width": 1}, {"width": [8, 4], "kind": "a"}]})
+    assert parameter_of(configuration.written_value("options"), axis) == 1
+    axis = Axis[list].model_validate({"choice": [[64, 32], [8]]})
+    assert parameter_of(configuration.written_value("hidden_layers"), axis) == 0
+    assert configuration.written_value("options.width") == [8, 4]
+    assert Configuration.from_dict(configuration.as_dict()) == configuration

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aesweep.report.rows.types import Stage, Trial
+from aesweep.search.samplers.parameters import distribution_of, parameter_of
 from aesweep.study.axis import Axis
 from aesweep.study.search_space import SearchSpace
 
@@ -153,21 +154,10 @@ def _shares(found: dict[str, float]) -> dict[str, float]:
 
 def _point(trial: Trial, axes: dict[str, Axis]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
     """Returns a trial's values and their distributions, of the axes that apply to it; listed values by their place."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    values, distributions = {}, {}
-    for name, axis in axes.items():
-        value = _value(trial, name, axis)
-        if value is None:
-            continue
-        interval = axis.uniform or axis.log_uniform
-        if interval:
-            values[name] = min(max(value, interval[0]), interval[1])
-            distributions[name] = FloatDistribution(*interval, log=axis.log_uniform is not None)
-        else:
-            values[name] = axis.options.index(value)
-            distributions[name] = CategoricalDistribution(range(len(axis.options)))
-    return values, distributions
+    values = {name: _value(trial, name, axis) for name, axis in axes.items()}
+    known = {name: value for name, value in values.items() if value is not None}
+    parameters = {name: parameter_of(value, axes[name]) for name, value in known.items()}
+    return parameters, {name: distribution_of(axes[name]) for name in known}
 
 
 def _value(trial: Trial, name: str, axis: Axis) -> Any:
@@ -175,6 +165,5 @@ def _value(trial: Trial, name: str, axis: Axis) -> Any:
     configuration = trial.configuration
     if not axis.applies({other: configuration.value_of(other) for other in axis.when}):
         return None
-    value = configuration.value_of(name)
-    plain = list(value) if isinstance(value, tuple) else value
-    return plain if axis.uniform or axis.log_uniform or plain in axis.options else None
+    value = configuration.written_value(name)
+    return value if axis.uniform or axis.log_uniform or value in axis.options else None

@@ -119,4 +119,5 @@ def _plain(trial: Trial, name: str) -> Any:
 
 
 def _text(name: str, value: Any) -> str:
-    return axis_value(name, tuple(value) if isinstance(value, list) else value)
+    """Formats a value as a configuration or a study has it."""
+    return axis_value(name, tuple(sorted(value.items())) if isinstance(value, dict) else value)

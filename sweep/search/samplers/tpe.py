@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aesweep.search.samplers.parameters import distribution_of, parameter_of
 from aesweep.search.samplers.quasi_random import Positions
 from aesweep.search.samplers.slot import Slot, Template
 from aesweep.search.samplers.standing import standings
@@ -22,7 +23,6 @@ from aesweep.study.configuration import Configuration
 from aesweep.study.schema import Stage
 
 if TYPE_CHECKING:  # a run that does not use it does without the second that its import takes
-    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial, Trial
 
 NUM_ATTEMPTS = 8  # at a configuration that is not there already
@@ -96,7 +96,7 @@ class Tpe:
         standing = standings(known, self._stage)
         for trial in learned:
             values = self._values(Configuration.from_dict(trial.created.configuration))
-            distributions = {name: _distribution(self._drawn[name]) for name in values}
+            distributions = {name: distribution_of(self._drawn[name]) for name in values}
             rank = standing.get(trial.created.trial)
             if not values:
                 continue  # nothing was drawn there
@@ -109,11 +109,11 @@ class Tpe:
 
     def _values(self, configuration: Configuration) -> dict[str, Any]:
         """Returns the drawn axes that apply to a configuration, as Optuna takes them: a choice by its place."""
-        fields = {name: configuration.value_of(name) for name in self._stage.space.axes()}
+        fields = {name: configuration.written_value(name) for name in self._stage.space.axes()}
         values = {}
         for name, axis in self._drawn.items():
             if axis.applies(fields):
-                values[name] = _place_of(fields[name], axis)
+                values[name] = parameter_of(fields[name], axis)
         return values
 
     def _sample(self, slot: Slot, learned: list[FrozenTrial], attempt: int) -> Configuration:
@@ -137,28 +137,8 @@ def _cell(trial: TrialState) -> tuple[str, Any]:
     return trial.created.dataset, cell_key(trial.created.cell)
 
 
-def _distribution(axis: Axis) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    if axis.choice:
-        return CategoricalDistribution(range(len(axis.choice)))
-    return FloatDistribution(*(axis.uniform or axis.log_uniform), log=axis.log_uniform is not None)
-
-
 def _suggested(trial: Trial, name: str, axis: Axis) -> Any:
     if axis.choice:
         return axis.choice[trial.suggest_categorical(name, range(len(axis.choice)))]
     low, high = axis.uniform or axis.log_uniform
     return trial.suggest_float(name, low, high, log=axis.log_uniform is not None)
-
-
-def _place_of(value: Any, axis: Axis) -> Any:
-    """Returns a value of a drawn axis as Optuna takes it."""
-    if axis.choice:
-        return [_plain(option) for option in axis.choice].index(_plain(value))
-    low, high = axis.uniform or axis.log_uniform
-    return min(max(value, low), high)  # a logarithm and back may leave an interval by a rounding error
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
