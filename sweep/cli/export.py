@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from pathlib import Path
@@ -33,15 +34,14 @@ def export(run_folder: Path, name: str, output: Path | None, follows: bool, as_j
     RunFolder.open(run_folder)
     folder = output or run_folder / "exports" / name
     exporter = exporter_of(name, folder)
-    with ProgressBar("export") as bar:
-        steps = ShownSteps(unfollowed if quiet else bar)
+    shown: ProgressBar | None = None if quiet else ProgressBar("export")
+    with shown or contextlib.nullcontext():
+        steps = ShownSteps(shown or unfollowed)
         if follows:
             num_rows = 0
             for _, exported in follow(run_folder, exporter, steps):
-                if not quiet:
-                    click.echo(
-                        f"{plural(exported.num_rows - num_rows, 'new epoch')}, {exported.num_rows:,} in all", err=True
-                    )
+                if shown:
+                    shown.say(f"{plural(exported.num_rows - num_rows, 'new epoch')}, {exported.num_rows:,} in all")
                 num_rows = exported.num_rows
         else:
             _, exported = export_once(run_folder, exporter, steps)
@@ -50,8 +50,8 @@ def export(run_folder: Path, name: str, output: Path | None, follows: bool, as_j
     if not quiet:
         quoted = {"place": shlex.quote(str(exported.place)), "folder": shlex.quote(str(folder))}
         quoted["rows"] = repr(str(exported.place / "rows.parquet"))
-        shown = f"{plural(exported.num_trials, 'trial')} and {plural(exported.num_rows, 'epoch')}"
-        click.echo(f"{shown}; {FORMATS[name].tool} opens it: {FORMATS[name].opened_with.format(**quoted)}", err=True)
+        held = f"{plural(exported.num_trials, 'trial')} and {plural(exported.num_rows, 'epoch')}"
+        click.echo(f"{held}; {FORMATS[name].tool} opens it: {FORMATS[name].opened_with.format(**quoted)}", err=True)
 
 
 class ShownSteps:

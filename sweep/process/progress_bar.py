@@ -57,6 +57,12 @@ class ProgressBar:
             self._bar.stop()
             self._bar = None
 
+    def say(self, message: str) -> None:
+        """Prints a line that stays on the screen, above a bar."""
+        from rich.text import Text
+
+        self._console.print(Text(message), soft_wrap=True)
+
     def __call__(self, part: str, num_done: int, num_parts: int | None) -> None:
         shown = f"{self._title}: " + "".join(letter if letter.isprintable() else "?" for letter in part)
         if self._bar is not None:

@@ -46,6 +46,15 @@ def test_a_name_cannot_write_to_the_terminal(terminal: bool) -> None:
     assert "[red]a[/red]?]0;owned?" in text and "\x07" not in text
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_line_that_is_said_stays_above_the_bar(terminal: bool) -> None:
+    file = io.StringIO()
+    with ProgressBar("export", Console(file=file, force_terminal=terminal, width=100, highlight=False)) as bar:
+        bar("a", 0, 2)
+        bar.say("3 [b]new[/b] epochs")
+    assert "3 [b]new[/b] epochs\n" in file.getvalue()
+
+
 def test_work_of_unknown_length_is_shown() -> None:
     file = io.StringIO()
     with ProgressBar("fetch", Console(file=file, force_terminal=False)) as follow:
