@@ -11,7 +11,7 @@ from pathlib import Path
 from aesweep.process.progress_bar import Follow, unfollowed
 from aesweep.process.wording import plural
 from aesweep.report.figures.style import WIDTHS_IN, styled
-from aesweep.report.formats.registry import FORMATS, num_files, report_files
+from aesweep.report.formats.registry import FORMATS, report_files
 from aesweep.report.manifest import Manifest, current_versions, parse_manifest
 from aesweep.report.page import left_over
 from aesweep.report.rows.origin import Origin, origin_of, sha256_of_lines
@@ -65,10 +65,7 @@ def check_report(folder: RunFolder, follow: Follow = unfollowed) -> Findings:
     made: dict[str, str] = {}
     with styled():
         contents = Contents(state, folder)
-        total = num_files(contents, manifest.settings)
-        for name, content in report_files(contents, manifest.settings):
-            follow(name, len(made), total)
-            data = content.encode() if isinstance(content, str) else content
+        for name, data in report_files(contents, manifest.settings, follow):
             made[name] = hashlib.sha256(data).hexdigest()
             is_there = _sha256(folder.root / name)
             if is_there == made[name]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aesweep.process.progress_bar import Follow, unfollowed
 from aesweep.report.figures.style import styled
-from aesweep.report.formats.registry import num_files, report_files, settings_of
+from aesweep.report.formats.registry import report_files, settings_of
 from aesweep.report.manifest import Manifest, current_versions, parse_manifest
 from aesweep.report.sections.contents import Contents
 from aesweep.storage.atomic_file import write_whole
@@ -47,10 +47,7 @@ def write_report(
     with styled():
         contents = Contents(state, folder)
         settings = settings_of(contents.run, formats, width)
-        total = num_files(contents, settings)
-        for name, content in report_files(contents, settings):
-            follow(name, len(written), total)
-            data = content.encode() if isinstance(content, str) else content
+        for name, data in report_files(contents, settings, follow):
             write_whole(folder.root / name, data)
             written[name] = hashlib.sha256(data).hexdigest()
     for name in left_over(folder, _earlier(folder), written):

@@ -6,9 +6,11 @@ in a study (`aesweep.study.schema`).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
-from aesweep.report.formats.format import File, Format, Settings
+from aesweep.process.progress_bar import Follow
+from aesweep.report.formats.format import Format, Settings
 from aesweep.report.formats.html_page import html_files
 from aesweep.report.formats.latex import latex_files, num_latex_files
 from aesweep.report.formats.markdown import markdown_files
@@ -37,13 +39,17 @@ def settings_of(run: Run, formats: Sequence[str] | None = None, width: str | Non
     return Settings(tuple(name for name in FORMATS if name in names), width or asked.get("width") or Settings.width)
 
 
-def report_files(contents: Contents, settings: Settings) -> Iterator[File]:
-    """Yields every file of a report, one by one, since making them takes most of a report's time."""
-    yield from plain_files(contents, settings)
-    for name in settings.formats:
-        yield from FORMATS[name].files(contents, settings)
+def report_files(contents: Contents, settings: Settings, follow: Follow) -> Iterator[tuple[str, bytes]]:
+    """Yields path and content of every file of a report, one by one, since making them takes most of a report's time.
 
-
-def num_files(contents: Contents, settings: Settings) -> int:
-    """Returns how many files `report_files` yields."""
-    return num_plain_files(contents) + sum(FORMATS[name].num_files(contents) for name in settings.formats)
+    Args:
+        contents: what the report shows.
+        settings: what it is written as.
+        follow: called with each file once it is made.
+    """
+    num_files = num_plain_files(contents) + sum(FORMATS[name].num_files(contents) for name in settings.formats)
+    parts = [plain_files, *(FORMATS[name].files for name in settings.formats)]
+    files = itertools.chain.from_iterable(files(contents, settings) for files in parts)
+    for number, (name, content) in enumerate(files):
+        follow(name, number, num_files)
+        yield name, content.encode() if isinstance(content, str) else content
