@@ -8,27 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from aesweep.report.comparison.blocks import Block, Bullets, Heading, Paragraph
-from aesweep.report.formats.html import prose
 from aesweep.report.formats.html.assets import sorting_script, style_sheet
 from aesweep.report.formats.html.policy import content_security_policy
+from aesweep.report.formats.html.template import page_environment
 
 
 def comparison_html(blocks: Sequence[Block]) -> str:
     """Returns the page, which begins with a heading."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(inline=prose.inline, block=prose.block)
-    environment.globals.update(bullets=prose.bullets)
+    environment = page_environment(Path(__file__).parent)
     headings = [block for block in blocks if isinstance(block, Heading)]
     script, style = sorting_script(), style_sheet()
     return environment.get_template("page.html.j2").render(

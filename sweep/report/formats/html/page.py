@@ -9,14 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
-from aesweep.report.formats.html import prose
 from aesweep.report.formats.html.assets import echarts, page_script, style_sheet
 from aesweep.report.formats.html.explorer import Explorer
 from aesweep.report.formats.html.figures import inline_figure
 from aesweep.report.formats.html.policy import content_security_policy, json_text
+from aesweep.report.formats.html.template import page_environment
 from aesweep.report.rows.names import dataset_name, file_name, untaken
 from aesweep.report.sections.contents import Contents
 from aesweep.report.sections.preamble import HOW_TO_READ, image_facts, provenance, warning
@@ -33,17 +32,10 @@ def html_page(contents: Contents, explorer: Explorer, is_live: bool = False) -> 
         explorer: the data behind it, of the same state of the run.
         is_live: whether the page comes from a server, which it asks for new rows.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = page_environment(Path(__file__).parent)
     page = _Page(contents, explorer)
-    environment.filters.update(inline=prose.inline, block=prose.block, dataset=dataset_name)
-    environment.globals.update(bullets=prose.bullets, figure=page.figure, source=page.source, anchor=page.anchor)
+    environment.filters.update(dataset=dataset_name)
+    environment.globals.update(figure=page.figure, source=page.source, anchor=page.anchor)
     run, scripts, style = contents.run, [echarts(), page_script()], style_sheet()
     commands, where = reproduction(run)
     return (
