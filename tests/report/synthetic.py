@@ -366,3 +366,12 @@ def write_events(folder: RunFolder, events: list[Event]) -> RunFolder:
         for event in events:
             journal.append(**event)
     return folder
+
+
+def renamed(value: Any, name: str, other: str) -> Any:
+    """Returns events, or a part of them, with another name wherever a text holds the one that is given."""
+    if isinstance(value, str):
+        return value.replace(name, other)
+    if isinstance(value, dict):
+        return {renamed(key, name, other): renamed(item, name, other) for key, item in value.items()}
+    return [renamed(item, name, other) for item in value] if isinstance(value, list | tuple) else value

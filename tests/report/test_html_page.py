@@ -177,6 +177,9 @@ def test_hostile_names_do_nothing_but_show(name: str, other_folder: RunFolder, m
     write_report(write_events(other_folder, json.loads(texts)))
     page = Page(other_folder.page.read_text())
     assert page.open == [] and [a.get("type") for a in page.all("script")] == ["application/json", None, None]
+    pictures = page.all("svg")
+    assert 0 < len(pictures) == len(page.all("figure"))  # each is a figure's; a name adds none
+    assert all(set(attributes) == set(pictures[0]) for attributes in pictures)
     assert {tag for tag, _ in page.elements} <= {
         *("html", "head", "meta", "title", "style", "body", "a", "header", "p", "h1", "bdi", "span", "nav", "details"),
         *(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from synthetic import Synthetic
+from synthetic import Synthetic, renamed
 
 from aesweep.report.figures.style import encoded, new_figure, styled, width_in
 from aesweep.report.formats.columns import column_of, number_of
@@ -228,17 +228,8 @@ def test_bibliography_names_study_year_and_hashes(files: dict[str, str], run: Ru
 def test_hostile_names_stay_text_in_every_file(tmp_path: Path) -> None:
     hostile = r"x\input{/etc/passwd}%$&#_^~\write18{id}|`**é😀‮" + '"<script>'
     synthetic = Synthetic().build()
-    text = repr(synthetic.events)
-    assert "fashion_mnist" in text
-
-    def renamed(value: object) -> object:
-        if isinstance(value, str):
-            return value.replace("fashion_mnist", hostile)
-        if isinstance(value, dict):
-            return {renamed(key): renamed(item) for key, item in value.items()}
-        return [renamed(item) for item in value] if isinstance(value, list | tuple) else value
-
-    synthetic.events = [renamed(event) for event in synthetic.events]
+    assert "fashion_mnist" in repr(synthetic.events)
+    synthetic.events = renamed(synthetic.events, "fashion_mnist", hostile)
     folder = synthetic.write(tmp_path / "run")
     found = made(folder)
     for name, text in found.items():

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from synthetic import Synthetic
+from synthetic import Synthetic, renamed
 
 from aesweep.report.page import write_report
 from aesweep.storage.run_folder import RunFolder
@@ -45,19 +45,11 @@ pytestmark = [
 ]
 
 
-def renamed(value: object) -> object:
-    if isinstance(value, str):
-        return value.replace("fashion_mnist", HOSTILE)
-    if isinstance(value, dict):
-        return {renamed(key): renamed(item) for key, item in value.items()}
-    return [renamed(item) for item in value] if isinstance(value, list | tuple) else value
-
-
 @pytest.fixture(scope="module", params=["column", "page"])
 def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, str, str]:
     """The run's folder with the compiled document, the text of its PDF, and the compiler's log."""
     synthetic = Synthetic().build()
-    synthetic.events = [renamed(event) for event in synthetic.events]
+    synthetic.events = renamed(synthetic.events, "fashion_mnist", HOSTILE)
     folder = synthetic.write(tmp_path_factory.mktemp("paper") / "run")
     write_report(folder, ["latex", "pdf"], request.param)
 
