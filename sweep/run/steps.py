@@ -72,7 +72,7 @@ class Steps:
         specs = [spec for part in parts for spec in part.specs]
         self._take_up({spec.trial for spec in specs}, name)
         self._record.add_missing(opening_events(parts), earlier.events)
-        ashas = {spec.rivals: asha_of(part.stage) for part in parts for spec in part.specs}
+        ashas = {spec.rivals: asha_of(part.stage, spec.bracket) for part in parts for spec in part.specs}
         replay(ashas, specs, earlier, self._folder.journal)
         recorder = Recorder(self._record.add, stage.metric, ashas, self._state.trials)
         suggestions = self._suggestions(parts, recorder, ashas)
@@ -99,7 +99,7 @@ class Steps:
             return None
 
         def begin(spec: TrialSpec, stage: Stage) -> TrialSpec:
-            ashas.setdefault(spec.rivals, asha_of(stage))
+            ashas.setdefault(spec.rivals, asha_of(stage, spec.bracket))
             (opened,) = self._opened([spec], recorder)
             return opened
 

@@ -22,6 +22,7 @@ from aesweep.search.samplers import registry
 from aesweep.search.samplers.quasi_random import QuasiRandom
 from aesweep.search.samplers.sampler import all_suggestions
 from aesweep.search.samplers.slot import Slot, open_slots, slots
+from aesweep.search.schedulers.brackets import bracket_of, bracket_rungs
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import cell_winners, stage_winner
 from aesweep.storage.event import Event
@@ -68,7 +69,7 @@ def segments(study: Study, state: RunState, name: str) -> list[Segment]:
             specs, slots = _sampled(study, state, name, bases)
         else:
             earlier = [spec for segment in found for spec in segment.specs]
-            specs, slots = _longer(earlier, state.before(event), stage.epochs), []
+            specs, slots = _longer(earlier, state.before(event), stage), []
         known = {spec.trial for segment in found for spec in segment.specs}
         specs = [spec for spec in specs if spec.trial not in known]
         asked = {slot.place for segment in found for slot in segment.slots}
@@ -90,14 +91,19 @@ def _sampled(
             slots.append(slot)
         else:
             configuration = Configuration.from_dict(trial.created.configuration)
-            specs.append(trial_spec(study, name, slot.dataset, slot.number, configuration))
+            specs.append(trial_spec(study, name, slot, slot.number, configuration))
     return specs, slots
 
 
-def _longer(specs: list[TrialSpec], state: RunState, epochs: int) -> list[TrialSpec]:
+def _longer(specs: list[TrialSpec], state: RunState, stage: Stage) -> list[TrialSpec]:
     """Returns a new trial under a longer budget for each trial that was trained to its end."""
     longer = [
-        dataclasses.replace(spec, trial=f"{re.sub(r'-e[0-9]+$', '', spec.trial)}-e{epochs}", epochs=epochs)
+        dataclasses.replace(
+            spec,
+            trial=f"{re.sub(r'-e[0-9]+$', '', spec.trial)}-e{stage.epochs}",
+            epochs=stage.epochs,
+            rungs=tuple(bracket_rungs(stage, spec.bracket)),
+        )
         for spec in specs
         if spec.trial in state.trials and state.trials[spec.trial].is_completed
     ]
@@ -161,8 +167,8 @@ def stage_trials(study: Study, stage_name: str, bases: dict[str, Configuration |
         sampler = registry.sampler_of(stage, base, sampler_seed(study, stage_name))
         found = all_suggestions(sampler, slots(stage.space, stage.samples, dataset))
         numbered += [
-            (number, trial_spec(study, stage_name, dataset, number, configuration))
-            for number, configuration in enumerate(found)
+            (number, trial_spec(study, stage_name, slot, number, configuration))
+            for number, (slot, configuration) in enumerate(found)
         ]
     return [spec for _, spec in sorted(numbered, key=lambda item: item[0])]
 
@@ -180,8 +186,7 @@ def stand_ins(
     stage, seed = study.stages[stage_name], sampler_seed(study, stage_name)
     samplers = {dataset: QuasiRandom(stage, base, seed) for dataset, base in bases.items()}
     return [
-        trial_spec(study, stage_name, slot.dataset, slot.number, samplers[slot.dataset].suggest(slot, ()))
-        for slot in slots
+        trial_spec(study, stage_name, slot, slot.number, samplers[slot.dataset].suggest(slot, ())) for slot in slots
     ]
 
 
@@ -195,19 +200,21 @@ def trial_id(stage_name: str, dataset: str, number: int) -> str:
     return f"{stage_name}-{dataset}-{number:04d}"
 
 
-def trial_spec(study: Study, stage_name: str, dataset: str, number: int, configuration: Configuration) -> TrialSpec:
+def trial_spec(study: Study, stage_name: str, slot: Slot, number: int, configuration: Configuration) -> TrialSpec:
     """Returns the trial of a configuration.
 
     Args:
-        study, stage_name, dataset: what the trial is part of.
+        study, stage_name: what the trial is part of.
+        slot: the slot that the configuration fills.
         number: its number among the trials of the stage on the data set.
         configuration: what is trained.
     """
     stage = study.stages[stage_name]
+    bracket = bracket_of(stage, slot.sample)
     return TrialSpec(
-        trial=trial_id(stage_name, dataset, number),
+        trial=trial_id(stage_name, slot.dataset, number),
         purpose="search",
-        dataset=dataset,
+        dataset=slot.dataset,
         configuration=configuration,
         seeds=tuple(study.seed + k for k in range(stage.seeds)),
         epochs=stage.epochs,
@@ -217,7 +224,8 @@ def trial_spec(study: Study, stage_name: str, dataset: str, number: int, configu
         validation_images=stage.validation_images,
         precision=study.precision,
         cell=tuple((axis, configuration.value_of(axis)) for axis in stage.table.axes()),
-        rungs=tuple(stage.rungs()),
+        bracket=bracket,
+        rungs=tuple(bracket_rungs(stage, bracket)),
     )
 
 
@@ -259,5 +267,6 @@ def trial_created(stage_name: str, spec: TrialSpec, based_on: dict[str, int] | N
         configuration=spec.configuration.as_dict(),
         seeds=list(spec.seeds),
         epochs=spec.epochs,
+        bracket=spec.bracket,
         based_on=based_on,
     )

@@ -53,7 +53,7 @@ class SuggestedTrials:
             configuration = sampler.suggest(slot, known)
             if configuration is None:
                 continue  # nothing is left to try there
-            spec = trial_spec(segment.study, segment.name, slot.dataset, slot.number, configuration)
+            spec = trial_spec(segment.study, segment.name, slot, slot.number, configuration)
             self._record(trial_created(segment.name, spec, _basis(known)))
             return self._begin(spec, segment.stage)
         raise StopIteration

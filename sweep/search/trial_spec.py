@@ -31,6 +31,7 @@ class TrialSpec:
         checkpoint: name of the file for the trained model; None to write none.
         states: name of the folder for the states from which a killed training continues; None to keep none.
         state_interval_s: time between two of these states, in seconds.
+        bracket: number of rungs at which it is not compared; None where its stage has no brackets.
         rungs: epochs after which a state is kept in any case.
         recorded: number of epochs that the journal holds already.
     """
@@ -47,6 +48,7 @@ class TrialSpec:
     validation_images: int | None
     precision: str
     cell: tuple[tuple[str, Any], ...] = ()
+    bracket: int | None = None
     checkpoint: str | None = None
     states: str | None = None
     state_interval_s: float = 30.0
@@ -55,8 +57,8 @@ class TrialSpec:
 
     @property
     def rivals(self) -> tuple[Any, ...]:
-        """The key that a trial shares with those that ASHA compares it with: data set, cell and budget."""
-        return self.dataset, self.cell, self.epochs
+        """The key that a trial shares with those that ASHA compares it with: data set, cell, budget and bracket."""
+        return self.dataset, self.cell, self.epochs, self.bracket
 
 
 def pack_key(spec: TrialSpec) -> tuple[Any, ...]:

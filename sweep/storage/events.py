@@ -16,8 +16,7 @@ class Commanded(Event):
     """An event that a command records.
 
     Attributes:
-        command: the command line, as typed.
-        options: the command's options that the next command needs, see `aesweep.run.command_options`.
+        command, options: the command line as typed, and what of it the next one needs (`aesweep.run.command_options`).
         places: maps each folder of images to its path relative to the run's folder.
     """
 
@@ -87,7 +86,7 @@ class StageExtended(StageStarted):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrialCreated(Event):
     kind = "trial_created"
-    optional = ("based_on",)
+    optional = ("bracket", "based_on")
     stage: str
     dataset: str
     trial: str
@@ -95,6 +94,7 @@ class TrialCreated(Event):
     configuration: Fields
     seeds: list[int]
     epochs: int
+    bracket: int | None = None
     based_on: dict[str, int] | None = None
 
 

@@ -113,6 +113,11 @@ class Stage(Strict):
             faults.append("asha.significance: one seed has no spread: expected `seeds` above 1, got 1")
         if self.asha != "none" and self.asha.grace_period > self.epochs:
             faults.append(f"asha.grace_period: {self.asha.grace_period} is more than {plural(self.epochs, 'epoch')}")
+        elif self.asha != "none" and (self.asha.brackets or 1) > len(self.rungs()) + 1:
+            faults.append(
+                f"asha.brackets: expected at most {len(self.rungs()) + 1}, one that begins at each of "
+                f"{plural(len(self.rungs()), 'rung')} and one without a rung; got {self.asha.brackets}"
+            )
         if faults:
             raise ValueError("\n".join(faults))
         return self

@@ -55,6 +55,9 @@ def _trials(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
         stage = study["stages"][event["stage"]]
         if event["seeds"] != [study["seed"] + k for k in range(stage["seeds"])] or event["epochs"] != stage["epochs"]:
             yield f"{event['trial']} has the seeds {event['seeds']} and {event['epochs']} epochs: not the study's"
+        brackets = None if stage["asha"] == "none" else stage["asha"].get("brackets")
+        if not (event.get("bracket") in range(brackets) if brackets else "bracket" not in event):
+            yield f"{event['trial']} is of bracket {event.get('bracket')}, where there are {brackets}"
     budgets = {event["trial"]: event["epochs"] for event in events if "created" in event["kind"]}
     for trial in created:
         mine = [event for event in events if event.get("trial") == trial]
@@ -161,14 +164,15 @@ def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
         if event["kind"] == "row":
             if event["trial"] in owed:
                 yield f"{event['trial']}, epoch {owed[event['trial']]['epoch']}: trained on without a decision"
-            if event["epoch"] in _rungs(stage):
+            if event["epoch"] in _rungs(stage)[trial.get("bracket", 0) :]:
                 owed[event["trial"]] = event
         elif event["kind"] == "decision":
             row = owed.pop(event["trial"], None)
             if row is None or row["epoch"] != event["epoch"] or row[stage["metric"]] != event["value"]:
                 yield f"{event['trial']}, epoch {event['epoch']}: a decision without its row"
                 continue
-            key = (trial["stage"], trial["dataset"], json.dumps(trial["cell"]), event["epoch"])
+            cell = json.dumps([trial["cell"], trial.get("bracket")])
+            key = (trial["stage"], trial["dataset"], cell, event["epoch"])
             earlier = seen.setdefault(key, [])
             # Minimal is best: the cutoff lies where one in `reduction_factor` of the earlier values is as good.
             sign = 1.0 if stage["metric"] == "validation_mse" else -1.0

@@ -27,7 +27,7 @@ def space(**axes) -> SearchSpace:
 
 def draw(axes: SearchSpace, num_samples: int, seed: str, base: Configuration | None) -> list[Configuration]:
     sampler = QuasiRandom(Stage.model_construct(space=axes), base, seed)
-    return list(all_suggestions(sampler, slots(axes, num_samples, "mnist")))
+    return [configuration for _, configuration in all_suggestions(sampler, slots(axes, num_samples, "mnist"))]
 
 
 def test_grids_are_crossed_and_constants_hold():

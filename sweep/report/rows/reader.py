@@ -83,6 +83,7 @@ def _trial(name: str, state: TrialState, order: dict[int, int]) -> Trial:
         status=str(state.end.status) if state.end else ("unfinished" if state.rows else "waiting"),
         reason=state.end.reason if state.end else None,
         seconds=state.end.seconds if state.end else None,
+        bracket=None if is_retraining else created.bracket,
     )
 
 

@@ -51,6 +51,7 @@ class Trial:
         status: "completed", "stopped", "diverged", "failed", "interrupted"; "unfinished" (no end recorded) or
             "waiting" (nothing recorded).
         seconds: how long it held its worker; None if its end is not recorded.
+        bracket: number of rungs at which it is not compared; None where its stage has no brackets.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Trial:
     status: str
     reason: str | None
     seconds: float | None
+    bracket: int | None = None
 
     @property
     def last(self) -> Epoch | None:

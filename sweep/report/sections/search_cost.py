@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pandas as pd
 
 from aesweep.process.wording import agree, plural
@@ -30,6 +32,7 @@ def search_section(view: DatasetView) -> Section | None:
     """Shows what early stopping saved on one data set; None if no stage has begun."""
     sentences = [
         account_sentence(line, bool(view.run.stages[line["stage"]].rungs))
+        + brackets_sentence(view.run.stages[line["stage"]], view.dataset)
         + spared_sentence(view.run.stages[line["stage"]], view.dataset)
         + sampler_sentence(view, line["stage"])
         for _, line in view.account.iterrows()
@@ -130,6 +133,17 @@ def sampler_sentence(view: DatasetView, stage: str) -> str:
         return ""
     learned = "all cells" if sampler.get("shared") else "its own cell"
     return f" A tree-structured Parzen estimator chose each configuration by the earlier trials of {learned}."
+
+
+def brackets_sentence(stage: Stage, dataset: str) -> str:
+    """Says at which epoch the trials of each bracket were first compared; empty where there are no brackets."""
+    brackets = Counter(trial.bracket for trial in stage.trials if trial.dataset == dataset and stage.rungs)
+    told = []
+    for bracket, count in sorted((bracket, count) for bracket, count in brackets.items() if bracket is not None):
+        trials = f"{plural(count, 'trial')} {agree(count, 'was', 'were')}" if not told else f"{count:,}"
+        rungs = stage.rungs[bracket:]
+        told.append(f"{trials} {'' if told else 'compared '}from epoch {rungs[0]} on" if rungs else f"{trials} never")
+    return f" {listing(told)}." if told else ""
 
 
 def spared_sentence(stage: Stage, dataset: str) -> str:

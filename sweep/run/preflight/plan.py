@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from aesweep.run.preflight.pack_plan import PackPlan, plan_packs
 from aesweep.search.samplers.registry import learns
+from aesweep.search.schedulers.brackets import bracket_rungs
 from aesweep.search.stages import stage_trials
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.study.configuration import SHARED, Configuration
@@ -90,7 +91,8 @@ def plan_study(
         models: dict[tuple, int] = {}
         for spec in specs:
             num_bytes = model_bytes(spec.configuration, sizes[spec.dataset][1])
-            models[spec.rivals] = max(num_bytes, models.get(spec.rivals, 0))
+            cell = spec.dataset, spec.cell
+            models[cell] = max(num_bytes, models.get(cell, 0))
         plans.append(
             StagePlan(
                 stage=name,
@@ -137,14 +139,14 @@ def model_bytes(configuration: Configuration, image_shape: tuple[int, ...]) -> i
 def _stage_cost(
     stage: Stage, specs: list[TrialSpec], sizes: dict[str, tuple[int, tuple[int, ...]]], timer: _StepTimer
 ) -> tuple[int, int, float]:
-    cells: dict[Any, list[TrialSpec]] = {}
+    groups: dict[Any, list[TrialSpec]] = {}
     for spec in specs:
-        cells.setdefault((spec.dataset, spec.cell), []).append(spec)
+        groups.setdefault(spec.rivals, []).append(spec)
     full, expected, seconds = 0, 0, 0.0
-    for (dataset, _), members in cells.items():
+    for (dataset, *_, bracket), members in groups.items():
         num_training, image_shape = sizes[dataset]
         num_trained, _ = count_images(members[0], num_training)
-        epochs = expected_epochs(len(members), stage)
+        epochs = expected_epochs(len(members), stage, bracket)
         step = statistics.mean(timer.seconds_per_image(spec.configuration, image_shape) for spec in members)
         full += len(members) * stage.epochs
         expected += epochs
@@ -152,10 +154,16 @@ def _stage_cost(
     return full, expected, seconds
 
 
-def expected_epochs(num_trials: int, stage: Stage) -> int:
-    """Returns the epochs that a cell trains if every rung keeps one trial in `reduction_factor`, and at least one."""
+def expected_epochs(num_trials: int, stage: Stage, bracket: int | None = None) -> int:
+    """Returns the epochs that rivals train if every rung keeps one trial in `reduction_factor`, and at least one.
+
+    Args:
+        num_trials: number of trials of a cell, or of one of its brackets.
+        stage: the stage's settings.
+        bracket: their bracket.
+    """
     alive, since, total = num_trials, 0, 0
-    for rung in stage.rungs():
+    for rung in bracket_rungs(stage, bracket):
         total += alive * (rung - since)
         since, alive = rung, max(1, round(alive / stage.asha.reduction_factor))
     total += alive * (stage.epochs - since)

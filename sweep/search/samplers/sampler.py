@@ -41,11 +41,11 @@ class Sampler(Protocol):
         """
 
 
-def all_suggestions(sampler: Sampler, slots: Iterable[Slot]) -> Iterator[Configuration]:
-    """Yields the distinct suggestions of a sampler that does not learn, in the order of the slots."""
+def all_suggestions(sampler: Sampler, slots: Iterable[Slot]) -> Iterator[tuple[Slot, Configuration]]:
+    """Yields the distinct suggestions of a sampler that does not learn, each with the first slot that it is for."""
     seen = set()
     for slot in slots:
         configuration = sampler.suggest(slot, ())
         if configuration is not None and configuration not in seen:
             seen.add(configuration)
-            yield configuration
+            yield slot, configuration

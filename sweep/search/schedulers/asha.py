@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aesweep.search.schedulers.brackets import bracket_rungs
 from aesweep.search.schedulers.seed_spread import Comparison, compare
 from aesweep.study.schema import Stage
 
@@ -46,7 +47,7 @@ class Decision:
 
 
 class Asha:
-    """The rungs of one cell.
+    """The rungs of one cell, or of one bracket of it.
 
     Args:
         rungs: the epochs at which trials are compared, ascending.
@@ -101,8 +102,8 @@ class Asha:
         return decision
 
 
-def asha_of(stage: Stage) -> Asha:
-    """Returns the empty rungs of a cell of a stage; without rungs no trial is stopped."""
+def asha_of(stage: Stage, bracket: int | None = None) -> Asha:
+    """Returns the empty rungs of a cell of a stage, or of one of its brackets; without rungs no trial is stopped."""
     if stage.asha == "none":
         return Asha([], math.inf, stage.mode)
-    return Asha(stage.rungs(), stage.asha.reduction_factor, stage.mode, stage.asha.significance)
+    return Asha(bracket_rungs(stage, bracket), stage.asha.reduction_factor, stage.mode, stage.asha.significance)
