@@ -31,7 +31,7 @@ RUN, TRIAL, ROWS, STATUS, RESULT = "aesweep.run", "aesweep.trial", "aesweep.rows
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
 PAGE = 1000  # most runs that are asked for, and most metrics that are logged, at once
 STATUSES = {
-    **{"completed": "FINISHED", "stopped": "FINISHED", "diverged": "FAILED", "failed": "FAILED"},
+    **{"completed": "FINISHED", "stopped": "FINISHED", "audited": "FINISHED", "diverged": "FAILED", "failed": "FAILED"},
     **{"interrupted": "KILLED", "unfinished": "RUNNING", "waiting": "SCHEDULED"},
     "open": "RUNNING",
 }

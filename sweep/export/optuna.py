@@ -27,7 +27,12 @@ from aesweep.results.axes import Axis
 DATABASE = "optuna.db"
 RUN, TRIAL = "aesweep_run", "aesweep_trial"
 STATES = {
-    **{"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "diverged": TrialState.FAIL},
+    **{
+        "completed": TrialState.COMPLETE,
+        "stopped": TrialState.PRUNED,
+        "audited": TrialState.PRUNED,
+        "diverged": TrialState.FAIL,
+    },
     **{"failed": TrialState.FAIL, "interrupted": TrialState.RUNNING, "unfinished": TrialState.RUNNING},
     "waiting": TrialState.WAITING,
 }

@@ -83,7 +83,9 @@ def _scalars(values: dict[str, float]) -> Summary:
 
 def _session_end(record: TrialRecord) -> Summary:
     content = HParamsPluginData(version=0)
-    content.session_end_info.status = STATUS_SUCCESS if record.status in ("completed", "stopped") else STATUS_FAILURE
+    content.session_end_info.status = (
+        STATUS_SUCCESS if record.status in ("completed", "stopped", "audited") else STATUS_FAILURE
+    )
     content.session_end_info.end_time_secs = record.ended_s
     plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=content.SerializeToString())
     return Summary(

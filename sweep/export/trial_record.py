@@ -14,7 +14,7 @@ from aesweep.results.columns import CONFIGURATION, column
 METRICS = ("loss", "training_mse", "validation_mse", "validation_psnr_db", "rate_nats", "learning_rate", "seconds")
 RESULTS = ("test_mse", "test_psnr_db", "test_ssim", "test_rate_nats")
 RETRAINING = "retraining"
-ENDED = ("completed", "stopped", "diverged", "failed")
+ENDED = ("completed", "stopped", "audited", "diverged", "failed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class TrialRecord:
         status: as the frame `trials` has it.
         seeds: with a space between them.
         settings: the fields of its configuration.
-        rows: its epochs.
+        rows: its epochs, without those that it trained out of competition.
         results: those of `RESULTS` that it has; of a retraining alone.
         created_s: when it was recorded, unix seconds.
         started_s: when its first epoch began, as far as rows tell.
@@ -97,7 +97,7 @@ def trial_records(run: LoadedRun) -> Iterator[TrialRecord]:
 
 def _rows(frame: pd.DataFrame) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
-    for line in _lines(frame[["trial", "epoch", "time", *METRICS]]):
+    for line in _lines(frame.loc[~frame["is_audit"], ["trial", "epoch", "time", *METRICS]]):
         metrics = {name: line[name] for name in METRICS if line[name] is not None}
         found.setdefault(line["trial"], []).append(Row(line["epoch"], line["time"], metrics))
     return found

@@ -52,7 +52,8 @@ _COLUMNS: dict[str, Column] = {
     "dataset": _text("name of the data set"),
     "cell": _text("the trial's cell in its stage's table, in words"),
     "status": _text(
-        "completed, stopped (by ASHA), diverged, failed, interrupted; unfinished or waiting without an end"
+        "completed, stopped (by ASHA), audited (stopped, and trained on out of competition), diverged, failed, "
+        "interrupted; unfinished or waiting without an end"
     ),
     "reason": _text("why it failed, diverged or was interrupted"),
     "epochs": _count("epochs", "epochs that are recorded"),
@@ -71,8 +72,9 @@ _COLUMNS: dict[str, Column] = {
     "time": Column("time", "UTC", "when it was recorded"),
     "created": Column("time", "UTC", "when the trial was recorded, before it was trained"),
     "ended": Column("time", "UTC", "when its end was recorded"),
+    "is_audit": _flag("whether the epoch was trained out of competition, after ASHA had stopped the trial"),
     "journal_line": _count("1", "its line in journal.jsonl, from 1"),
-    "action": _text("what ASHA decided: continue or stop"),
+    "action": _text("what ASHA decided: continue, stop or audit (stop, and train on out of competition)"),
     "cutoff": _number("the stage's metric", "value that had to be reached; none for the first at a rung"),
     "num_compared": _count("trials", "how many trials it was compared with"),
     "metric": _text("the metric by which the stage's trials compete"),
@@ -135,13 +137,17 @@ _COLUMNS: dict[str, Column] = {
     # the account
     "trials": _count("trials", "number of trials"),
     "stopped_at": _text("rung:trials that were stopped there, with a space between them"),
+    "stopped_after": _count("epochs", "the epoch after which ASHA stopped it"),
+    "winner": _text("the best trial of its cell and budget that was trained to its end in competition"),
+    "winner_value": _number("the stage's metric", "the metric at that trial's last epoch"),
+    "would_have_won": _flag("whether it ended better than that trial, or there is none"),
     "epochs_trained": _count("epochs", "epochs that were trained"),
     "epochs_full": _count("epochs", "epochs that training every trial to its end would have taken"),
     "worker_seconds": _number("s", "time that trials held a worker"),
     "core_hours": _number("h", "the same for each core"),
     "gpu_hours": _number("h", "the same for each GPU"),
 }
-_STATUSES = ("completed", "stopped", "diverged", "failed", "interrupted", "unfinished", "waiting")
+_STATUSES = ("completed", "stopped", "audited", "diverged", "failed", "interrupted", "unfinished", "waiting")
 _COLUMNS.update({name: _count("trials", f"trials with the status {name}") for name in _STATUSES})
 _UNITS = {"mse": MSE, "psnr_db": DB, "ssim": "1"}
 _HALF_WIDTH = re.compile(r"(?P<of>.+)_half_width")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from aesweep.report.analysis import account
+from aesweep.report.analysis import account, audit
 from aesweep.report.analysis.frames import cell_frame, seed_frame, trial_frame
 from aesweep.report.rows.names import axis_value, cell_name
 from aesweep.report.rows.types import Run, Trial
@@ -58,11 +58,19 @@ def rows_frame(state: RunState, run: Run) -> pd.DataFrame:
     fields.remove("learning_rate")  # a row has its own, which the schedule gives
     about = {name: [*_place(trial), *_settings(trial, ["model", *fields])] for name, trial in trials.items()}
     events = sorted((row for known in state.trials.values() for row in known.rows), key=lambda row: row.seq)
+    since = {name: known.audited_from for name, known in state.trials.items()}
     lines = [
-        [*about[row.trial][:4], *(getattr(row, name) for name in _ROW), row.time, row.seq + 1, *about[row.trial][4:]]
+        [
+            *about[row.trial][:4],
+            *(getattr(row, name) for name in _ROW),
+            since[row.trial] is not None and row.epoch > since[row.trial],
+            row.time,
+            row.seq + 1,
+            *about[row.trial][4:],
+        ]
         for row in events
     ]
-    return typed(pd.DataFrame(lines, columns=[*_PLACE, *_ROW, "time", "journal_line", "model", *fields]))
+    return typed(pd.DataFrame(lines, columns=[*_PLACE, *_ROW, "is_audit", "time", "journal_line", "model", *fields]))
 
 
 def decisions_frame(state: RunState, run: Run) -> pd.DataFrame:
@@ -142,6 +150,11 @@ def failures_frame(state: RunState, run: Run) -> pd.DataFrame:
     return typed(account.failure_frame(run))
 
 
+def audit_frame(state: RunState, run: Run) -> pd.DataFrame:
+    """Returns a line per stopped trial that was trained to its end out of competition."""
+    return typed(audit.audit_frame(run))
+
+
 FRAMES: dict[str, Callable[[RunState, Run], pd.DataFrame]] = {
     "trials": trials_frame,
     "rows": rows_frame,
@@ -153,6 +166,7 @@ FRAMES: dict[str, Callable[[RunState, Run], pd.DataFrame]] = {
     "codes": codes_frame,
     "account": account_frame,
     "failures": failures_frame,
+    "audit": audit_frame,
 }
 
 

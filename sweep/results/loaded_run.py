@@ -142,6 +142,11 @@ class LoadedRun:
         """A line per failure, also of those that were survived."""
         return FRAMES["failures"](self.state, self.record)
 
+    @functools.cached_property
+    def audit(self) -> pd.DataFrame:
+        """A line per stopped trial that was trained to its end out of competition."""
+        return FRAMES["audit"](self.state, self.record)
+
     def describe(self, name: str) -> pd.DataFrame:
         """Returns what the columns of the frame of that name hold: type, unit and meaning."""
         return description(self.frame(name))

@@ -56,6 +56,7 @@ class Recorder:
         self._lost_seconds: dict[str, float] = {}
         self._epochs: dict[str, int] = {}
         self._failures: dict[str, int] = {}
+        self._audited = {name for name, trial in trials.items() if trial.audited_from is not None}
         self.unfinished: dict[str, TrialSpec] = {}
 
     def open(self, spec: TrialSpec) -> bool:
@@ -85,7 +86,7 @@ class Recorder:
         elif before.epochs < spec.epochs:
             self._decide(spec, row)
         elif spec.purpose == "search":
-            self._end(spec, TrialStatus.COMPLETED, None)
+            self._end_trained(spec)
         return spec.trial in self.unfinished
 
     def take(self, spec: TrialSpec, row: TrialRow, seconds: float) -> bool:
@@ -120,7 +121,7 @@ class Recorder:
         elif epoch >= spec.epochs:
             if spec.purpose == "retraining":
                 self._record_retrained(spec, row)
-            self._end(spec, TrialStatus.COMPLETED, None)
+            self._end_trained(spec)
         else:
             self._decide(spec, row)
         return spec.trial in self.unfinished
@@ -163,27 +164,34 @@ class Recorder:
         return self._before[spec.trial]
 
     def _decide(self, spec: TrialSpec, row: TrialRow | Row) -> None:
-        asha = self._ashas.get(spec.rivals)
+        asha = None if spec.trial in self._audited else self._ashas.get(spec.rivals)
         epoch, value = row.epoch, getattr(row, self._metric)
         decision = asha.decide(spec.trial, epoch, value, row.per_seed) if asha else None
         if decision is None:
             return
+        action = decision.action(spec.is_drawn)
         self._record(
             Decision(
                 trial=spec.trial,
                 epoch=epoch,
-                action=Action.CONTINUE if decision.keep else Action.STOP,
+                action=action,
                 value=value,
                 cutoff=decision.cutoff,
                 num_compared=decision.num_compared,
                 comparison=decision.comparison and dataclasses.asdict(decision.comparison),
             )
         )
-        if not decision.keep:
+        if action is Action.STOP:
             self._end(spec, TrialStatus.STOPPED, None)
+        elif action is Action.AUDIT:
+            self._audited.add(spec.trial)
 
     def _diverge(self, spec: TrialSpec) -> None:
-        self._end(spec, TrialStatus.DIVERGED, f"the loss was not finite in epoch {self._epochs[spec.trial]}")
+        status = TrialStatus.AUDITED if spec.trial in self._audited else TrialStatus.DIVERGED
+        self._end(spec, status, f"the loss was not finite in epoch {self._epochs[spec.trial]}")
+
+    def _end_trained(self, spec: TrialSpec) -> None:
+        self._end(spec, TrialStatus.AUDITED if spec.trial in self._audited else TrialStatus.COMPLETED, None)
 
     def _end(self, spec: TrialSpec, status: TrialStatus, reason: str | None) -> None:
         del self.unfinished[spec.trial]

@@ -60,13 +60,13 @@ def replay(ashas: dict[Any, Asha], specs: list[TrialSpec], state: RunState, sour
     Raises:
         JournalError: a recorded decision is not the one that follows from the values before it.
     """
-    cells = {spec.trial: spec.rivals for spec in specs}
+    known = {spec.trial: spec for spec in specs}
     for event in state.events:
-        if not isinstance(event, Decision) or event.trial not in cells:
+        if not isinstance(event, Decision) or event.trial not in known:
             continue
-        row = state.trials[event.trial].rows[event.epoch - 1]
-        decision = ashas[cells[event.trial]].decide(event.trial, event.epoch, event.value, row.per_seed)
-        derived = decision and ("continue" if decision.keep else "stop", decision.num_compared)
+        spec, row = known[event.trial], state.trials[event.trial].rows[event.epoch - 1]
+        decision = ashas[spec.rivals].decide(event.trial, event.epoch, event.value, row.per_seed)
+        derived = decision and (decision.action(spec.is_drawn), decision.num_compared)
         if derived != (event.action, event.num_compared):
             raise JournalError(
                 f"{source}, line {event.seq + 1}: the decision on {event.trial} at epoch {event.epoch} does "

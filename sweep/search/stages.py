@@ -22,6 +22,7 @@ from aesweep.search.samplers import registry
 from aesweep.search.samplers.quasi_random import QuasiRandom
 from aesweep.search.samplers.sampler import all_suggestions
 from aesweep.search.samplers.slot import Slot, open_slots, slots
+from aesweep.search.schedulers.audit import is_drawn
 from aesweep.search.schedulers.brackets import bracket_of, bracket_rungs
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.search.winners import cell_winners, stage_winner
@@ -69,7 +70,7 @@ def segments(study: Study, state: RunState, name: str) -> list[Segment]:
             specs, slots = _sampled(study, state, name, bases)
         else:
             earlier = [spec for segment in found for spec in segment.specs]
-            specs, slots = _longer(earlier, state.before(event), stage), []
+            specs, slots = _longer(study, name, earlier, state.before(event)), []
         known = {spec.trial for segment in found for spec in segment.specs}
         specs = [spec for spec in specs if spec.trial not in known]
         asked = {slot.place for segment in found for slot in segment.slots}
@@ -95,19 +96,17 @@ def _sampled(
     return specs, slots
 
 
-def _longer(specs: list[TrialSpec], state: RunState, stage: Stage) -> list[TrialSpec]:
+def _longer(study: Study, name: str, specs: list[TrialSpec], state: RunState) -> list[TrialSpec]:
     """Returns a new trial under a longer budget for each trial that was trained to its end."""
-    longer = [
-        dataclasses.replace(
-            spec,
-            trial=f"{re.sub(r'-e[0-9]+$', '', spec.trial)}-e{stage.epochs}",
-            epochs=stage.epochs,
-            rungs=tuple(bracket_rungs(stage, spec.bracket)),
-        )
-        for spec in specs
-        if spec.trial in state.trials and state.trials[spec.trial].is_completed
-    ]
-    return list({spec.trial: spec for spec in longer}.values())
+    stage, seed, found = study.stages[name], sampler_seed(study, name), {}
+    for spec in specs:
+        if spec.trial in state.trials and state.trials[spec.trial].is_completed:
+            trial = f"{re.sub(r'-e[0-9]+$', '', spec.trial)}-e{stage.epochs}"
+            rungs = tuple(bracket_rungs(stage, spec.bracket))
+            found[trial] = dataclasses.replace(
+                spec, trial=trial, epochs=stage.epochs, rungs=rungs, is_drawn=is_drawn(stage, seed, trial)
+            )
+    return list(found.values())
 
 
 def stage_bases(study: Study, state: RunState, name: str) -> dict[str, Configuration | None]:
@@ -210,9 +209,9 @@ def trial_spec(study: Study, stage_name: str, slot: Slot, number: int, configura
         configuration: what is trained.
     """
     stage = study.stages[stage_name]
-    bracket = bracket_of(stage, slot.sample)
+    bracket, trial = bracket_of(stage, slot.sample), trial_id(stage_name, slot.dataset, number)
     return TrialSpec(
-        trial=trial_id(stage_name, slot.dataset, number),
+        trial=trial,
         purpose="search",
         dataset=slot.dataset,
         configuration=configuration,
@@ -225,6 +224,7 @@ def trial_spec(study: Study, stage_name: str, slot: Slot, number: int, configura
         precision=study.precision,
         cell=tuple((axis, configuration.value_of(axis)) for axis in stage.table.axes()),
         bracket=bracket,
+        is_drawn=is_drawn(stage, sampler_seed(study, stage_name), trial),
         rungs=tuple(bracket_rungs(stage, bracket)),
     )
 

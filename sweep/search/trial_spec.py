@@ -32,6 +32,7 @@ class TrialSpec:
         states: name of the folder for the states from which a killed training continues; None to keep none.
         state_interval_s: time between two of these states, in seconds.
         bracket: number of rungs at which it is not compared; None where its stage has no brackets.
+        is_drawn: whether it is trained on out of competition where ASHA stops it.
         rungs: epochs after which a state is kept in any case.
         recorded: number of epochs that the journal holds already.
     """
@@ -49,6 +50,7 @@ class TrialSpec:
     precision: str
     cell: tuple[tuple[str, Any], ...] = ()
     bracket: int | None = None
+    is_drawn: bool = False
     checkpoint: str | None = None
     states: str | None = None
     state_interval_s: float = 30.0

@@ -14,12 +14,14 @@ CellKey = tuple[tuple[str, Any], ...]
 class TrialStatus(enum.StrEnum):
     """How a trial ended.
 
-    COMPLETED: it was trained to its end. STOPPED: ASHA stopped it. DIVERGED: its loss was not finite. FAILED: all
-    attempts ended without a result. INTERRUPTED: its session ended before it did.
+    COMPLETED: it was trained to its end. STOPPED: ASHA stopped it. AUDITED: ASHA would have stopped it, and it went on
+    out of competition. DIVERGED: its loss was not finite. FAILED: all attempts ended without a result. INTERRUPTED: its
+    session ended before it did.
     """
 
     COMPLETED = "completed"
     STOPPED = "stopped"
+    AUDITED = "audited"
     DIVERGED = "diverged"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
@@ -37,10 +39,11 @@ class RunStatus(enum.StrEnum):
 
 
 class Action(enum.StrEnum):
-    """ASHA's decision on a trial at a rung."""
+    """ASHA's decision on a trial at a rung; AUDIT stops it in the competition alone, and it is trained to its end."""
 
     CONTINUE = "continue"
     STOP = "stop"
+    AUDIT = "audit"
 
 
 class Cause(enum.StrEnum):

@@ -56,7 +56,8 @@ class TrialState:
         num_failures: number of attempts that failed since its last row.
         given_up: why no attempt follows the last one; None where another attempt may follow.
         stops: whether ASHA's last decision was to stop it.
-        is_completed: whether it was ever trained to its end.
+        is_completed: whether it was ever trained to its end in competition.
+        audited_from: the epoch after which it went on out of competition; None where it did not.
     """
 
     created: TrialCreated | RetrainingCreated | None = None
@@ -72,6 +73,7 @@ class TrialState:
     given_up: str | None = None
     stops: bool = False
     is_completed: bool = False
+    audited_from: int | None = None
 
     @property
     def row(self) -> Row | None:
@@ -82,6 +84,11 @@ class TrialState:
     def epochs(self) -> int:
         """The number of recorded epochs."""
         return self.rows[-1].epoch if self.rows else 0
+
+    @property
+    def competing_rows(self) -> list[Row]:
+        """Its epochs without those that it trained out of competition."""
+        return self.rows[: self.audited_from]
 
     @property
     def stage(self) -> str:
@@ -101,6 +108,8 @@ class TrialState:
             case Decision():
                 self.decisions.append(event)
                 self.stops = event.action is Action.STOP
+                if event.action is Action.AUDIT:
+                    self.audited_from = event.epoch
             case Failure():
                 self.num_failures += 1
                 self.given_up = None if event.retried else f"{event.cause}: {event.reason}"

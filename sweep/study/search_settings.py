@@ -24,13 +24,15 @@ class Asha(Strict):
 
     With a `significance`, a trial is stopped only where it is worse by more than its seeds' spread explains, see
     `aesweep.search.schedulers.asha`. With `brackets`, a cell's trials are dealt to so many brackets, each of which is
-    first compared a rung later, see `aesweep.search.schedulers.brackets`.
+    first compared a rung later, see `aesweep.search.schedulers.brackets`. With an `audit`, that share of the stopped
+    trials is trained to the end out of competition, see `aesweep.search.schedulers.audit`.
     """
 
     grace_period: Annotated[Whole, Field(ge=1)] = 1
     reduction_factor: Annotated[Real, Field(gt=1)] = 3
     significance: Annotated[Real, Field(gt=0, lt=0.5)] | None = None
     brackets: Annotated[Whole, Field(ge=1)] | None = None
+    audit: Annotated[Real, Field(gt=0, le=1)] | None = None
 
 
 def _asha(given: Any, validated: Callable[[Any], Asha]) -> Asha | str:

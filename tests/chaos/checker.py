@@ -73,7 +73,8 @@ def _trials(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
         end = ends[-1]
         decisions = _of(mine, "decision")
         was_stopped = bool(decisions) and decisions[-1]["action"] == "stop"
-        expected = "stopped" if was_stopped else "completed"
+        was_audited = bool(decisions) and decisions[-1]["action"] == "audit"
+        expected = "stopped" if was_stopped else "audited" if was_audited else "completed"
         if end["status"] != expected or end["epochs"] != len(epochs):
             yield f"{trial} ended {end['status']} after {end['epochs']} epochs, expected {expected} after {len(epochs)}"
         if was_stopped and decisions[-1]["epoch"] != len(epochs):
@@ -156,6 +157,7 @@ def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
     seen: dict[tuple, list[float]] = {}
     seeds: dict[tuple, dict[str, tuple[float, list[float]]]] = {}
     owed: dict[str, Event] = {}
+    audited: set[str] = set()
     for event in events:
         trial = trials.get(event.get("trial"))
         if trial is None:
@@ -164,7 +166,7 @@ def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
         if event["kind"] == "row":
             if event["trial"] in owed:
                 yield f"{event['trial']}, epoch {owed[event['trial']]['epoch']}: trained on without a decision"
-            if event["epoch"] in _rungs(stage)[trial.get("bracket", 0) :]:
+            if event["epoch"] in _rungs(stage)[trial.get("bracket", 0) :] and event["trial"] not in audited:
                 owed[event["trial"]] = event
         elif event["kind"] == "decision":
             row = owed.pop(event["trial"], None)
@@ -182,6 +184,12 @@ def _decisions(events: list[Event], study: dict[str, Any]) -> Iterator[str]:
             keeps, compared = _spared(event, row, seeds.setdefault(key, {}), stage, cutoff, keeps, sign)
             if (event.get("comparison") or None) != compared and not _is_close(event.get("comparison"), compared):
                 yield f"{event['trial']}, epoch {event['epoch']}: compared {event.get('comparison')}, not {compared}"
+            if event["action"] == "audit":
+                audited.add(event["trial"])
+                if not stage["asha"].get("audit"):
+                    yield f"{event['trial']} is trained on out of competition, which the study does not ask for"
+            elif event["action"] == "stop" and stage["asha"].get("audit") == 1:
+                yield f"{event['trial']} is stopped, where all are to be trained on out of competition"
             if event["num_compared"] != len(earlier) or (event["action"] == "continue") != keeps:
                 yield f"{event['trial']}, epoch {event['epoch']}: {event['action']} does not follow from {earlier}"
             if (cutoff is None) != (event["cutoff"] is None) or (

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so long")
+    parser.add_argument("--studies", nargs="*", default=[], help="names among those of tests/flows/studies.py; all")
     parser.add_argument("--json", help="file for the result")
     options = parser.parse_args(arguments)
     if "CHAOS_NAMESPACE" not in os.environ and shutil.which("unshare"):
@@ -40,10 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
         command = ["unshare", "--user", "--map-root-user", "--mount"]
         if subprocess.run([*command, "true"], capture_output=True).returncode == 0:
             os.execvp(command[0], [*command, sys.executable, "-m", "tests.chaos.harness", *sys.argv[1:]])
-    return disturb(options.faults, options.seed, options.minutes, options.json)
+    return disturb(options.faults, options.seed, options.minutes, options.json, options.studies)
 
 
-def disturb(num_faults: int, seed: int, minutes: float = 1e9, result_file: str | None = None) -> int:
+def disturb(
+    num_faults: int, seed: int, minutes: float = 1e9, result_file: str | None = None, studies: Sequence[str] = ()
+) -> int:
     from tests.chaos.campaign import Campaign
     from tests.chaos.world import World
     from tests.flows.studies import SMALL, TriedStudy
@@ -55,14 +59,15 @@ def disturb(num_faults: int, seed: int, minutes: float = 1e9, result_file: str |
     recoveries, signals = [], []
     wholes: dict[str, Path] = {}
     number = total = 0
+    names = list(studies) or list(SMALL)
     with World() as world:
         storage = "an S3 that fails" if world.s3 else "NO S3"
         print(f"seed {seed}; {'a' if world.has_disk else 'NO'} small disk, {storage}", flush=True)
-        share = min(MOST_FAULTS, math.ceil(num_faults / len(SMALL)))
+        share = min(MOST_FAULTS, math.ceil(num_faults / len(names)))
         while total < num_faults and time.monotonic() - started < 60 * minutes:
-            study = TriedStudy(list(SMALL)[(number + seed) % len(SMALL)])
+            study = TriedStudy(names[(number + seed) % len(names)])
             # One worker and two in turn, and the other way round in the next round.
-            is_compared = study.is_ordered and (number + number // len(SMALL)) % 2 == 1
+            is_compared = study.is_ordered and (number % len(names) + number // len(names)) % 2 == 1
             if is_compared and study.name not in wholes:
                 undisturbed = Campaign(world, f"{seed}/{study.name}", 0, study, 1)
                 found += [f"undisturbed {study.name}: {line}" for line in undisturbed.execute().found]

@@ -41,6 +41,7 @@ def _search(**changes: Any) -> dict[str, Any]:
 
 
 SUBSET = {"training_images": 256, "validation_images": 64}
+AUDITED = {"grace_period": 2, "reduction_factor": 2, "brackets": 2, "audit": 0.5}
 NOISY = {"grace_period": 1, "reduction_factor": 3, "significance": 0.1}
 CONDITIONS = {
     "from": "architecture",
@@ -126,7 +127,8 @@ SMALL: dict[str, dict[str, Any]] = {
                 space={**_search()["space"], "hidden_layers": {"grid": [[8], [12, 8]]}},
                 table={"rows": "latent_dim", "columns": "hidden_layers"},
                 retraining={"of": "cells", "epochs": 15},
-                samples=3,
+                samples=4,
+                asha=AUDITED,
                 **SUBSET,
             ),
             "denoising": {**DENOISING, "retraining": {"of": "none"}, **SUBSET},
@@ -151,7 +153,7 @@ SMALL: dict[str, dict[str, Any]] = {
         **BASE,
         "datasets": ["digits"],
         "stages": {
-            "architecture": _search(sampler="tpe", samples=6, **SUBSET),
+            "architecture": _search(sampler="tpe", samples=6, asha=AUDITED, **SUBSET),
             "regularization": {
                 **CONDITIONS,
                 "seeds": 1,

@@ -11,7 +11,7 @@ from aesweep.report.rows.types import Run, Trial
 from aesweep.storage.event import Event
 from aesweep.storage.events import CheckpointLost, Continued, Failure, ModelLost
 
-STATUSES = ("completed", "stopped", "diverged", "failed", "interrupted", "unfinished", "waiting")
+STATUSES = ("completed", "stopped", "audited", "diverged", "failed", "interrupted", "unfinished", "waiting")
 ACCOUNT_COLUMNS = [
     "stage", "dataset", "trials", *STATUSES, "stopped_at", "epochs_trained", "epochs_full", "worker_seconds",
     "core_hours", "gpu_hours",
@@ -49,7 +49,7 @@ def account_frame(run: Run) -> pd.DataFrame:
                 "trials": len(trials),
                 **{status: statuses[status] for status in STATUSES},
                 "stopped_at": stopped_at(trials),
-                "epochs_trained": sum(len(trial.epochs) for trial in trials),
+                "epochs_trained": sum(len(trial.epochs) + len(trial.audit) for trial in trials),
                 "epochs_full": sum(trial.budget for trial in trials),
                 "worker_seconds": seconds,
                 "core_hours": seconds / 3600,
@@ -61,7 +61,7 @@ def account_frame(run: Run) -> pd.DataFrame:
 
 def stopped_at(trials: list[Trial]) -> dict[int, int]:
     """Returns how many trials were stopped early, by the epoch at which they were stopped."""
-    counts = Counter(trial.last.epoch for trial in trials if trial.status == "stopped" and trial.last)
+    counts = Counter(trial.stopped_at for trial in trials if trial.stopped_at is not None)
     return dict(sorted(counts.items()))
 
 

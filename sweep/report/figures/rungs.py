@@ -33,6 +33,7 @@ MAX_ROWS = 3
 # How each ending is drawn: endings differ in line and marker as well as in colour.
 ENDINGS = {
     "stopped": ("Stopped at a rung", {"color": GREY, "linewidth": 0.8, "linestyle": "-", "marker": "x"}),
+    "audited": ("Stopped, went on out of competition", {"color": GREY, "linewidth": 0.8, "marker": "x"}),
     "completed": ("Trained to the end", {"color": COLOURS[5], "linewidth": 1.0, "linestyle": "-", "marker": "o"}),
     "winner": (
         "Best of its cell",
@@ -94,6 +95,12 @@ def _draw(axes: Axes, stage: Stage, dataset: str, width_in: float) -> None:
         if points:
             axes.plot(
                 *zip(*points, strict=True), label=label, markevery=[-1], zorder=2 + order.index(ending) / 10, **line
+            )
+        further = [(epoch.epoch, getattr(epoch, stage.metric)) for epoch in trial.audit]
+        further = points[-1:] + [(at, value) for at, value in further if value is not None and math.isfinite(value)]
+        if trial.audit and further:
+            axes.plot(
+                *zip(*further, strict=True), color=GREY, linewidth=0.8, linestyle=(0, (1, 1)), marker=4, markevery=[-1]
             )
     stops = stopped_at(trials)
     for rung in stage.rungs:

@@ -78,12 +78,13 @@ def _trial(name: str, state: TrialState, order: dict[int, int]) -> Trial:
         configuration=Configuration.from_dict(created.configuration),
         seeds=(created.seed,) if is_retraining else tuple(created.seeds),
         budget=created.epochs,
-        epochs=tuple(_epoch(row, order.get(id(row), 0)) for row in state.rows),
+        epochs=tuple(_epoch(row, order.get(id(row), 0)) for row in state.competing_rows),
         decisions=tuple(state.decisions),
         status=str(state.end.status) if state.end else ("unfinished" if state.rows else "waiting"),
         reason=state.end.reason if state.end else None,
         seconds=state.end.seconds if state.end else None,
         bracket=None if is_retraining else created.bracket,
+        audit=tuple(_epoch(row, order.get(id(row), 0)) for row in state.rows[len(state.competing_rows) :]),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aesweep.search.winners import best
-from aesweep.storage.event import CellKey, Event
+from aesweep.storage.event import Action, CellKey, Event
 from aesweep.storage.events import Codes, Decision, Pictures, Retrained
 from aesweep.study.configuration import Configuration
 
@@ -46,12 +46,13 @@ class Trial:
         name: the trial's id.
         stage: name of its stage; None for a retraining.
         budget: number of epochs that it trains if nothing stops it.
-        epochs: the recorded epochs, ascending.
+        epochs: the recorded epochs, ascending, without those that were trained out of competition.
         decisions: ASHA's decisions on it.
-        status: "completed", "stopped", "diverged", "failed", "interrupted"; "unfinished" (no end recorded) or
-            "waiting" (nothing recorded).
+        status: "completed", "stopped", "audited" (stopped, and trained on out of competition), "diverged", "failed",
+            "interrupted"; "unfinished" (no end recorded) or "waiting" (nothing recorded).
         seconds: how long it held its worker; None if its end is not recorded.
         bracket: number of rungs at which it is not compared; None where its stage has no brackets.
+        audit: the epochs that it was trained out of competition, after ASHA had stopped it.
     """
 
     name: str
@@ -67,10 +68,18 @@ class Trial:
     reason: str | None
     seconds: float | None
     bracket: int | None = None
+    audit: tuple[Epoch, ...] = ()
 
     @property
     def last(self) -> Epoch | None:
+        """The last epoch in competition."""
         return self.epochs[-1] if self.epochs else None
+
+    @property
+    def stopped_at(self) -> int | None:
+        """The epoch after which ASHA stopped it; None where it did not."""
+        last = self.decisions[-1] if self.decisions else None
+        return last.epoch if last and last.action in (Action.STOP, Action.AUDIT) else None
 
     def value(self, metric: str) -> float | None:
         """Returns the metric at the last epoch; None if no epoch is recorded."""

@@ -21,7 +21,7 @@ METHOD_NAMES = {"pca": "PCA", "mean_image": "Mean image", "noisy_input": "Noisy 
 # Signs behind a number that is no better than the baseline.
 MARKS = {"pca": " †", "mean_image": " ‡"}
 # The preposition that relates the end of a trial to its last recorded epoch.
-WHEN = {"stopped": "at", "diverged": "in", "failed": "after", "interrupted": "after"}
+WHEN = {"stopped": "at", "audited": "at", "diverged": "in", "failed": "after", "interrupted": "after"}
 
 
 def cell_value(stage: Stage, found: pd.DataFrame) -> str | Value:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from aesweep.report.analysis.account import account_frame, failure_frame, stops_text
+from aesweep.report.analysis.audit import audit_frame
 from aesweep.report.analysis.frames import BASELINES, RATES, cell_frame, seed_frame, trial_frame, winner_frame
 from aesweep.report.figures.style import Drawing, encoded
 from aesweep.report.rows.names import file_name, untaken
@@ -82,6 +83,7 @@ class Contents:
             "retrainings": seed_frame(run),
             "account": self._account.assign(stopped_at=self._account["stopped_at"].map(stops_text)),
             "failures": self._failures,
+            **({"audit": audits} if len(audits := audit_frame(run)) else {}),
         }
         self._csv: dict[tuple[str | None, str], str] = {}  # by stage and data set; None for a data set's winners
         for (stage, dataset), frame in self._cells.items():

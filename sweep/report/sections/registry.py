@@ -19,6 +19,7 @@ from aesweep.report.sections.search_cost import (
     search_section,
 )
 from aesweep.report.sections.section import DatasetView, RunView, Section, StageSection
+from aesweep.report.sections.stopping import stopping_section
 from aesweep.report.sections.variational import Variational
 from aesweep.report.sections.winners import winners_section
 
@@ -30,6 +31,7 @@ DATASET_SECTIONS: list[Callable[[DatasetView], Section | None]] = [
     codes_section,
     configurations_section,
     search_section,
+    stopping_section,
     importance_section,
 ]
 # These follow the sections of the data sets.

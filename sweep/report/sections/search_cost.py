@@ -167,13 +167,14 @@ def account_sentence(line: pd.Series, has_rungs: bool = True) -> str:
     share = line["epochs_trained"] / line["epochs_full"] if line["epochs_full"] else None
     return (
         f"{inert(line['stage'])}: "
-        + (f"ASHA stopped {line['stopped']} of " if has_rungs else "")
+        + (f"ASHA stopped {sum(line['stopped_at'].values())} of " if has_rungs else "")
         + plural(line["trials"], "trial")
         + ("" if has_rungs else " without early stopping")
         + (f" ({stops})" if stops else "")
         + f"; {line['epochs_trained']:,} of {plural(line['epochs_full'], 'epoch')} "
         f"{agree(line['epochs_trained'], 'was', 'were')} trained "
         f"({percent(share)} of a full search)."
+        + (f" {line['audited']:,} of those that were stopped went on out of competition." if line["audited"] else "")
     )
 
 

@@ -47,6 +47,8 @@ class Retention(Callback):
                 self._created[event.trial] = event
             case Row() if event.checkpoint:
                 self._last_rows[event.trial] = event
+            case TrialEnded(status=TrialStatus.AUDITED) if event.trial in self._last_rows:
+                yield self._last_rows.pop(event.trial).checkpoint["file"]  # it cannot win
             case TrialEnded() if event.trial in self._last_rows and event.trial in self._created:
                 yield from self._compete(self._created[event.trial])
 

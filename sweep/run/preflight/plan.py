@@ -157,17 +157,19 @@ def _stage_cost(
 def expected_epochs(num_trials: int, stage: Stage, bracket: int | None = None) -> int:
     """Returns the epochs that rivals train if every rung keeps one trial in `reduction_factor`, and at least one.
 
+    Those of stopped trials that are expected to go on out of competition are counted.
+
     Args:
         num_trials: number of trials of a cell, or of one of its brackets.
         stage: the stage's settings.
         bracket: their bracket.
     """
-    alive, since, total = num_trials, 0, 0
+    alive, since, total = num_trials, 0, 0.0
     for rung in bracket_rungs(stage, bracket):
         total += alive * (rung - since)
-        since, alive = rung, max(1, round(alive / stage.asha.reduction_factor))
-    total += alive * (stage.epochs - since)
-    return total
+        before, since, alive = alive, rung, max(1, round(alive / stage.asha.reduction_factor))
+        total += (before - alive) * (stage.asha.audit or 0) * (stage.epochs - rung)
+    return round(total + alive * (stage.epochs - since))
 
 
 def plan_table(stages: list[StagePlan], retraining: dict[str, Any]) -> str:

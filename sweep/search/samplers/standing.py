@@ -63,6 +63,6 @@ def _ranking(trials: list[TrialState], levels: list[int], stage: Stage) -> list[
 
 def _value(trial: TrialState, epoch: int, metric: str) -> float | None:
     """Returns a trial's value after an epoch; None where it has none, or it ended without being compared."""
-    if trial.status in (TrialStatus.DIVERGED, TrialStatus.FAILED) or trial.epochs < epoch:
-        return None
-    return getattr(trial.rows[epoch - 1], metric)
+    is_out = trial.audited_from is None and trial.status in (TrialStatus.DIVERGED, TrialStatus.FAILED)
+    rows = [] if is_out else trial.competing_rows
+    return getattr(rows[epoch - 1], metric) if len(rows) >= epoch else None

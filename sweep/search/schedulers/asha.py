@@ -22,6 +22,7 @@ import numpy as np
 
 from aesweep.search.schedulers.brackets import bracket_rungs
 from aesweep.search.schedulers.seed_spread import Comparison, compare
+from aesweep.storage.event import Action
 from aesweep.study.schema import Stage
 
 Seeds = Sequence[float | None] | None
@@ -44,6 +45,16 @@ class Decision:
     cutoff: float | None
     num_compared: int
     comparison: Comparison | None = None
+
+    def action(self, is_drawn: bool) -> Action:
+        """Returns what the decision comes to.
+
+        Args:
+            is_drawn: whether the trial, once stopped, is trained on out of competition.
+        """
+        if self.keep:
+            return Action.CONTINUE
+        return Action.AUDIT if is_drawn else Action.STOP
 
 
 class Asha:

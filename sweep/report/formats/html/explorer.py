@@ -165,7 +165,9 @@ class Explorer:
 
     def _trial(self, name: str, trial: TrialState) -> list[Any]:
         created, is_retraining = trial.created, trial.stage == RETRAINING
-        last, end, result = trial.row, trial.end, trial.result
+        # What was trained out of competition is the report's to tell.
+        rows, end, result = trial.competing_rows, trial.end, trial.result
+        last = rows[-1] if rows else None
         return [
             name,
             trial.stage,
@@ -177,7 +179,7 @@ class Explorer:
             rounded(end.seconds) if end else None,
             "" if is_retraining else cell_name(cell_key(created.cell)),
             _configuration(created.configuration),
-            _rows(trial.rows),
+            _rows(rows),
             [[d.epoch, str(d.action), rounded(d.value), rounded(d.cutoff), d.num_compared] for d in trial.decisions],
             [rounded(value) for value in last.per_seed] if last and len(last.per_seed or ()) > 1 else None,
             [rounded(getattr(result, field)) for field in RESULTS] if result else None,

@@ -3,7 +3,7 @@
 const parallel = { place: "" };
 const MIN_LINES = 8;
 const MAX_SVG_LINES = 400; // more lines than these are drawn on a canvas
-const STATES_ENDED = new Set(["completed", "stopped"]);
+const STATES_ENDED = new Set(["completed", "stopped", "audited"]);
 // From best to worst, by lightness too; the ends of cividis.
 const SCALES = {
   light: ["#00224e", "#35456c", "#666970", "#948e77", "#c8b866"],
