@@ -6,7 +6,8 @@
 #   make benchmark    our CPU time against a plain Ray Tune sweep; DATA=folder
 #   make fuzz         more than ten thousand drawn cases for the journal and for study files
 #   make chaos        kills and damages real runs: N faults (20), drawn from SEED (1)
-#   make flows        every study of jobs/ and of tests/flows/ run, killed, resumed, extended, fetched, submitted; DATA=folder
+#   make flows        every study of jobs/ and of tests/flows/ run, killed, resumed, extended, fetched, submitted; DATA=folder;
+#                     JOBS (3) studies at a time
 #   make benchmark-peers  a convolutional model against pythae's, on MNIST; needs the network once; DATA=folder
 #   make audit        known vulnerabilities of what is installed; needs the network
 #   make benchmark-many   what 100 and 1,000 small trials cost
@@ -28,6 +29,7 @@ BIN := $(VENV)/bin
 DATA ?= $(AESWEEP_DATA_DIR)
 N ?= 20
 SEED ?= 1
+JOBS ?= 3
 EXTRAS ?=
 
 .PHONY: quickstart test test-mnist test-latex test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers fuzz chaos flows audit lint pins echarts test-browser install install-for-tests FORCE
@@ -110,7 +112,7 @@ chaos: install-for-tests
 	$(BIN)/python -m tests.chaos.harness --faults $(N) --seed $(SEED)
 
 flows: install-for-tests
-	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest tests/flows -m 'flows or not flows'
+	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest tests/flows -m 'flows or not flows' -n $(JOBS) --dist loadgroup
 
 # A tool with dependencies of its own, kept apart from ours.
 audit: install

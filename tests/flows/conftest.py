@@ -35,6 +35,16 @@ def workers(study: TriedStudy) -> tuple[str, str]:
     return ("--workers", "1" if study.is_ordered else "2")
 
 
+def pytest_sessionfinish(session) -> None:
+    if hasattr(session.config, "workeroutput"):  # one process of several, which hands over what it tried
+        session.config.workeroutput["flows"] = table.results
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    table.results.extend(map(tuple, node.workeroutput.get("flows", [])))
+
+
 def pytest_terminal_summary(terminalreporter) -> None:
     text = table.told()
     if text:
