@@ -180,12 +180,13 @@ def test_rows_out_of_competition_are_marked_and_not_exported(run):
             assert [row.epoch for row in record.rows] == list(range(1, stopped[record.name] + 1))
 
 
-def test_sentence_says_who_would_have_won_and_by_how_much():
+def test_sentence_says_who_would_have_won_by_most_and_how_far_the_others_ended_behind():
     audit, lost = next(pair for pair in (simulated(number, 1.0, 0.5) for number in range(9)) if pair[1])
     stage = types.SimpleNamespace(name="s", metric="validation_mse", mode="min")
-    sentences = audit_sentences(stage, audit)
-    winners = [found for found in audit.trials if found.would_have_won]
-    assert len({found.trial.cell for found in winners}) == lost
-    for found, sentence in zip(winners, sentences, strict=False):
-        better = f"{100 * (1 - found.value / found.winner_value):.1f} % better"
-        assert f"`{found.trial.name}`" in sentence and better in sentence
+    ahead, behind = audit_sentences(stage, audit)
+    ratios = {found.trial.name: found.value / found.winner_value for found in audit.trials}
+    first = min(ratios, key=ratios.get)
+    assert f"`{first}`" in ahead and f"{100 * (1 - ratios[first]):.1f} % better" in ahead
+    worse = [100 * (ratio - 1) for ratio in ratios.values() if ratio > 1]
+    assert f"{np.median(worse):.1f} % worse" in behind and f"{len(worse)} trials" in behind
+    assert len({found.trial.cell for found in audit.trials if found.would_have_won}) == lost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
@@ -20,7 +21,7 @@ from aesweep.report.figures.style import (
     width_in,
 )
 from aesweep.report.rows.names import dataset_name
-from aesweep.report.rows.types import Run, Stage, Trial
+from aesweep.report.rows.types import Epoch, Run, Stage, Trial
 
 METRIC_LABELS = {
     "validation_mse": "Validation MSE per pixel",
@@ -33,7 +34,10 @@ MAX_ROWS = 3
 # How each ending is drawn: endings differ in line and marker as well as in colour.
 ENDINGS = {
     "stopped": ("Stopped at a rung", {"color": GREY, "linewidth": 0.8, "linestyle": "-", "marker": "x"}),
-    "audited": ("Stopped, went on out of competition", {"color": GREY, "linewidth": 0.8, "marker": "x"}),
+    "audited": (
+        "Went on out of competition",
+        {"color": GREY, "linewidth": 0.8, "linestyle": (0, (1, 1)), "marker": 4},  # a caret that points to the left
+    ),
     "completed": ("Trained to the end", {"color": COLOURS[5], "linewidth": 1.0, "linestyle": "-", "marker": "o"}),
     "winner": (
         "Best of its cell",
@@ -89,19 +93,10 @@ def _draw(axes: Axes, stage: Stage, dataset: str, width_in: float) -> None:
     order = list(ENDINGS)
     for trial in sorted(trials, key=lambda trial: order.index(_ending(trial, winners))):
         ending = _ending(trial, winners)
-        label, line = ENDINGS[ending]
-        points = [(epoch.epoch, getattr(epoch, stage.metric)) for epoch in trial.epochs]
-        points = [(epoch, value) for epoch, value in points if value is not None and math.isfinite(value)]
-        if points:
-            axes.plot(
-                *zip(*points, strict=True), label=label, markevery=[-1], zorder=2 + order.index(ending) / 10, **line
-            )
-        further = [(epoch.epoch, getattr(epoch, stage.metric)) for epoch in trial.audit]
-        further = points[-1:] + [(at, value) for at, value in further if value is not None and math.isfinite(value)]
-        if trial.audit and further:
-            axes.plot(
-                *zip(*further, strict=True), color=GREY, linewidth=0.8, linestyle=(0, (1, 1)), marker=4, markevery=[-1]
-            )
+        points = _points(trial.epochs, stage.metric)
+        _line(axes, points, "stopped" if ending == "audited" else ending)
+        if trial.audit:
+            _line(axes, points[-1:] + _points(trial.audit, stage.metric), "audited")
     stops = stopped_at(trials)
     for rung in stage.rungs:
         axes.axvline(rung, color=GREY, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
@@ -112,6 +107,18 @@ def _draw(axes: Axes, stage: Stage, dataset: str, width_in: float) -> None:
     axes.set_title(f"{stage.name.replace('_', ' ').capitalize()}, {plural(len(trials), 'trial')}", loc="left")
     axes.set_xlabel("Epoch (logarithmic)")
     axes.set_ylabel(METRIC_LABELS[stage.metric])
+
+
+def _points(epochs: Sequence[Epoch], metric: str) -> list[tuple[int, float]]:
+    values = ((epoch.epoch, getattr(epoch, metric)) for epoch in epochs)
+    return [(epoch, value) for epoch, value in values if value is not None and math.isfinite(value)]
+
+
+def _line(axes: Axes, points: list[tuple[int, float]], ending: str) -> None:
+    label, style = ENDINGS[ending]
+    if points:
+        order = 2 + list(ENDINGS).index(ending) / 10
+        axes.plot(*zip(*points, strict=True), label=label, markevery=[-1], zorder=order, **style)
 
 
 def _labels(ticks: list[int], stops: dict[int, int], width_in: float) -> list[str]:

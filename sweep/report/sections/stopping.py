@@ -42,8 +42,7 @@ def audit_table(audits: list[tuple[Stage, Audit]]) -> Table:
             f"{len(audit.trials):,}",
             Value(f"{len(winners):,}", tuple(found.trial.name for found in winners)),
             f"{audit.num_cells:,}",
-            f"{audit.num_lost:,}",
-            f"{audit.most_lost:,} ({percent(audit.most_lost / audit.num_cells)})",
+            *(f"{lost:,} ({percent(lost / audit.num_cells)})" for lost in (audit.num_lost, audit.most_lost)),
         ]
         for stage, audit in audits
         for winners in [[found for found in audit.trials if found.would_have_won]]
@@ -52,33 +51,28 @@ def audit_table(audits: list[tuple[Stage, Audit]]) -> Table:
 
 
 def audit_sentences(stage: Stage, audit: Audit) -> list[str]:
-    """Says of each trial that would have won by how much, and how far behind the others ended."""
+    """Says which trial would have won by most, and how far behind their cells' winners the others ended."""
     sentences = []
-    for found in audit.trials:
-        if found.would_have_won:
-            against = (
-                f"{_lead(stage, found)} than {code(found.winner.name)}, the winner"
-                if found.winner
-                else "and the cell has no winner"
-            )
-            sentences.append(
-                f"{code(found.trial.name)}, stopped after {plural(found.trial.stopped_at, 'epoch')}, would have won "
-                f"{inert(cell_name(found.trial.cell))}: {number(found.value, stage.metric)}, {against}."
-            )
-    behind = [_difference(stage, found) for found in audit.trials if not found.would_have_won]
-    known = [value for value in behind if value is not None]
-    if known:
-        middle = _amount(stage, statistics.median(known))
+    known = [(found, _difference(stage, found)) for found in audit.trials]
+    known = [(found, difference) for found, difference in known if difference is not None]
+    ahead = [(found, difference) for found, difference in known if found.would_have_won]
+    behind = [difference for found, difference in known if not found.would_have_won]
+    if ahead:
+        found, difference = min(ahead, key=lambda pair: pair[1])
         sentences.append(
-            f"{inert(stage.name)}: the other {plural(len(known), 'trial')} that {agree(len(known), 'was', 'were')} "
-            f"trained on ended {middle} worse than the winner of the cell"
-            + (f" (median; at least {_amount(stage, min(known))})." if len(known) > 1 else ".")
+            f"{inert(stage.name)}: of those that would have won {code(found.trial.name)} "
+            f"({inert(cell_name(found.trial.cell))}), stopped after {plural(found.trial.stopped_at, 'epoch')}, is "
+            f"furthest ahead: it ended at {number(found.value, stage.metric)}, {_amount(stage, -difference)} better "
+            f"than {code(found.winner.name)}, the winner."
+        )
+    if behind:
+        sentences.append(
+            f"{inert(stage.name)}: {'the other ' if ahead else ''}{plural(len(behind), 'trial')} that "
+            f"{agree(len(behind), 'was', 'were')} trained on ended {_amount(stage, statistics.median(behind))} worse "
+            "than the winner of the cell"
+            + (f" (median; at least {_amount(stage, min(behind))})." if len(behind) > 1 else ".")
         )
     return sentences
-
-
-def _lead(stage: Stage, found: AuditedTrial) -> str:
-    return f"{_amount(stage, -_difference(stage, found))} better"
 
 
 def _difference(stage: Stage, found: AuditedTrial) -> float | None:
