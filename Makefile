@@ -112,7 +112,7 @@ chaos: install-for-tests
 	$(BIN)/python -m tests.chaos.harness --faults $(N) --seed $(SEED)
 
 flows: install-for-tests
-	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest tests/flows -m 'flows or not flows' -n $(JOBS) --dist loadgroup
+	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest tests/flows -m 'flows or not flows' -n $(JOBS)
 
 # A tool with dependencies of its own, kept apart from ours.
 audit: install

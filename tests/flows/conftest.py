@@ -41,6 +41,18 @@ def pytest_sessionfinish(session) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Gives each study to one process, since all its flows start from one undisturbed run."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByStudy(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("[")[2].rstrip("]").partition("-")[0]
+
+    return ByStudy(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node) -> None:
     table.results.extend(map(tuple, node.workeroutput.get("flows", [])))
 

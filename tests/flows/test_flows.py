@@ -31,9 +31,7 @@ def tried(*flows: str, but: tuple[str, ...] = ()):
         for what in flows:
             if (name, what) in but:
                 continue
-            marks = [pytest.mark.xdist_group(name)]  # all flows of a study start from one undisturbed run
-            if what not in SMALL_PART.get(name, ()):
-                marks.append(pytest.mark.flows)
+            marks = [] if what in SMALL_PART.get(name, ()) else [pytest.mark.flows]
             if study.lacks:
                 marks.append(pytest.mark.skip(reason=study.lacks))
             found.append(pytest.param(study, what, id=f"{name}-{what.replace(' ', '-')}", marks=marks))

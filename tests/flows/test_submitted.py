@@ -19,13 +19,8 @@ from tests.flows.test_flows import wrong
 
 pytestmark = [pytest.mark.ray, pytest.mark.flows, pytest.mark.timeout(3600)]
 
-
-def skipped(study: TriedStudy) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.skip(reason=study.lacks)] if study.lacks else []
-
-
 STUDIES = [
-    pytest.param(study, id=name, marks=[pytest.mark.xdist_group(name), *skipped(study)])
+    pytest.param(study, id=name, marks=[pytest.mark.skip(reason=study.lacks)] if study.lacks else [])
     for name, study in all_studies().items()
 ]
 
