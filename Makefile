@@ -4,6 +4,7 @@
 #   make test         all tests but the long ones
 #   make test-mnist   the tests on the real MNIST and Fashion-MNIST; DATA=folder
 #   make benchmark    our CPU time against a plain Ray Tune sweep; DATA=folder
+#   make benchmark-time-to-quality  until a good model of MNIST is there, against a plain Ray Tune sweep with ASHA; DATA=folder
 #   make fuzz         more than ten thousand drawn cases for the journal and for study files
 #   make chaos        kills and damages real runs: N faults (20), drawn from SEED (1)
 #   make flows        every study of jobs/ and of tests/flows/ run, killed, resumed, extended, fetched, submitted; DATA=folder;
@@ -32,7 +33,7 @@ SEED ?= 1
 JOBS ?= 3
 EXTRAS ?=
 
-.PHONY: quickstart test test-mnist test-latex test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers fuzz chaos flows audit lint pins echarts test-browser install install-for-tests FORCE
+.PHONY: quickstart test test-mnist test-latex test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers benchmark-time-to-quality fuzz chaos flows audit lint pins echarts test-browser install install-for-tests FORCE
 
 # The list of modules, written anew only where it has changed.
 $(VENV)/modules: FORCE
@@ -100,6 +101,9 @@ benchmark-scaling: install-for-tests
 benchmark-peers: install-for-tests
 	$(INSTALL) '.[peers]'
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python tests/benchmarks/bench_peers.py
+
+benchmark-time-to-quality: install-for-tests
+	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python tests/benchmarks/bench_time_to_quality.py
 
 benchmark-gpu: install-for-tests
 	$(BIN)/python tests/benchmarks/bench_gpu.py
