@@ -179,11 +179,10 @@ class Synthetic:
             training_images=20_000, validation_images=3_000, metric=metric, mode=mode, table=table,
         )  # fmt: skip
         for dataset, index, configuration in jobs:
-            values = configuration.as_dict()
             self._add(
                 "trial_created", stage=stage, dataset=dataset, trial=f"{stage}-{dataset}-{index:04d}",
-                cell={axis: values[axis] for axis in axes}, configuration=values, seeds=list(self._seeds),
-                epochs=EPOCHS,
+                cell={axis: configuration.written_value(axis) for axis in axes}, configuration=configuration.as_dict(),
+                seeds=list(self._seeds), epochs=EPOCHS,
             )  # fmt: skip
         for dataset in DATASETS:
             self._baselines(stage, dataset, "validation", [c for d, _, c in jobs if d == dataset])

@@ -8,6 +8,7 @@ import pandas as pd
 
 from aesweep.process.wording import agree, plural
 from aesweep.report.analysis.frames import QUANTITY
+from aesweep.report.analysis.leads import lead_frame
 from aesweep.report.figures.architecture import architecture_figure
 from aesweep.report.figures.style import Drawing
 from aesweep.report.rows.names import MISSING, axis_name, axis_value
@@ -22,6 +23,7 @@ from aesweep.report.sections.cells import (
     undertrained,
 )
 from aesweep.report.sections.chance import Chance
+from aesweep.report.sections.families import lead_sentences, lead_table
 from aesweep.report.sections.rules import FAILS, HOLDS, OVERFITTING_GAP, beats, gap_of, gap_text, is_known, verdict
 from aesweep.report.sections.section import Claim, StageSection, StageView
 from aesweep.report.text.markdown import code, inert, listing
@@ -42,17 +44,25 @@ class Architecture(StageSection):
         }
 
     def tables(self, view: StageView) -> list[Table]:
-        return [architecture_table(view.stage, view.dataset, view.frame, view.published)]
+        return [
+            architecture_table(view.stage, view.dataset, view.frame, view.published),
+            lead_table(lead_frame(view.run, view.stage, view.dataset)),
+        ]
 
     def prose(self, view: StageView) -> list[str]:
         stage, dataset, frame = view.stage, view.dataset, view.frame
         return [
             *best_cell(stage, frame),
+            *lead_sentences(lead_frame(view.run, stage, dataset)),
             *undertrained(stage, frame),
             *empty_cells(stage, dataset, frame),
             *column_ranks(stage, frame),
             *published_against_baselines(stage, dataset, frame, view.published),
         ]
+
+    def frames(self, view: StageView) -> dict[str, pd.DataFrame]:
+        leads = lead_frame(view.run, view.stage, view.dataset)
+        return {f"{view.name}-families": leads} if len(leads) else {}
 
     def drawings(self, view: StageView) -> list[Drawing | None]:
         return [architecture_figure(view.name, view.stage, view.dataset, view.frame, view.published)]

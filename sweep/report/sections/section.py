@@ -146,6 +146,7 @@ class StageSection:
             f"{notes}{' ' if notes else ''}([CSV](tables/{view.csv}.csv))",
             self.prose(view),
             [drawing for drawing in drawings if drawing],
+            frames=self.frames(view),
         )
 
     def intro(self, view: StageView) -> str:
@@ -177,6 +178,10 @@ class StageSection:
     def drawings(self, view: StageView) -> list[Drawing | None]:
         """Returns the figures, with None for one that has nothing to show."""
         return []
+
+    def frames(self, view: StageView) -> dict[str, pd.DataFrame]:
+        """Returns CSV files beside that of the cells, by name."""
+        return {}
 
     def headline(self, view: StageView, is_alone: bool) -> str | None:
         """Returns a sentence for the top of the page; `is_alone` if the data set has no other stage of the kind."""
