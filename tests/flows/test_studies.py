@@ -7,13 +7,21 @@ import shutil
 import pytest
 import yaml
 
+from aesweep.run.preflight.model_check import check_models
 from aesweep.study.study_file import load_study
 from tests.flows import studies
 
 
 def test_every_job_file_that_is_a_study_is_tried():
-    assert set(studies.jobs()) >= {"quickstart", "published", "mnist", "fashion_mnist"}
+    assert set(studies.jobs()) >= {"quickstart", "published", "mnist", "fashion_mnist", "families"}
     assert not {"rayjob", "aws_access", "cluster_local", "published_numbers"} & set(studies.jobs())
+
+
+@pytest.mark.parametrize("name", studies.jobs())
+def test_every_model_of_a_job_file_is_possible(name):
+    study = load_study(studies.jobs()[name].file)
+    shapes = {dataset.name: (1, 8, 8) if dataset.name == "digits" else (1, 28, 28) for dataset in study.datasets}
+    check_models(study, shapes)
 
 
 def test_new_job_file_is_picked_up(tmp_path, monkeypatch):

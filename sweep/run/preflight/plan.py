@@ -63,7 +63,8 @@ def plan_study(
     """Plans the stages and the retraining of a study.
 
     A stage that starts from another's winner is planned with that stage's slowest configuration, because the winner is
-    not known yet. The estimates leave out evaluation, the baselines and Ray's own start.
+    not known yet; so is a retraining, with that of the stage or of its cell. The estimates leave out evaluation, the
+    baselines and Ray's own start.
 
     Args:
         study: the study to plan.
@@ -83,9 +84,8 @@ def plan_study(
         }
         specs = stage_trials(study, name, bases)
         for dataset, (_, image_shape) in sizes.items():
-            here = {spec.configuration for spec in specs if spec.dataset == dataset}
-            cost = {configuration: timer.seconds_per_image(configuration, image_shape) for configuration in here}
-            slowest[name, dataset] = max(cost, key=cost.get)
+            mine = [spec for spec in specs if spec.dataset == dataset]
+            (slowest[name, dataset],) = _slowest(mine, timer, image_shape)
         full, expected, seconds = _stage_cost(stage, specs, sizes, timer)
         num_cells = len({(spec.dataset, spec.cell) for spec in specs})
         models: dict[tuple, int] = {}
@@ -114,12 +114,13 @@ def plan_study(
         per_winner = stage.retraining.seeds or study.retraining.seeds
         epochs = stage.retraining.epochs or study.retraining.epochs
         for dataset, (num_images, image_shape) in sizes.items():
-            cells = {spec.cell for spec in specs if spec.dataset == dataset} if stage.retraining.of == "cells" else {()}
-            retrainings += per_winner * len(cells)
-            checkpoint_bytes += per_winner * len(cells) * model_bytes(slowest[name, dataset], image_shape)
-            retraining_epochs += per_winner * len(cells) * epochs
-            step = timer.seconds_per_image(slowest[name, dataset], image_shape)
-            retraining_seconds += per_winner * len(cells) * epochs * num_images * step
+            mine = [spec for spec in specs if spec.dataset == dataset]
+            winners = _slowest(mine, timer, image_shape, of_cells=stage.retraining.of == "cells")
+            retrainings += per_winner * len(winners)
+            checkpoint_bytes += per_winner * sum(model_bytes(winner, image_shape) for winner in winners)
+            retraining_epochs += per_winner * len(winners) * epochs
+            step = sum(timer.seconds_per_image(winner, image_shape) for winner in winners)
+            retraining_seconds += per_winner * epochs * num_images * step
     retraining = {
         "num_trainings": retrainings,
         "epochs": retraining_epochs,
@@ -134,6 +135,16 @@ def model_bytes(configuration: Configuration, image_shape: tuple[int, ...]) -> i
     from aesweep.training.engine.member import architecture_of
 
     return 4 * architecture_of(configuration, image_shape).layout.num_parameters
+
+
+def _slowest(
+    specs: list[TrialSpec], timer: _StepTimer, image_shape: tuple[int, ...], of_cells: bool = False
+) -> list[Configuration]:
+    """Returns the slowest configuration of a data set's trials, or of each of their cells."""
+    groups: dict[Any, list[Configuration]] = {}
+    for spec in specs:
+        groups.setdefault(spec.cell if of_cells else None, []).append(spec.configuration)
+    return [max(found, key=lambda one: timer.seconds_per_image(one, image_shape)) for found in groups.values()]
 
 
 def _stage_cost(

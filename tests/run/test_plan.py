@@ -1,0 +1,61 @@
+"""The plan's time is that of the trainings, each with the seconds an image that its own model takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from aesweep.run.preflight import plan
+from aesweep.study.configuration import Configuration
+from aesweep.study.study_file import check_study
+
+SECONDS = {(8,): 1e-4, (16,): 1e-3, (32,): 1e-2}  # per image, by hidden layers
+SIZES = {"digits": (1000, (1, 8, 8))}
+
+
+@pytest.fixture(autouse=True)
+def timed(monkeypatch):
+    def seconds(_: object, configuration: Configuration, image_shape: tuple[int, ...]) -> float:
+        assert image_shape == (1, 8, 8)
+        return SECONDS[configuration.hidden_layers]
+
+    monkeypatch.setattr(plan._StepTimer, "seconds_per_image", seconds)
+
+
+def planned(retraining: dict, **stage: object) -> tuple[plan.StagePlan, dict]:
+    search = {
+        "space": {"hidden_layers": {"grid": [list(widths) for widths in SECONDS]}, "latent_dim": {"grid": [2, 3]}},
+        "table": {"rows": "latent_dim", "columns": "hidden_layers"},
+        "epochs": 4,
+        "asha": "none",
+        "retraining": retraining,
+    }
+    values = {"name": "x", "datasets": ["digits"], "stages": {"architecture": {**search, **stage}}}
+    stages, found = plan.plan_study(check_study(values, "a test"), SIZES, 2)
+    return stages[0], found
+
+
+def test_search_takes_what_its_trials_take():
+    (stage, _) = planned({"of": "none"})
+    assert stage.seconds == pytest.approx(2 * 4 * 900 * sum(SECONDS.values()) / 2, abs=0.06)  # a tenth validates
+
+
+def test_each_cell_is_retrained_at_its_own_cost():
+    _, found = planned({"of": "cells", "epochs": 7, "seeds": 3})
+    assert (found["num_trainings"], found["epochs"]) == (6 * 3, 6 * 3 * 7)
+    assert found["seconds"] == pytest.approx(2 * 3 * 7 * 1000 * sum(SECONDS.values()) / 2, abs=0.06)
+    parameters = [
+        sum(rows * columns + columns for rows, columns in ((64, width), (width, z), (z, width), (width, 64)))
+        for width in (8, 16, 32)
+        for z in (2, 3)
+    ]
+    assert found["checkpoint_bytes"] == 4 * 3 * sum(parameters)
+
+
+def test_cell_of_several_models_has_its_slowest_for_a_winner():
+    _, found = planned({"of": "cells", "epochs": 7, "seeds": 3}, table={"rows": "latent_dim"})
+    assert found["seconds"] == pytest.approx(2 * 3 * 7 * 1000 * 1e-2 / 2, abs=0.06)
+
+
+def test_winner_is_planned_as_the_slowest_model():
+    _, found = planned({"of": "winner", "epochs": 7, "seeds": 3})
+    assert found["num_trainings"] == 3 and found["seconds"] == pytest.approx(3 * 7 * 1000 * 1e-2 / 2, abs=0.06)
