@@ -46,9 +46,11 @@ def differences(run: Path, whole: Path, was_full: bool) -> list[str]:
         "decisions": lambda journal: [_plain(e) for e in journal if e["kind"] == "decision"],
         "ends": lambda journal: {e["trial"]: (e["status"], e["epochs"]) for e in journal if e["kind"] == "trial_ended"},
         "results": lambda journal: {
-            str(_plain(e))
-            for e in journal
-            if e["kind"] in ("cell_winner", "stage_winner", "retrained", "pictures", "baseline")
+            str(_plain(e)) for e in journal if e["kind"] in ("cell_winner", "stage_winner", "retrained", "baseline")
+        },
+        # Where a winner's retraining failed at first, its stage is shown again once it has succeeded: the last counts.
+        "pictures": lambda journal: {
+            (e["dataset"], e["stage"], e["purpose"]): _plain(e) for e in journal if e["kind"] == "pictures"
         },
     }
     found += [f"other {name}" for name, view in views.items() if view(events) != view(others)]
