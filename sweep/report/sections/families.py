@@ -41,10 +41,10 @@ def lead_table(leads: pd.DataFrame) -> Table:
                 *([percent(share)] if quantity == "mse" else []),
             ]
         )
-    seeds, epochs = (_range(leads[name]) for name in ("num_seeds", "epochs"))
+    seeds, epochs = _counts(leads["num_seeds"], "seed"), _counts(leads["epochs"], "epoch")
     lead = (
         "The best family at each latent dimension, and the best model of another: both chosen on validation images "
-        f"alone, retrained for {epochs} epochs with the same {seeds} seeds, and compared seed by seed on the test set."
+        f"alone, retrained for {epochs} with the same {seeds}, and compared seed by seed on the test set."
     )
     return Table(headings, rows, num_labels=4, lead=lead)
 
@@ -83,6 +83,7 @@ def _interval(line: pd.Series, name: str, quantity: str) -> str:
     return interval(found, quantity)
 
 
-def _range(values: pd.Series) -> str:
+def _counts(values: pd.Series, noun: str) -> str:
+    """Returns a count, or the range of several, with its noun."""
     low, high = int(values.min()), int(values.max())
-    return str(low) if low == high else f"{low} to {high}"
+    return plural(low, noun) if low == high else f"{low} to {plural(high, noun)}"
