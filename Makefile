@@ -10,6 +10,8 @@
 #   make flows        every study of jobs/ and of tests/flows/ run, killed, resumed, extended, fetched, submitted; DATA=folder;
 #                     JOBS (3) studies at a time
 #   make benchmark-peers  a convolutional model against pythae's, on MNIST; needs the network once; DATA=folder
+#   make benchmark-samplers  searches replayed on recorded learning curves, ours against Ray Tune's, Optuna's and Syne
+#                     Tune's; needs the network once; DATA=folder; SEEDS=50; FOLDER= for the curves
 #   make audit        known vulnerabilities of what is installed; needs the network
 #   make benchmark-many   what 100 and 1,000 small trials cost
 #   make benchmark-scaling  what the driver costs at 16, 128 and 1,024 GPUs
@@ -32,8 +34,10 @@ N ?= 20
 SEED ?= 1
 JOBS ?= 3
 EXTRAS ?=
+SEEDS ?= 50
+FOLDER ?=
 
-.PHONY: quickstart test test-mnist test-latex test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers benchmark-time-to-quality fuzz chaos flows audit lint pins echarts test-browser install install-for-tests FORCE
+.PHONY: quickstart test test-mnist test-latex test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers benchmark-time-to-quality benchmark-samplers fuzz chaos flows audit lint pins echarts test-browser install install-for-tests FORCE
 
 # The list of modules, written anew only where it has changed.
 $(VENV)/modules: FORCE
@@ -104,6 +108,12 @@ benchmark-peers: install-for-tests
 
 benchmark-time-to-quality: install-for-tests
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python tests/benchmarks/bench_time_to_quality.py
+
+CURVES := digits $(if $(DATA),mnist) $(if $(FOLDER),--folder $(FOLDER))
+benchmark-samplers: install-for-tests
+	$(INSTALL) '.[search-peers]'
+	$(BIN)/python tests/benchmarks/bench_samplers.py record $(CURVES) --processes 2 $(if $(DATA),--data-dir $(DATA))
+	$(BIN)/python tests/benchmarks/bench_samplers.py replay $(CURVES) --seeds $(SEEDS) --processes 2 --figure build/regret.svg
 
 benchmark-gpu: install-for-tests
 	$(BIN)/python tests/benchmarks/bench_gpu.py
