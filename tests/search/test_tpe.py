@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import math
@@ -11,6 +12,7 @@ import optuna
 import pytest
 
 from aesweep.search.samplers import registry
+from aesweep.search.samplers.known_trial import KnownTrial
 from aesweep.search.samplers.parameters import parameter_of
 from aesweep.search.samplers.slot import open_slots
 from aesweep.storage.run_state import TrialState
@@ -98,6 +100,21 @@ def test_one_cell_gives_what_optuna_suggests_by_the_values_themselves(number, nu
     assert {name: getattr(suggested, name) for name in distributions} == expected
     if num_running == 0:
         assert suggested == configurations(trials)[number]
+
+
+def test_trials_to_learn_from_are_kept_as_they_are_and_are_valid_for_optuna():
+    distributions = {"dropout": optuna.distributions.FloatDistribution(0.0, 0.5)}
+    for value, state in ((0.25, optuna.trial.TrialState.COMPLETE), (None, optuna.trial.TrialState.RUNNING)):
+        known = KnownTrial({"dropout": 0.1}, distributions, value)
+        plain = optuna.trial.create_trial(
+            params={"dropout": 0.1}, distributions=distributions, state=state, value=value
+        )
+        assert copy.deepcopy(known) is known
+        for name in ("state", "value", "params", "distributions", "user_attrs", "system_attrs", "intermediate_values"):
+            assert getattr(known, name) == getattr(plain, name)
+        study = optuna.create_study()
+        study.add_trial(known)
+        assert study.get_trials(deepcopy=False)[0].params == {"dropout": 0.1}
 
 
 def begun(trial: TrialState) -> TrialState:

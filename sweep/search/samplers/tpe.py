@@ -42,8 +42,9 @@ class Tpe:
         self._stage = stage
         self._seed = seed
         self._template = Template(stage.space, base)
-        self._drawn = {name: axis for name, axis in stage.space.axes().items() if axis.is_random}
-        self._positions = Positions(seed, stage.space.axes())
+        self._axes = stage.space.axes()
+        self._drawn = {name: axis for name, axis in self._axes.items() if axis.is_random}
+        self._positions = Positions(seed, self._axes)
         self._num_first = min(10, 2 * (len(self._drawn) + 1))
 
     def suggest(self, slot: Slot, known: Sequence[TrialState]) -> Configuration | None:
@@ -83,9 +84,9 @@ class Tpe:
             cell: the data set and the cell of the suggestion.
             known: the stage's trials.
         """
-        from optuna.trial import TrialState as State
-        from optuna.trial import create_trial
+        from aesweep.search.samplers.known_trial import KnownTrial
 
+        distributions = {name: distribution_of(axis) for name, axis in self._drawn.items()}
         mine = {trial.created.trial for trial in known if _cell(trial) == cell}
         learned = (
             sorted(known, key=lambda trial: trial.created.trial in mine)
@@ -96,20 +97,17 @@ class Tpe:
         standing = standings(known, self._stage)
         for trial in learned:
             values = self._values(Configuration.from_dict(trial.created.configuration))
-            distributions = {name: distribution_of(self._drawn[name]) for name in values}
             rank = standing.get(trial.created.trial)
-            if not values:
-                continue  # nothing was drawn there
+            if not values or (rank is None and trial.status is not None):
+                continue  # nothing was drawn there, or it ended without a standing
             if rank is not None:
                 rank -= OWN_CELL_FIRST * (trial.created.trial in mine)
-                found.append(create_trial(params=values, distributions=distributions, value=rank))
-            elif trial.status is None:
-                found.append(create_trial(params=values, distributions=distributions, state=State.RUNNING))
+            found.append(KnownTrial(values, {name: distributions[name] for name in values}, rank))
         return found
 
     def _values(self, configuration: Configuration) -> dict[str, Any]:
         """Returns the drawn axes that apply to a configuration, as Optuna takes them: a choice by its place."""
-        fields = {name: configuration.written_value(name) for name in self._stage.space.axes()}
+        fields = {name: configuration.written_value(name) for name in self._axes}
         values = {}
         for name, axis in self._drawn.items():
             if axis.applies(fields):
