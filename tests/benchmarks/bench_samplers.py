@@ -24,7 +24,7 @@ from pathlib import Path
 from samplers.contest import SEARCHERS
 from samplers.curve_tables import DEFINITIONS, curves_folder, load_table
 from samplers.outcomes import SHARES, Task, outcomes
-from samplers.summary import as_json, claims, lines, markdown
+from samplers.summary import ALONE, as_json, claims, lines, markdown
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,6 +57,7 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
         for seed, table, cells, num_workers, searcher in itertools.product(
             range(arguments.seeds), arguments.tables, arguments.cells, arguments.workers, arguments.searchers
         )
+        if cells == "with" or searcher != ALONE  # a single cell has none to share with
     ]
     if importlib.util.find_spec("syne_tune") is None:
         print("left out: Syne Tune, which is not installed: pip install 'aesweep[search-peers]'", file=sys.stderr)

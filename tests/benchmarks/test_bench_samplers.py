@@ -52,8 +52,7 @@ def table(seed: int = 0, diverging: int | None = None) -> CurveTable:
     errors = random.uniform(1, 2, (NUM, 1)) + 2 * np.exp(-random.uniform(0.1, 1, (NUM, 1)) * np.arange(1, EPOCHS + 1))
     if diverging is not None:
         errors[diverging, 2:] = math.nan
-    seconds = np.repeat(random.uniform(1, 3, (4, 1)), NUM // 4, axis=0) * np.ones((1, EPOCHS))
-    return CurveTable(TINY, errors, seconds)
+    return CurveTable(TINY, errors, np.repeat(random.uniform(1, 3, 4), NUM // 4))
 
 
 class Scripted:
@@ -100,10 +99,8 @@ def test_each_configuration_of_a_table_is_trained_once_and_found_by_its_number()
 
 
 def test_two_workers_share_the_clock():
-    """Worked by hand: epochs of 2 s and of 3 s, three trials of 3, 1 and 2 epochs."""
-    seconds = np.full((NUM, EPOCHS), 2.0)
-    seconds[table().part(1)] = 3.0
-    slow = dataclasses.replace(table(), seconds=seconds)
+    """Worked by hand: epochs of 2 and of 3 units of time, three trials of 3, 1 and 2 epochs."""
+    slow = dataclasses.replace(table(), epoch_times=np.where(table().cells == 1, 3.0, 2.0))
     searcher = Scripted([point(2, 8), point(2, 16), point(2, 16, 0.05)], [3, 1, 2])
     told = replay(slow, searcher, 2, 100)
     assert [(event.time, event.trial, event.epoch) for event in told] == [
@@ -126,7 +123,7 @@ def test_epochs_are_counted_when_they_end(num_workers, budget):
     assert len(told) == min(budget, 10 * (EPOCHS + 2 + 1))
     assert [event.time for event in told] == sorted(event.time for event in told)
     for start in {event.time for event in told}:
-        running = [event for event in told if event.time - table().epoch_seconds[0] < start - 1e-9 < event.time - 2e-9]
+        running = [event for event in told if event.time - table().epoch_times[0] < start - 1e-9 < event.time - 2e-9]
         assert len(running) <= num_workers
 
 
@@ -333,7 +330,7 @@ def test_recorded_curve_is_that_of_the_configuration_trained_alone(small, tmp_pa
             pack.train_epoch()
             alone.append(float(pack.per_image_mse(["alone"], images.validation)["alone"].mean()))
         assert found.errors[number].tolist() == alone
-    assert (found.seconds > 0).all() and len(set(found.epoch_seconds)) <= found.num_cells == 2
+    assert set(found.epoch_times) == {1.0} and found.num_cells == 2
 
 
 def test_file_of_another_table_is_refused(small, tmp_path):

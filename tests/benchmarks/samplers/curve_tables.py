@@ -120,12 +120,12 @@ class CurveTable:
         definition: what is recorded.
         errors: validation MSE after each epoch, float64 [configurations, epochs]; not a number from the epoch on in
             which a configuration diverged.
-        seconds: of each epoch, float64 [configurations, epochs].
+        epoch_times: how long an epoch of each configuration takes on the simulated clock, float64 [configurations].
     """
 
     definition: TableDefinition
     errors: np.ndarray
-    seconds: np.ndarray
+    epoch_times: np.ndarray
 
     def index(self, values: Mapping[str, Any]) -> int:
         """Returns the number of the configuration that stands for proposed values, by axis name."""
@@ -146,16 +146,6 @@ class CurveTable:
         """The number of each configuration's cell [configurations]."""
         return np.repeat(np.arange(self.num_cells), len(self.errors) // self.num_cells)
 
-    @functools.cached_property
-    def epoch_seconds(self) -> np.ndarray:
-        """Simulated duration of an epoch of each configuration [configurations].
-
-        The median over all recorded epochs of its cell: cells differ in their widths, and drawn axes do not change the
-        number of operations, so that what differs within a cell is other work of the recording machine.
-        """
-        medians = [np.nanmedian(self.seconds[self.cells == cell]) for cell in range(self.num_cells)]
-        return np.asarray(medians)[self.cells]
-
     def part(self, cell: int) -> np.ndarray:
         """Returns the numbers of a cell's configurations."""
         return np.flatnonzero(self.cells == cell)
@@ -164,8 +154,7 @@ class CurveTable:
 def table_specs(definition: TableDefinition) -> list[TrialSpec]:
     """Returns the trial of each configuration of a table, in the order of `CurveTable`: the last axis is fastest."""
     specs = stage_trials(definition.recorded(), STAGE, {definition.dataset: None})
-    blank = np.zeros((math.prod(definition.shape), 0))
-    table = CurveTable(definition, blank, blank)
+    table = CurveTable(definition, np.zeros((0, 0)), np.zeros(0))  # for the numbers of configurations alone
     found = {table.index(values_of(spec.configuration, definition)): spec for spec in specs}
     return [found[number] for number in range(len(specs))]
 
@@ -203,7 +192,10 @@ def read_lines(path: Path, definition: TableDefinition) -> dict[int, dict[str, A
 
 
 def load_table(folder: Path, name: str) -> CurveTable:
-    """Reads a table.
+    """Reads a table, on whose clock all epochs take the same time.
+
+    Budgets are counted in epochs, so that the clock decides only in which order workers report. The recorded seconds
+    would not do: on a machine with other work they tell more of that than of the configurations.
 
     Raises:
         SystemExit: the table is not complete.
@@ -217,8 +209,8 @@ def load_table(folder: Path, name: str) -> CurveTable:
             f"{path}: expected {expected} recorded configurations, found {len(lines)}: "
             f"record it first (bench_samplers.py record {name})"
         )
-    errors, seconds = (np.full((expected, definition.epochs), math.nan) for _ in range(2))
+    errors = np.full((expected, definition.epochs), math.nan)
     for number, line in lines.items():
-        for array, values in ((errors, line["validation_mse"]), (seconds, line["seconds"])):
-            array[number, : len(values)] = [math.nan if value is None else value for value in values]
-    return CurveTable(definition, errors, seconds)
+        values = line["validation_mse"]
+        errors[number, : len(values)] = [math.nan if value is None else value for value in values]
+    return CurveTable(definition, errors, np.ones(expected))

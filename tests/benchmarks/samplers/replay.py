@@ -41,7 +41,7 @@ class Told:
     """What was told of one epoch.
 
     Attributes:
-        time: simulated seconds.
+        time: of the simulated clock.
         trial: the trial's name.
         configuration: its number in the table.
         epoch: 1-based.
@@ -78,7 +78,7 @@ def replay(
     told: list[Told] = []
 
     def begin(time: float, trial: Hashable, configuration: int, epoch: int) -> None:
-        duration = float(table.epoch_seconds[configuration])
+        duration = float(table.epoch_times[configuration])
         heapq.heappush(running, (time + duration, next(order), trial, configuration, epoch))
 
     def fill(time: float) -> None:
