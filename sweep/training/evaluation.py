@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aesweep.models.family import Architecture
+from aesweep.training.engine.memory_shortage import shortage_as_out_of_memory
 
 # How many pairs of an image and a model are evaluated at a time. On a CPU the outputs of the widest layer for so many
 # pairs still fit a core's cache; on a GPU so many keep the device busy.
@@ -68,8 +69,9 @@ class Judge:
         while True:
             rows = max(1, self._pairs // len(deviations))
             try:
-                errors = per_image_mse(architecture, parameters, images, pattern, strengths, rows)
-                return errors.cpu().numpy().reshape(len(deviations), -1)
+                with shortage_as_out_of_memory():
+                    errors = per_image_mse(architecture, parameters, images, pattern, strengths, rows)
+                    return errors.cpu().numpy().reshape(len(deviations), -1)
             except torch.OutOfMemoryError:
                 if rows == 1:
                     raise
