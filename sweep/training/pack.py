@@ -6,10 +6,9 @@ join or leave it, nor on how many are trained in lock-step.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container
 from typing import Any
 
 import numpy as np
@@ -22,32 +21,11 @@ from aesweep.training.engine.member import Member, MemberState, architecture_of
 from aesweep.training.engine.precision import configure_torch, has_bfloat16_products, matmul_precision
 from aesweep.training.engine.stack import Stack
 from aesweep.training.engine.workspaces import Workspaces
+from aesweep.training.epoch_result import EpochResult
 from aesweep.training.evaluation import Judge, pairs_at_once, writable
+from aesweep.training.lock_step_groups import leave_stacks, next_group
 
 __all__ = ["EpochResult", "MemberState", "Pack", "configure_torch"]
-
-
-@dataclasses.dataclass(frozen=True)
-class EpochResult:
-    """Result of one epoch of one member.
-
-    Attributes:
-        epoch: number of the epoch, counted from 1.
-        loss: the objective with its penalties, mean over the epoch's images, as trained: with dropout and noise.
-        reconstruction_mse: the objective's first part, the squared error per pixel against the clean image.
-        learning_rate: learning rate of the epoch's last step.
-        seconds: training time; the member's share of it where members are trained in lock-step.
-        diverged: whether a loss or a parameter is infinite or not a number.
-        step_losses: the objective of each step, float64 [steps], CPU.
-    """
-
-    epoch: int
-    loss: float
-    reconstruction_mse: float
-    learning_rate: float
-    seconds: float
-    diverged: bool
-    step_losses: Tensor
 
 
 class Pack:
@@ -183,55 +161,68 @@ class Pack:
             The results, by name, of the members that were trained. A member that has completed its epochs, or has
             diverged, stays in the pack until it is removed, but is not trained any more.
         """
-        active = [m for m in self._members.values() if m.active and (keys is None or m.key in keys)]
-        known, self._stacks = self._stacks, {}
+        all_active = [member for member in self._members.values() if member.active]
+        waiting = [member for member in all_active if keys is None or member.key in keys]
         results: dict[str, EpochResult] = {}
         with matmul_precision(self._torch_precision):
-            while active:
-                group = active[: min(filter(None, (self._members_per_step, self._limit)), default=None)]
-                names = tuple(member.key for member in group)
+            while waiting:
+                size = min(filter(None, (self._members_per_step, self._limit)), default=len(all_active))
+                group = next_group(all_active, waiting, size, self._stack_type.least_share)
+                present = set(waiting).intersection(group)
+                reason = None
                 try:
-                    stack = known.pop(names, None) or self._stack_type(group, self._workspaces)
-                    results.update(self._train(stack))
+                    results.update(self._train(self._stack_of(group), present))
                 except torch.OutOfMemoryError as error:
                     # `Stack.train_epoch` has restored all members of the group to their state before the epoch.
                     if len(group) == 1:
                         raise
-                    stack = None
-                    known.clear()
-                    self._halve(len(group), error)
-                    continue
-                self._stacks[names] = stack
-                active = active[len(group) :]
+                    reason = str(error)
+                # Outside the handler, where the error's traceback does not keep the stack's memory any more.
+                if reason is None:
+                    waiting = [member for member in waiting if member not in present]
+                else:
+                    self._halve(len(group), reason)
         return results
+
+    def _stack_of(self, group: list[Member]) -> Stack:
+        """Returns the stack of exactly these members, which is built unless there is one."""
+        names = tuple(member.key for member in group)
+        if names not in self._stacks:
+            left = leave_stacks(self._stacks, names)
+            self._stacks[names] = self._stack_type(group, self._workspaces)
+            for key in left & self._members.keys():
+                self._members[key].leave_stack()
+        return self._stacks[names]
 
     def limit_members_per_step(self, limit: int) -> None:
         """Limits how many members are trained in lock-step; replaces an earlier limit of this method."""
         self._limit = limit
 
-    def _halve(self, num_members: int, error: torch.OutOfMemoryError) -> None:
+    def _halve(self, num_members: int, reason: str) -> None:
         """Halves the number of members in lock-step from now on, and frees the memory that the full number needed."""
         self._members_per_step = -(-num_members // 2)
-        self.shortage = {"members_per_step": self._members_per_step, "reason": str(error).splitlines()[0][:300]}
+        self.shortage = {"members_per_step": self._members_per_step, "reason": reason.splitlines()[0][:300]}
         self._stacks.clear()
         self._workspaces.release()
         if torch.device(self.device).type == "cuda":
             torch.cuda.empty_cache()
 
-    def _train(self, stack: Stack) -> dict[str, EpochResult]:
+    def _train(self, stack: Stack, present: Collection[Member]) -> dict[str, EpochResult]:
         num_images, batch_size = len(self.images), stack.members[0].configuration.batch_size
         started = time.perf_counter()
-        errors, penalties = stack.train_epoch(self.images, batch_size)
+        errors, penalties = stack.train_epoch(self.images, batch_size, present)
         steps = len(errors)
         shares = torch.full((steps, 1), batch_size / num_images, dtype=torch.float64)
         shares[-1] = (num_images - (steps - 1) * batch_size) / num_images
         mean_errors = (errors * shares).sum(0)
         mean_losses = ((errors + penalties) * shares).sum(0)
-        seconds = (time.perf_counter() - started) / len(stack.members)
+        seconds = (time.perf_counter() - started) / len(present)
         results = {}
         # The losses were computed before the last update, which may still have made parameters infinite or NaN.
         sound = torch.stack([member.parameters.sum() for member in stack.members]).isfinite().tolist()
         for index, member in enumerate(stack.members):
+            if member not in present:
+                continue
             finite = bool(mean_losses[index].isfinite()) and sound[index]
             member.diverged = not finite
             results[member.key] = EpochResult(

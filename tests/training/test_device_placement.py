@@ -49,8 +49,8 @@ def states(names):
     return {name: pack.export(name) for name in names}
 
 
-def pack_on_gpu(states) -> Pack:
-    pack = Pack(torch.as_tensor(IMAGES), device="cuda")
+def pack_on_gpu(states, **options) -> Pack:
+    pack = Pack(torch.as_tensor(IMAGES), device="cuda", **options)
     for name, state in states.items():
         pack.add(name, CONFIGURATIONS[name], seed=1, epochs=3, state=state)
     return pack
@@ -60,7 +60,7 @@ def test_all_of_an_epoch_happens_on_the_device_and_its_losses_come_back(states, 
     pack = pack_on_gpu(states)
     stack = LockStepStack(list(pack._members.values()), pack._workspaces)
     for _ in range(2):
-        errors, penalties = stack._train_epoch(pack.images, PLAIN.batch_size)
+        errors, penalties = stack._train_epoch(pack.images, PLAIN.batch_size, stack.members)
         assert errors.shape == penalties.shape == (-(-len(IMAGES) // PLAIN.batch_size), len(states))
         assert {tensor.device.type for tensor in (errors, penalties)} == {"cpu"}
     buffers = [*stack._stacked, *stack._current.agenda.tensors(), *pack._workspaces.get(len(states), 16).before]
@@ -85,8 +85,28 @@ def test_a_tensor_on_the_host_and_a_number_asked_for_would_be_noticed(states, fa
     original = LockStepStack._train_step
     monkeypatch.setattr(LockStepStack, "_train_step", lambda *a: float(original(*a) or stack._step))
     with pytest.raises(DataDependentOutputException):
-        stack._train_epoch(pack.images, PLAIN.batch_size)
+        stack._train_epoch(pack.images, PLAIN.batch_size, stack.members)
     monkeypatch.setattr(LockStepStack, "_train_step", original)
     stack._squared_errors = torch.empty(len(states))
     with pytest.raises(Exception, match=r"cuda|device"):
-        stack._train_epoch(pack.images, PLAIN.batch_size)
+        stack._train_epoch(pack.images, PLAIN.batch_size, stack.members)
+
+
+def test_precision_bf16_multiplies_bfloat16_matrices_on_the_device(states, fake_gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    pack = pack_on_gpu(states, precision="bf16")
+    stack = LockStepStack(list(pack._members.values()), pack._workspaces)
+    factors = []
+    for name in ("mm", "bmm"):
+        original = getattr(torch, name)
+
+        def product(a, b, out, original=original):
+            factors.append((a.dtype, b.dtype, a.device.type, b.device.type))
+            return original(a, b, out=out)
+
+        monkeypatch.setattr(torch, name, product)
+    workspace = pack._workspaces.get(len(states), PLAIN.batch_size)
+    workspace._products._product = torch.mm if len(states) == 1 else torch.bmm
+    stack._train_epoch(pack.images[: 2 * PLAIN.batch_size], PLAIN.batch_size, stack.members)
+    layers = workspace.architecture.num_layers
+    assert factors == [(torch.bfloat16, torch.bfloat16, "cuda", "cuda")] * (2 * (3 * layers - 1))

@@ -36,10 +36,17 @@ for dtype, tolerance in ((torch.float32, 2e-6), (torch.float64, 1e-14)):
         scalars = scalars.double().to(dtype)
         constants = torch.tensor([0.9, 0.1, 0.999, 0.001, 1e-8], dtype=torch.float64).to(dtype)
         expected = [t.clone() for t in (p, g, m, v)]
-        update_plainly(*expected, scalars, constants, 2000, has_penalty)
-        kernels.update(p, g, m, v, scalars, constants, 2000, has_penalty)
+        present = torch.ones(3, dtype=torch.int32)
+        update_plainly(*expected, scalars, constants, present, 2000, has_penalty)
+        kernels.update(p, g, m, v, scalars, constants, present, 2000, has_penalty)
         for got, wanted in ((p, expected[0]), (m, expected[2]), (v, expected[3])):
             torch.testing.assert_close(got, wanted, rtol=tolerance, atol=tolerance)
+        g[1] = torch.nan
+        before = [t[1].clone() for t in (p, m, v)]
+        present[1] = 0
+        kernels.update(p, g, m, v, scalars, constants, present, 2000, has_penalty)
+        for got, kept, wanted in zip((p, m, v), before, (expected[0], *expected[2:]), strict=True):
+            assert torch.equal(got[1], kept) and not torch.equal(got[0], wanted[0])
 """,
     "streams": """
 keys = torch.tensor([stream_key(seed, "noise", 3) for seed in (1, 2, 3)])
@@ -75,7 +82,7 @@ COMPILED = {
     "update": (
         "_update",
         ("parameters", "gradient", "moment1", "moment2", "scalars", "constants"),
-        {"num_elements": "i32", "num_weights": "i32"},
+        {"num_elements": "i32", "num_weights": "i32", "present": "*i32"},
         {"has_penalty": True},
     ),
     "noise": ("_draw", ("out", "clean", "strengths"), {"layer": "i32", "num": "i32"}, {"is_noise": True}),
@@ -121,6 +128,8 @@ def test_kernel_compiles_for_a_gpu_and_reads_and_writes_16_bytes_at_a_time(
     each = block * (1 if name == "update" else 4) // (32 * built.metadata.num_warps) // at_once
     assert vectors.count("ld") == reads * each and vectors.count("st") == writes * each
     assert len(re.findall(r"st\.global", built.asm["ptx"])) == writes * each  # and none of another width
+    # Divisions and roots are exact, as torch's are: approximate ones would change masks in their last bit.
+    assert not re.search(r"(div\.full|div\.approx|sqrt\.approx)", built.asm["ptx"])
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     if tool.exists():
         (tmp_path / "kernel.cubin").write_bytes(built.asm["cubin"])

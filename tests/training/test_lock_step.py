@@ -113,7 +113,8 @@ def test_update_is_that_of_the_members_own_optimizers(dtype):
         dtype=torch.float64,
     ).to(dtype)
     constants = torch.tensor([0.9, 1 - 0.9, 0.999, 1 - 0.999, 1e-8], dtype=torch.float64).to(dtype)
-    update_plainly(parameters, gradient, moment1, moment2, scalars, constants, num_weights, True)
+    present = torch.ones(3, dtype=torch.int32)
+    update_plainly(parameters, gradient, moment1, moment2, scalars, constants, present, num_weights, True)
     tolerance = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-13}
     for got, wanted in zip((parameters, moment1, moment2), expected, strict=True):
         torch.testing.assert_close(got, wanted, **tolerance)
@@ -133,6 +134,18 @@ def test_captured_steps_are_to_the_bit_those_that_are_called(names, captured, mo
         assert torch.equal(losses[name], expected[name])
         for mine, other in zip(*(dataclasses.astuple(pack.export(name)) for pack in (together, called)), strict=True):
             assert torch.equal(torch.as_tensor(mine), torch.as_tensor(other))
+
+
+def test_captured_steps_with_products_of_bfloat16_are_to_the_bit_those_that_are_called(captured, monkeypatch):
+    monkeypatch.setattr("aesweep.training.pack.has_bfloat16_products", lambda device: True)
+    names = list(VARIANTS)[:3]
+    options = {"lock_step": True, "precision": "bf16"}
+    losses = trained(pack_of(names, torch.float32, **options))
+    assert len(captured) == 1
+    monkeypatch.setattr(LockStepStack, "capture", {})
+    expected = trained(pack_of(names, torch.float32, **options))
+    for name in names:
+        assert torch.equal(losses[name], expected[name])
 
 
 def test_step_is_captured_anew_when_members_come_and_go_and_the_old_one_lets_go_of_its_memory(captured):

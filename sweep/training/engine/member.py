@@ -107,6 +107,13 @@ class Member:
         factor = FACTORS[self.configuration.schedule](step, self.epochs * steps_per_epoch)
         return self.configuration.learning_rate * factor
 
+    def leave_stack(self) -> None:
+        """Gives the member tensors of its own, unless it has them: a row keeps the whole stack's memory."""
+        for name in ("parameters", "moment1", "moment2"):
+            tensor = getattr(self, name)
+            if tensor.untyped_storage().nbytes() > tensor.nbytes:
+                setattr(self, name, tensor.clone())
+
     def export(self) -> MemberState:
         """Returns a copy of the member's state on the CPU."""
         return MemberState(

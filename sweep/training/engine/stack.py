@@ -6,10 +6,14 @@ length of a parameter vector.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from aesweep.training.engine.member import Member
+from aesweep.training.engine.memory_shortage import shortage_as_out_of_memory
 from aesweep.training.engine.optimizer import adam_step, decay_weights
 from aesweep.training.engine.randomness import epoch_order, stream
 from aesweep.training.engine.workspace import Workspace
@@ -27,15 +31,15 @@ class Stack:
         parameters: the members' parameters, [K, P]; [P] where there is one member.
     """
 
+    # Which share of the members must be trained for an epoch, if the others are to sit it out in the stack.
+    least_share: ClassVar[float] = 1.0
+
     def __init__(self, members: list[Member], workspaces: Workspaces):
         self.members = members
         self._workspaces = workspaces
         if len(members) == 1:
             # A single model is trained in its own tensors, unless these are rows that keep an old stack in memory.
-            for name in ("parameters", "moment1", "moment2"):
-                tensor = getattr(members[0], name)
-                if tensor.untyped_storage().nbytes() > tensor.nbytes:
-                    setattr(members[0], name, tensor.clone())
+            members[0].leave_stack()
             self.parameters, self._moment1, self._moment2 = (
                 members[0].parameters,
                 members[0].moment1,
@@ -63,36 +67,43 @@ class Stack:
         self._has_other_terms = self._draws_codes or any(c.likelihood != "gaussian" for c in self._configurations)
 
     @torch.no_grad()
-    def train_epoch(self, images: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
-        """Trains every member on every image once; the last batch may be smaller.
+    def train_epoch(
+        self, images: Tensor, batch_size: int, present: Collection[Member] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Trains members on every image once; the last batch may be smaller.
 
         Where the device's memory does not suffice, the members are restored to their state before the epoch.
 
         Args:
             images: training images, uint8 [N, D] on the stack's device.
             batch_size: images per batch, B.
+            present: the members to train, at least `least_share` of all; None for all. The others' state stays as it
+                is, to the bit.
 
         Returns:
-            Mean squared error per pixel and penalties of every step, both float64 [steps, K] on the CPU.
+            Mean squared error per pixel and penalties of every step, both float64 [steps, K] on the CPU; without
+            meaning for members that are not present.
 
         Raises:
             torch.OutOfMemoryError: the device has not enough memory.
         """
+        trained = self.members if present is None else [member for member in self.members if member in present]
         before = [
-            (*(tensor.clone() for tensor in (m.parameters, m.moment1, m.moment2, m.step_counter)), m.step)
-            for m in self.members
+            (*(tensor.clone() for tensor in (m.parameters, m.moment1, m.moment2, m.step_counter)), m.step, m.epoch)
+            for m in trained
         ]
         try:
-            return self._train_epoch(images, batch_size)
+            with shortage_as_out_of_memory():
+                return self._train_epoch(images, batch_size, trained)
         except torch.OutOfMemoryError:
-            for member, (*tensors, step) in zip(self.members, before, strict=True):
+            for member, (*tensors, step, epoch) in zip(trained, before, strict=True):
                 own = (member.parameters, member.moment1, member.moment2, member.step_counter)
                 for tensor, saved in zip(own, tensors, strict=True):
                     tensor.copy_(saved)
-                member.step = step
+                member.step, member.epoch = step, epoch
             raise
 
-    def _train_epoch(self, images: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
+    def _train_epoch(self, images: Tensor, batch_size: int, present: Collection[Member]) -> tuple[Tensor, Tensor]:
         device = images.device
         num_models, num_images = len(self.members), len(images)
         steps_per_epoch = -(-num_images // batch_size)

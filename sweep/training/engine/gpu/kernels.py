@@ -18,13 +18,32 @@ BLOCK, DRAWN_BLOCKS = 1024, 256
 
 
 @triton.jit
+def _divided(a, b):
+    """The quotient rounded as IEEE 754 has it; Triton's division of float32 may be off by two units."""
+    if b.dtype == tl.float32:
+        return tl.div_rn(a, b)
+    else:
+        return a / b
+
+
+@triton.jit
+def _root(a):
+    """The square root rounded as IEEE 754 has it; Triton's of float32 is approximate."""
+    if a.dtype == tl.float32:
+        return tl.sqrt_rn(a)
+    else:
+        return tl.sqrt(a)
+
+
+@triton.jit
 def _update(
-    parameters, gradient, moment1, moment2, scalars, constants, num_elements, num_weights, has_penalty: tl.constexpr,
-    block: tl.constexpr,
+    parameters, gradient, moment1, moment2, scalars, constants, present, num_elements, num_weights,
+    has_penalty: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
     member = tl.program_id(1).to(tl.int64)
     offsets = tl.program_id(0) * block + tl.arange(0, block)
-    inside = offsets < num_elements
+    # Nothing is read or written of a model that is not present.
+    inside = (offsets < num_elements) & (tl.load(present + member) != 0)
     at = member * num_elements + offsets
     p = tl.load(parameters + at, mask=inside)
     g = tl.load(gradient + at, mask=inside)
@@ -43,7 +62,7 @@ def _update(
     p = tl.where(is_weight, p * decay, p)
     m = keep1 * m + add1 * g
     v = keep2 * v + add2 * g * g
-    p = p - step_size * m / (tl.sqrt(v) / root + epsilon)
+    p = p - _divided(step_size * m, _divided(_root(v), root) + epsilon)
     tl.store(parameters + at, p, mask=inside)
     tl.store(moment1 + at, m, mask=inside)
     tl.store(moment2 + at, v, mask=inside)
@@ -51,17 +70,18 @@ def _update(
 
 def update(
     parameters: Tensor, gradient: Tensor, moment1: Tensor, moment2: Tensor, scalars: Tensor, constants: Tensor,
-    num_weights: int, has_penalty: bool,
+    present: Tensor, num_weights: int, has_penalty: bool,
 ) -> None:  # fmt: skip
     """Does `aesweep.training.engine.gpu.lock_step.update_plainly` in one pass; the gradient is not overwritten."""
     num_members, num_elements = parameters.shape
     grid = (triton.cdiv(num_elements, BLOCK), num_members)
     _update[grid](
-        parameters, gradient, moment1, moment2, scalars, constants, num_elements, num_weights, has_penalty, BLOCK
+        parameters, gradient, moment1, moment2, scalars, constants, present, num_elements, num_weights, has_penalty,
+        BLOCK,
     )  # fmt: skip
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["layer"])  # one kernel for all layers
 def _draw(
     out, clean, keys, strengths, step, layer, num, is_noise: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
@@ -77,7 +97,7 @@ def _draw(
     u2, u3 = (c >> 8).to(tl.float32) * unit, (d >> 8).to(tl.float32) * unit
     if is_noise:
         half = unit / 2
-        r0, r1 = tl.sqrt(-2 * tl.log(u0 + half)), tl.sqrt(-2 * tl.log(u2 + half))
+        r0, r1 = _root(-2 * tl.log(u0 + half)), _root(-2 * tl.log(u2 + half))
         a0, a1 = 6.283185307179586 * (u1 + half), 6.283185307179586 * (u3 + half)
         u0, u1, u2, u3 = r0 * tl.cos(a0), r0 * tl.sin(a0), r1 * tl.cos(a1), r1 * tl.sin(a1)
     # Interleaved into the order of their counters, so that neighbouring threads read and write neighbouring memory.
@@ -88,7 +108,7 @@ def _draw(
     if is_noise:
         value = tl.load(clean + at, mask=inside) + strength * drawn
     else:
-        value = (drawn < strength).to(strength.dtype) / strength
+        value = _divided((drawn < strength).to(strength.dtype), strength)
     tl.store(out + at, value, mask=inside)
 
 
