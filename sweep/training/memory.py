@@ -10,7 +10,9 @@ import dataclasses
 
 import torch
 
+from aesweep.models.dense import Dense
 from aesweep.models.family import Architecture
+from aesweep.training.engine.products import Bfloat16Products
 from aesweep.training.engine.workspaces import workspace_type
 
 # Share of a device's free memory that packs may plan with.
@@ -45,6 +47,7 @@ def pack_memory(
     num_judging: int = 0,
     judged_at_once: int = 0,
     dtype: torch.dtype = torch.float32,
+    bfloat16_products: bool = False,
 ) -> PackMemory:
     """Returns the most memory that a pack of this shape can need: that of members with noise and dropout.
 
@@ -55,6 +58,7 @@ def pack_memory(
         num_judging: number of images that members are evaluated on.
         judged_at_once: how many pairs of an image and a member are evaluated at a time.
         dtype: type of the parameters.
+        bfloat16_products: whether members are trained with products of bfloat16 matrices.
     """
     item = dtype.itemsize
     num_parameters = architecture.layout.num_elements
@@ -63,6 +67,8 @@ def pack_memory(
         batches = [num_images]
     floats = workspace_type(architecture).floats_per_image(architecture)
     step_bytes = sum(batches) * (floats * item + architecture.num_pixels) + 4 * num_parameters * item
+    if bfloat16_products and isinstance(architecture, Dense):
+        step_bytes += sum(Bfloat16Products.num_bytes(architecture, batch) for batch in batches)
     # The order of an epoch's images, as 64-bit indices.
     step_bytes += num_images * torch.int64.itemsize
     # Evaluation: noisy images; outputs as computed, clamped, and in float64; a layer's vectors before and after it.

@@ -18,6 +18,8 @@ from aesweep.search.trial_spec import TrialSpec, pack_key
 from aesweep.storage.artifacts import Files
 from aesweep.training.checkpoints.state_file import FOLDER
 from aesweep.training.engine.member import architecture_of
+from aesweep.training.engine.memory_shortage import release_frames
+from aesweep.training.engine.precision import has_bfloat16_products
 from aesweep.training.evaluation import pairs_at_once
 from aesweep.training.memory import HEADROOM, PackMemory, pack_memory
 from aesweep.training.pack import Pack
@@ -70,7 +72,12 @@ class Packs:
             architecture = architecture_of(spec.configuration, image_shape)
             _, num_judging = count_images(spec, len(images.training))
             memory = pack_memory(
-                architecture, len(training), spec.configuration.batch_size, num_judging, pairs_at_once(self.device)
+                architecture,
+                len(training),
+                spec.configuration.batch_size,
+                num_judging,
+                pairs_at_once(self.device),
+                bfloat16_products=spec.precision == "bf16" and has_bfloat16_products(self.device),
             )
             # A pack of another shape that trains on the same images has them on the device already.
             known = {id(other.pack.source): other.pack for other in self._packs.values()}
@@ -136,6 +143,8 @@ class Packs:
             results = shared.pack.train_epoch({key for packed in chosen for key in packed.keys})
             judgements = judge(chosen)
         except Exception as error:
+            # The error goes to those who wait for the rows; it must not take the pack's memory along.
+            release_frames(error)
             for packed in chosen:
                 self.leave(packed)
             return [(packed, error) for packed in chosen]

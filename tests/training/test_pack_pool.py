@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import traceback
+import weakref
 
 import numpy as np
 import pytest
@@ -127,14 +130,16 @@ def buffers(workspaces: Workspaces, images: torch.Tensor) -> int:
 @pytest.mark.parametrize("num_images", [60, 64, 10])
 @pytest.mark.parametrize("hidden_layers", [(), (12,), (30, 12, 8)])
 @pytest.mark.parametrize("num_members", [1, 3])
-def test_memory_that_is_counted_is_memory_that_is_held(num_images, hidden_layers, num_members):
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_memory_that_is_counted_is_memory_that_is_held(num_images, hidden_layers, num_members, bfloat16, monkeypatch):
+    monkeypatch.setattr("aesweep.training.pack.has_bfloat16_products", lambda device: True)
     pixels = np.random.default_rng(5).integers(0, 256, (num_images, 40), dtype=np.uint8)
     configuration = dataclasses.replace(BASE, hidden_layers=hidden_layers, dropout=0.1, noise_variance=0.1)
-    pack = Pack(pixels, members_per_step=num_members)
+    pack = Pack(pixels, members_per_step=num_members, precision="bf16" if bfloat16 else "fp32")
     for number in range(num_members):
         pack.add(str(number), configuration, seed=number, epochs=1)
     pack.train_epoch()
-    memory = pack_memory(Dense(40, hidden_layers, 3), num_images, 16)
+    memory = pack_memory(Dense(40, hidden_layers, 3), num_images, 16, bfloat16_products=bfloat16)
     state = sum(t.nbytes for t in dataclasses.astuple(pack.export("0"))[:3])
     assert memory.images_bytes == pack.images.nbytes
     assert memory.member_bytes == state
@@ -228,6 +233,11 @@ def test_member_for_which_there_is_no_memory_even_alone_fails_with_its_reason(im
     packs = Packs()
     packed = packs.join(spec(0), images)
     monkeypatch.setattr(stack_module.Stack, "_update", update)
+    pack = weakref.ref(packed.pack)
     ((failed, error),) = packs.train_epoch()
     assert failed is packed and isinstance(error, torch.OutOfMemoryError)
     assert packed.pack.keys() == []
+    gc.collect()
+    del packed, failed
+    assert pack() is None  # the error keeps nothing of it, wherever it goes
+    assert traceback.extract_tb(error.__traceback__)[-1].name == "update"

@@ -170,7 +170,17 @@ def test_a_pack_rounds_only_where_the_processor_gains_by_it(monkeypatch):
         assert not Pack(IMAGES, precision="bf16", dtype=torch.float64).bfloat16_products
         assert not Pack(IMAGES, precision="tf32").bfloat16_products
         assert not Pack(IMAGES).bfloat16_products
-        assert not has_bfloat16_products("cuda")
+
+
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0), (7, 5)])
+def test_a_gpu_multiplies_bfloat16_or_the_precision_is_refused(monkeypatch, capability):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    if capability >= (8, 0):
+        assert has_bfloat16_products("cuda") and has_bfloat16_products("cuda:1")
+        return
+    with pytest.raises(ValueError, match=r"^precision: bf16 needs a GPU .* 8\.0 .*; Tesla T4 has 7\.5: set precision"):
+        has_bfloat16_products("cuda")
 
 
 def test_without_such_a_processor_bf16_is_the_setting_of_torch(monkeypatch):

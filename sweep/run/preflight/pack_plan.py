@@ -68,7 +68,15 @@ def plan_packs(
         per_step = members if on_gpu else 1
         architecture = architecture_of(spec.configuration, image_shape)
         at_once = pairs_at_once("cuda" if on_gpu else "cpu")
-        memory = pack_memory(architecture, num_trained, spec.configuration.batch_size, num_judging, at_once)
+        memory = pack_memory(
+            architecture,
+            num_trained,
+            spec.configuration.batch_size,
+            num_judging,
+            at_once,
+            # Of a GPU; a CPU's memory is not planned with so closely that it would matter whether it has them.
+            bfloat16_products=on_gpu and spec.precision == "bf16",
+        )
         plans.append(
             PackPlan(
                 spec.dataset,

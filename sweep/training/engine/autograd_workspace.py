@@ -72,7 +72,8 @@ class AutogradWorkspace(Workspace[Differentiable, dict[str, Tensor]]):
             function = torch.func.vmap(function, in_dims=given)
         rounded = contextlib.nullcontext()
         if self._has_bfloat16:
-            rounded = torch.autocast(self._device_type, torch.bfloat16)
+            # Each weight is rounded once, so that a cache of rounded weights would only hold memory.
+            rounded = torch.autocast(self._device_type, torch.bfloat16, cache_enabled=False)
         with torch.enable_grad(), rounded:
             terms = function(self._leaves, inputs, masks, draws)
             self._terms = Terms(*(term.to(inputs.dtype) for term in terms))

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import torch
 
 # A study's `precision`, mapped to torch's float32 matmul precision. Weights, activations and Adam stay float32 in all
-# three: only the factors of matrix products are rounded, and only on hardware that gains by it. "high" and "medium" are
-# TF32 on NVIDIA GPUs from Ampere on. On a CPU without AMX neither rounds anything nor is any faster: there,
-# `aesweep.training.engine.products` implements bf16, where `has_bfloat16_products` is true.
+# three: only the factors of matrix products and convolutions are rounded, and only on hardware that gains by it. "high"
+# and "medium" are TF32 on NVIDIA GPUs from Ampere on, and nothing on a CPU without AMX. So neither is bfloat16, which
+# `aesweep.training.engine.products` implements itself, where `has_bfloat16_products` is true.
 PRECISIONS = {"fp32": "highest", "tf32": "high", "bf16": "medium"}
+# Major number of the compute capability from which on NVIDIA's GPUs multiply bfloat16 matrices.
+LEAST_CAPABILITY = 8
 
 
 def configure_torch(num_threads: int = 1, precision: str = "fp32") -> None:
@@ -25,16 +27,26 @@ def configure_torch(num_threads: int = 1, precision: str = "fp32") -> None:
     # Weights that shrink towards zero become denormal numbers, which halve the speed of training and change no
     # significant digit of its results.
     torch.set_flush_denormal(True)
-    torch.set_float32_matmul_precision(_matmul_precision(precision))
+    _set(_checked(precision))
 
 
 def has_bfloat16_products(device: str = "cpu") -> bool:
     """Returns whether training with precision "bf16" multiplies bfloat16 matrices on a device (`products.py`).
 
-    It does on CPUs with instructions for it, AVX512_BF16 or AMX. Elsewhere "bf16" is torch's float32 matmul precision
-    "medium" and nothing more: TF32 on NVIDIA GPUs, and unrounded float32 on other CPUs, which would be slower in
-    bfloat16.
+    It does on GPUs that can, and on CPUs with instructions for it, AVX512_BF16 or AMX. On other CPUs, which would be
+    slower in bfloat16, "bf16" is unrounded float32.
+
+    Raises:
+        ValueError: the device is a GPU that cannot multiply bfloat16 matrices, where "bf16" would be something else.
     """
+    if torch.device(device).type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        if major < LEAST_CAPABILITY:
+            raise ValueError(
+                f"precision: bf16 needs a GPU of compute capability {LEAST_CAPABILITY}.0 or more (A100 and later); "
+                f"{torch.cuda.get_device_name(device)} has {major}.{minor}: set precision: fp32"
+            )
+        return True
     if torch.device(device).type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     capabilities = torch.cpu.get_capabilities()
@@ -43,16 +55,28 @@ def has_bfloat16_products(device: str = "cpu") -> bool:
 
 @contextlib.contextmanager
 def matmul_precision(precision: str) -> Iterator[None]:
-    """Sets torch's float32 matmul precision to that of a study's precision inside the block."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(_matmul_precision(precision))
+    """Sets torch's precision of float32 products and convolutions to a study's precision inside the block."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    products = torch.backends.cuda.matmul
+    in_bfloat16 = products.allow_bf16_reduced_precision_reduction
+    _set(_checked(precision))
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+        products.allow_bf16_reduced_precision_reduction = in_bfloat16
 
 
-def _matmul_precision(precision: str) -> str:
+def _set(precision: str) -> None:
+    torch.set_float32_matmul_precision(PRECISIONS[precision])
+    # torch rounds the factors of convolutions to TF32 unless it is told not to, and not those of products.
+    torch.backends.cudnn.allow_tf32 = precision != "fp32"
+    # Products of bfloat16 factors that a GPU divides among its cores are summed up in float32, as on a CPU.
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+
+
+def _checked(precision: str) -> str:
     if precision not in PRECISIONS:
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}; got {precision!r}")
-    return PRECISIONS[precision]
+    return precision

@@ -57,7 +57,8 @@ class Bfloat16Products:
     """Products of float32 matrices into float32, with every factor, and every finished product, rounded to bfloat16.
 
     A product accumulates in float32; the bias is added in float32. (On a CPU PyTorch has no product of bfloat16 factors
-    that returns its float32 sum.) A factor is rounded once a step: `forward` rounds vectors and weights and keeps them
+    that returns its float32 sum; on a GPU it has, and finished products are rounded all the same, so that both give the
+    same.) A factor is rounded once a step: `forward` rounds vectors and weights and keeps them
     for `backward`, which must therefore follow it.
     """
 
@@ -79,6 +80,14 @@ class Bfloat16Products:
         self._gradients = [_front(products, *prefix, *shape) for shape in shapes]
         self._vectors_errors = [_front(products, *prefix, batch, width) for width in before]
         self._product = torch.mm if num_models == 1 else torch.bmm
+
+    @staticmethod
+    def num_bytes(architecture: Dense, batch: int) -> int:
+        """Returns what the buffers take for one model."""
+        before, after = architecture.widths[:-1], architecture.widths[1:]
+        weights = [rows * columns for rows, columns in zip(before, after, strict=True)]
+        largest = max(batch * max(architecture.widths), *weights)
+        return torch.bfloat16.itemsize * (batch * sum(before) + sum(weights) + batch * max(after) + largest)
 
     def forward(self, index: int, vectors: Tensor, layer: Layer, out: Tensor) -> None:
         """Writes vectors @ weight + bias; see `PlainProducts.forward`."""
