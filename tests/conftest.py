@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+import os
 import socket
 import sys
 from pathlib import Path
@@ -11,6 +13,13 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import HealthCheck, settings
+
+# In a checkout where nothing is installed, as on a machine that is lent for its GPU, a module stands for the package;
+# also in the processes that tests start.
+if importlib.util.find_spec("aesweep") is None:
+    stand_in = str(Path(__file__).parent / "uninstalled")
+    sys.path.append(stand_in)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), stand_in)))
 
 # A slow disk or a busy machine is no fault of what is tested. `make fuzz` draws many more cases of the same tests.
 _RELAXED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
@@ -70,6 +79,13 @@ def ieee_arithmetic():
         sys.modules["torch"].set_flush_denormal(False)
 
 
+@pytest.fixture(autouse=True)
+def a_gpu_only_where_a_test_asks_for_it(request, monkeypatch):
+    """Tests that compare to the bit, or count what a CPU does, mean a CPU on a machine with a GPU as well."""
+    if "torch" in sys.modules and request.node.get_closest_marker("gpu") is None:
+        monkeypatch.setattr(sys.modules["torch"].cuda, "is_available", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def images():
     """What `tests.tiny_jobs.tiny_job` trains on."""
@@ -89,6 +105,8 @@ VARIATIONAL_STAGE: dict[str, Any] = {
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory) -> Path:
     """The folder of a finished run of a small study, trained without Ray. Tests copy it before they change it."""
+    import torch
+
     import aesweep.run.driver
     from aesweep.data.datasets import load_dataset
     from aesweep.run.driver import Run
@@ -107,6 +125,7 @@ def trained_run(tmp_path_factory) -> Path:
     run = RunFolder.create(folder / "runs", "small")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aesweep.run.driver, "Cluster", Cluster)
+        patch.setattr(torch.cuda, "is_available", lambda: False)
         images = {"digits": load_dataset("digits")}
         outcome = Run(study, run, images, RunState(), RunSettings(1), Interrupted()).execute(["aesweep"])
     assert (outcome.status, outcome.missing) == ("completed", [])

@@ -23,6 +23,8 @@ from typing import Any
 import torch
 from rich.console import Console
 
+sys.path.append(str(Path(__file__).parents[1] / "uninstalled"))  # for a checkout where nothing is installed
+
 import aesweep.run.driver
 from aesweep.data.datasets import ImageData
 from aesweep.process.signals import Interruption

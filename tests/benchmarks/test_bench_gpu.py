@@ -41,3 +41,33 @@ def test_benchmarked_pack_trains_as_many_steps_as_are_counted():
     pack = Pack(bench_gpu.some_images(3), lock_step=True)
     pack.add("0", bench_gpu.CONFIGURATION, seed=0, epochs=2)
     assert len(pack.train_epoch()["0"].step_losses) == 3
+
+
+def test_processes_that_are_compared_multiply_as_exactly_as_the_packs(monkeypatch):
+    """And a loop that is started as such a process sets the precision that it is told."""
+    commands, set_to = [], []
+
+    class Process:
+        returncode = 0
+
+        def __init__(self, command, **_):
+            commands.append(command)
+
+        def communicate(self):
+            return "5.0", None
+
+    monkeypatch.setattr(bench_gpu.subprocess, "Popen", Process)
+    assert bench_gpu.processes_rate(2, 3, "tf32") == 10
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(bench_gpu, "configure_torch", lambda threads, precision: set_to.append(precision))
+    monkeypatch.setattr(bench_gpu, "eager_loop", lambda *_: None)
+    monkeypatch.setattr(bench_gpu, "wall", lambda work: sys.exit())
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device: tensor)
+    monkeypatch.setattr(sys, "argv", commands[0][1:])
+    with pytest.raises(SystemExit):
+        bench_gpu.main()
+    assert set_to == ["tf32"]
+
+
+def test_members_of_a_benchmark_are_drawn_at_once():
+    assert bench_gpu.CONFIGURATION.initialization == "uniform"
