@@ -13,20 +13,27 @@ ALLOWED = (
     *("torch", "torchgen", "functorch", "triton", "numpy", "sympy", "mpmath", "networkx", "jinja2", "markupsafe"),
     *("filelock", "fsspec", "typing_extensions", "nvidia", "cuda", "setuptools"),
     *("pydantic", "pydantic_core", "annotated_types", "typing_inspection", "yaml", "_yaml"),
-    *("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "hypothesis", "sortedcontainers"),
+    *("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments", "hypothesis", "_hypothesis_globals"),
+    *("_hypothesis_ftz_detector", "_hypothesis_pytestplugin", "sortedcontainers", "attr"),
     *("sweep", "models", "data", "tests", "aesweep", "conftest", "bench_gpu", "bench_gpu_step"),
 )
 CODE = f"""
 import sys
 
 class Bare:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
     def find_spec(self, name, path=None, target=None):
         if path is None and name not in sys.stdlib_module_names and name not in {ALLOWED!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+            return None
+        return self.finder.find_spec(name, path, target)
 
 sys.path[:] = ["tests/benchmarks", *(place for place in sys.path if "__editable__" not in place)]
-sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in str(finder).lower()]
-sys.meta_path.insert(0, Bare())
+sys.meta_path[:] = [Bare(finder) for finder in sys.meta_path if "editable" not in str(finder).lower()]
 import bench_gpu, bench_gpu_step, pytest
 print(bench_gpu.main, bench_gpu_step.main, sys.modules["aesweep"].__file__)
 raise SystemExit(pytest.main(["-o", "addopts=", "-m", "gpu", "--collect-only", "-q", "tests/training"]))

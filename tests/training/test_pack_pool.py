@@ -227,17 +227,18 @@ def test_memory_that_runs_out_halves_the_pack_and_costs_no_job_anything(images, 
 
 
 def test_member_for_which_there_is_no_memory_even_alone_fails_with_its_reason(images, monkeypatch):
+    stacks = []
+
     def update(stack, steps_per_epoch):
+        stacks.append(weakref.ref(stack))
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     packs = Packs()
     packed = packs.join(spec(0), images)
     monkeypatch.setattr(stack_module.Stack, "_update", update)
-    pack = weakref.ref(packed.pack)
     ((failed, error),) = packs.train_epoch()
     assert failed is packed and isinstance(error, torch.OutOfMemoryError)
     assert packed.pack.keys() == []
     gc.collect()
-    del packed, failed
-    assert pack() is None  # the error keeps nothing of it, wherever it goes
+    assert stacks[0]() is None  # the error keeps nothing of it, wherever it goes
     assert traceback.extract_tb(error.__traceback__)[-1].name == "update"

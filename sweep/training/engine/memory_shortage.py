@@ -35,7 +35,10 @@ def shortage_as_out_of_memory() -> Iterator[None]:
 
 
 def release_frames(error: BaseException) -> None:
-    """Releases the local variables that an error's traceback keeps alive, among them tensors, but no line of it."""
+    """Releases the local variables that an error's traceback keeps alive, among them tensors, but no line of it.
+
+    Those of the function that handles the error stay, because it is still running.
+    """
     for cause in _chain(error):
         traceback.clear_frames(cause.__traceback__)
 
