@@ -121,15 +121,16 @@ def test_losses_are_those_of_float64_on_a_cpu(bench, precision):
     assert_close(losses(bench.pack(bench.members(7), precision=precision)), expected, LIMITS[precision])
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("values", [{}, {"code": "variational"}, {"normalization": "layer"}], ids=str)
-def test_convolutional_members_learn_what_they_learn_on_a_cpu_in_float64(bench, values):
+def test_convolutional_members_learn_what_they_learn_on_a_cpu_in_float64(bench, values, precision):
     side = int(bench.images.shape[1] ** 0.5)
     shape = {"family": "convolutional", "channels": (6, 4), "kernel_size": 3, "hidden_layers": (), "latent_dim": 5}
     configuration = dataclasses.replace(bench.configuration, **shape, **values)
     members = [configuration, dataclasses.replace(configuration, learning_rate=2e-3)]
     options = {"image_shape": (1, side, side)}
     expected = losses(bench.pack(members, device="cpu", dtype=torch.float64, **options), 3)
-    assert_close(losses(bench.pack(members, **options), 3), expected, LIMITS["fp32"])
+    assert_close(losses(bench.pack(members, precision=precision, **options), 3), expected, LIMITS[precision])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32"])
