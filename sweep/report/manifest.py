@@ -6,13 +6,13 @@ It is written last, as report.manifest.json, and `check.py` compares the report 
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import platform
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from aesweep.process.installed_packages import installed_versions
 from aesweep.report.formats.format import Settings
 from aesweep.report.rows.origin import Origin
 
@@ -76,8 +76,8 @@ def parse_manifest(text: str) -> Manifest:
 
 def current_versions() -> dict[str, str]:
     """Returns the versions with which a report is made now."""
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return versions | {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    system = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    return installed_versions(PACKAGES) | system
 
 
 def _texts(values: Any) -> dict[str, str]:

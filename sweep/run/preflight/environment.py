@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aesweep.process.checkout import CHECKOUT
+from aesweep.process.installed_packages import installed_versions
 
 PACKAGES = ("aesweep", "ray", "torch", "torchvision", "numpy", "pandas", "scikit-learn", "scikit-image", "matplotlib")
 
@@ -24,7 +24,7 @@ def describe_environment() -> dict[str, Any]:
         "num_cores": num_cores(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "gpus": describe_gpus(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": installed_versions(PACKAGES),
         "commit": _commit(),
     }
 
