@@ -1,4 +1,4 @@
-"""The row that a trial reports for each epoch; it passes from the worker through Ray to the recorder."""
+"""The row that a trial reports of each epoch; it passes from the worker, in a bundle, through Ray to the recorder."""
 
 from __future__ import annotations
 
@@ -50,6 +50,8 @@ class TrialRow:
         members_per_step: after the device ran short of memory, number of members that train in lock-step from now on;
             else None.
         memory_reason: the device's message in that case.
+        is_awaited: whether something waits for the row to be recorded: the trial's end, ASHA's decision at a rung, or a
+            state of the trial that is to be written.
     """
 
     epoch: int
@@ -69,3 +71,4 @@ class TrialRow:
     rejected: list[str] = dataclasses.field(default_factory=list)
     members_per_step: int | None = None
     memory_reason: str = ""
+    is_awaited: bool = False

@@ -109,7 +109,9 @@ class PackedTrial:
             row = dataclasses.replace(row, continued_from=self._begin.epoch, rejected=self._begin.rejected)
         self._keep_state()
         held_seconds = row.seconds + judgement.seconds + time.perf_counter() - started
-        return dataclasses.replace(row, held_seconds=held_seconds)
+        keeps_state = self._kept is not None and self._kept[0] == self.epoch
+        is_awaited = self.done or keeps_state or self.epoch in self.spec.rungs
+        return dataclasses.replace(row, held_seconds=held_seconds, is_awaited=is_awaited)
 
     def _measured(self, results: list[EpochResult], judgement: Judgement) -> TrialRow:
         """Returns a row with the epoch's training results and errors."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aesweep.data.image_data import ImageData
+from aesweep.search.row_buffer import INTERVAL_S, RowBuffer
 from aesweep.search.trial_row import TrialRow
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import Files
@@ -27,12 +28,29 @@ def fit(spec: TrialSpec, images: ImageData, files: Files = FOLDER) -> Iterator[T
         images: the trial's data set.
         files: storage for the trial's states and its checkpoint.
     """
+    for rows in fit_in_bundles(spec, images, files, interval_s=0.0):
+        yield from rows
+
+
+def fit_in_bundles(
+    spec: TrialSpec, images: ImageData, files: Files = FOLDER, interval_s: float = INTERVAL_S
+) -> Iterator[list[TrialRow]]:
+    """Trains a trial as `fit` does and yields its rows in bundles, see `RowBuffer`.
+
+    A bundle counts as recorded once the next one is asked for. The last rows before an exception are yielded before it
+    is raised.
+    """
     configure_torch(num_threads=1, precision=spec.precision)
-    packs = Packs()
+    packs, buffer = Packs(), RowBuffer(interval_s)
     packed = packs.join(spec, images, files)
     while not packed.done:
-        for _, row in packs.train_epoch():
-            if isinstance(row, Exception):
-                raise row
-            yield row
-            packed.taken(row.epoch)
+        ((_, row),) = packs.train_epoch()
+        failed = isinstance(row, Exception)
+        if not failed:
+            buffer.add(row)
+        if buffer.is_due or (failed and buffer.due_in_s() is not None):
+            yield buffer.send()
+            buffer.confirm()
+            packed.taken(buffer.recorded)
+        if failed:
+            raise row

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 import os
 import signal
 import time
@@ -13,6 +15,7 @@ import pytest
 
 from aesweep.data.image_data import ImageData
 from aesweep.search.retry_policy import Cause, cause_of
+from aesweep.search.row_buffer import MAX_AHEAD
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import FolderFiles
 from aesweep.storage.run_folder import state_files
@@ -91,26 +94,31 @@ def alone(spec: TrialSpec, images: ImageData, folder: Path) -> list[dict]:
 
 
 def numbers(rows) -> list[dict]:
-    left_out = ("seconds", "held_seconds", "continued_from", "rejected")
+    left_out = ("seconds", "held_seconds", "continued_from", "rejected", "is_awaited")
     return [
         {name: str(value) for name, value in dataclasses.asdict(row).items() if name not in left_out} for row in rows
     ]
 
 
-def trained_rows(*arguments):
+def trained_bundles(*arguments):
     """What a trial's process does; Ray must not be imported before its settings are made."""
     from aesweep.cluster.tune import trial
 
-    return trial.trained_rows(*arguments)
+    return trial.trained_bundles(*arguments)
+
+
+def trained_rows(*arguments):
+    return itertools.chain.from_iterable(trained_bundles(*arguments))
 
 
 def follow(spec, reference, folder, trainer, pace_s: float = 0.0, until: int | None = None) -> list[dict]:
     rows = []
-    for row in trained_rows(spec, reference, FolderFiles(folder), trainer):
-        rows.append(row)
-        if row.epoch == until:
-            break
-        time.sleep(pace_s)
+    with contextlib.closing(trained_bundles(spec, reference, FolderFiles(folder), trainer)) as bundles:
+        for bundle in bundles:
+            rows += bundle
+            if until is not None and bundle[-1].epoch >= until:
+                break
+            time.sleep(pace_s * len(bundle))
     return rows
 
 
@@ -160,18 +168,28 @@ def test_trial_that_is_stopped_leaves_at_once_and_its_neighbour_goes_on(tmp_path
 
 
 def test_nothing_is_trained_or_kept_far_ahead_of_what_the_trial_has_taken(tmp_path, cluster, reference, start):
-    from aesweep.cluster.tune.trainer import MAX_AHEAD
-
     trainer = start()
-    spec = a_job(epochs=100_000)
-    rows = trained_rows(spec, reference, FolderFiles(tmp_path), trainer)
-    for taken in range(3):
-        assert next(rows).epoch == taken + 1
-        eventually(lambda: cluster.get(trainer.trials.remote()), {spec.trial: taken + MAX_AHEAD})
+    spec = a_job(epochs=100_000)  # with an interval of 0 between states, each of which awaits that its row is taken
+    bundles = trained_bundles(spec, reference, FolderFiles(tmp_path), trainer)
+    taken = 0
+    for rows in itertools.islice(bundles, 3):
+        assert rows[0].epoch == taken + 1 and rows[-1].is_awaited and len(rows) <= MAX_AHEAD
+        ahead = rows[-1].epoch + MAX_AHEAD - 1
+        eventually(lambda: cluster.get(trainer.trials.remote()), {spec.trial: ahead})
         time.sleep(0.3)
-        assert cluster.get(trainer.trials.remote()) == {spec.trial: taken + MAX_AHEAD}
+        assert cluster.get(trainer.trials.remote()) == {spec.trial: ahead}
         assert all(epoch <= taken for epoch, _ in state_files(tmp_path / "states", spec.trial))
-    rows.close()
+        taken = rows[-1].epoch
+    bundles.close()
+
+
+def test_epochs_of_no_consequence_travel_together_and_those_at_rungs_at_once(tmp_path, cluster, reference, start):
+    trainer = start(interval_s=60.0)
+    spec = a_job(epochs=40, states=None, rungs=(5, 20))
+    began = time.monotonic()
+    bundles = [[row.epoch for row in rows] for rows in trained_bundles(spec, reference, FolderFiles(tmp_path), trainer)]
+    assert bundles == [list(range(1, 6)), list(range(6, 21)), list(range(21, 41))]
+    assert time.monotonic() - began < 50
 
 
 def test_trial_whose_process_was_killed_is_evicted_when_it_comes_again(tmp_path, cluster, images, reference, start):
@@ -180,14 +198,15 @@ def test_trial_whose_process_was_killed_is_evicted_when_it_comes_again(tmp_path,
         def __init__(self, spec, reference, trainer):
             from aesweep.cluster.tune import trial
 
-            self._rows = trial.trained_rows(spec, reference[0], FolderFiles(tmp_path), trainer)
+            self._bundles = trial.trained_bundles(spec, reference[0], FolderFiles(tmp_path), trainer)
 
         def take(self):
-            return next(self._rows).epoch
+            return next(self._bundles)[-1].epoch
 
     trainer, spec = start(), a_job()
     follower = Follower.remote(spec, [reference], trainer)
-    assert [cluster.get(follower.take.remote()) for _ in range(3)] == [1, 2, 3]
+    taken = [cluster.get(follower.take.remote()) for _ in range(3)]
+    assert taken == sorted(set(taken)) and taken[-1] < EPOCHS
     cluster.kill(follower)
     again = dataclasses.replace(spec, recorded=2)
     rows = follow(again, reference, tmp_path, trainer)
@@ -201,9 +220,9 @@ def test_earlier_attempt_is_told_that_it_is_over(tmp_path, cluster, reference, s
     cluster.get(trainer.join.remote(spec, "first", [reference], FolderFiles(tmp_path)))
     cluster.get(trainer.join.remote(spec, "second", [reference], FolderFiles(tmp_path)))
     with pytest.raises(LookupError, match="another attempt at it has joined"):
-        cluster.get(trainer.next_row.remote(spec.trial, "first"))
+        cluster.get(trainer.next_rows.remote(spec.trial, "first"))
     cluster.get(trainer.leave.remote(spec.trial, "first"))
-    assert cluster.get(trainer.next_row.remote(spec.trial, "second")).epoch == 1
+    assert cluster.get(trainer.next_rows.remote(spec.trial, "second"))[0].epoch == 1
 
 
 def test_trial_that_does_not_ask_leaves_the_device_and_goes_on_when_it_asks_again(

@@ -67,7 +67,7 @@ def reporting():
         for epoch in range(1, EPOCHS + 1):
             time.sleep(0.2)
             values = {"loss": 1.0, "training_mse": 1.0, "validation_mse": 1.0, "seconds": float(os.getpid())}
-            tune.report({"row": TrialRow(epoch=epoch, diverged=False, learning_rate=0.1, **values)})
+            tune.report({"rows": [TrialRow(epoch=epoch, diverged=False, learning_rate=0.1, **values)]})
 
     return report_pid
 

@@ -24,7 +24,7 @@ from aesweep.training.pack_pool import Packs
 from tests.tiny_jobs import BASE, tiny_job
 
 EPOCHS = 3
-LEFT_OUT = ("seconds", "held_seconds", "continued_from", "rejected")
+LEFT_OUT = ("seconds", "held_seconds", "continued_from", "rejected", "is_awaited")
 
 
 def spec(number: int = 0, configuration: Configuration = BASE, **fields) -> TrialSpec:

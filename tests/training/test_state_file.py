@@ -30,7 +30,7 @@ def job_in(folder, purpose="search", seeds=(1, 2), **fields) -> TrialSpec:
 
 
 def numbers(rows) -> list[dict]:
-    left_out = ("seconds", "held_seconds", "continued_from", "rejected", "checkpoint")
+    left_out = ("seconds", "held_seconds", "continued_from", "rejected", "checkpoint", "is_awaited")
     return [
         {name: value for name, value in dataclasses.asdict(row).items() if name not in left_out}
         | {"model": (row.checkpoint or {}).get("sha256")}

@@ -1,10 +1,11 @@
-"""The scheduler that Ray Tune consults after each epoch of each trial; it asks the recorder whether to continue."""
+"""The scheduler that Ray Tune consults with each bundle of rows; it asks the recorder whether to continue."""
 
 from __future__ import annotations
 
 import heapq
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from aesweep.search.retry_policy import cause_of
 from aesweep.search.trial_row import TrialRow
 from aesweep.search.trial_spec import TrialSpec
 
-ROW = "row"  # key under which a trial reports its row; Tune would flatten a mapping
+ROWS = "rows"  # key under which a trial reports a bundle of rows; Tune would flatten a mapping
 MOST_KEPT = 1_000  # how many idle workers are kept at most, where any are
 
 
@@ -88,15 +89,18 @@ class RecordingScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         spec = trial.config["spec"]
-        row: TrialRow = result[ROW]
-        seconds = result["time_total_s"]
-        if self._placement:
-            # Other trials trained meanwhile, so the trial's share of its trainer's time is what counts.
-            seconds = self._held_seconds[spec.trial] = self._held_seconds.get(spec.trial, 0.0) + row.held_seconds
-        goes_on = self._record(lambda: self._recorder.take(spec, row, round(seconds, 3)))
+        rows: list[TrialRow] = result[ROWS]
+        goes_on = all(self._record(partial(self._take, spec, row, result["time_total_s"])) for row in rows)
+        rows.clear()  # Tune keeps the last result of each trial
         if not goes_on:
             self._leave(trial)
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def _take(self, spec: TrialSpec, row: TrialRow, seconds: float) -> bool:
+        if self._placement:
+            # Other trials trained meanwhile, so the trial's share of its trainer's time is what counts.
+            seconds = self._held_seconds[spec.trial] = self._held_seconds.get(spec.trial, 0.0) + row.held_seconds
+        return self._recorder.take(spec, row, round(seconds, 3))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         self._leave(trial)

@@ -1,9 +1,9 @@
 """An actor that owns a device with its packs and images, and trains many trials on it at once.
 
-The process of a Tune trial joins with its TrialSpec and requests one row after the other. A request confirms that the
-previous row is recorded and that the trial continues. So nothing is trained far ahead of ASHA's decisions, and a trial
-that makes no more requests, because its process was killed, is detected. Training runs in a separate thread, so that
-the actor can answer at any time.
+The process of a Tune trial joins with its TrialSpec and requests one bundle of rows after the other. A request confirms
+that the previous bundle is recorded and that the trial continues. So nothing is trained far ahead of ASHA's decisions,
+see `RowBuffer`, and a trial that makes no more requests, because its process was killed, is detected. Training runs in
+a separate thread, so that the actor can answer at any time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
+from aesweep.search.row_buffer import INTERVAL_S, RowBuffer
 from aesweep.search.trial_row import TrialRow
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import Files
@@ -24,9 +25,6 @@ from aesweep.storage.artifacts import Files
 if TYPE_CHECKING:
     from aesweep.training.pack_pool import Packs
     from aesweep.training.packed_trial import PackedTrial
-
-# How many rows of a trial may be made but not yet recorded: while one is on its way, the next is trained.
-MAX_AHEAD = 2
 
 
 @dataclasses.dataclass(eq=False)
@@ -38,11 +36,11 @@ class _Seat:
         attempt: id of the attempt.
         images: reference to the trial's data set.
         files: storage for the trial's states and its checkpoint.
+        buffer: rows that are made but not recorded yet.
         packed: the trial in its pack; None before it has joined one, and while the attempt is at rest after its lease.
-        rows: rows that are made but not returned yet; an exception where the training failed.
-        handed: epoch of the row that was returned last.
-        taken: epoch up to which rows are recorded.
-        waiting: whether a request for a row is pending.
+        error: the exception with which the attempt ended, raised once all rows are returned; None where it goes on.
+        changed: set where a pending request may have to be answered now, or at another time than before.
+        waiting: whether a request for rows is pending.
         heard_at: time of the last request, by `time.monotonic`.
         at_rest: whether training is suspended until the next request.
     """
@@ -51,16 +49,33 @@ class _Seat:
     attempt: str
     images: ray.ObjectRef
     files: Files
+    buffer: RowBuffer
     packed: PackedTrial | None = None
-    rows: asyncio.Queue[TrialRow | Exception] = dataclasses.field(default_factory=asyncio.Queue)
-    handed: int = 0
-    taken: int = 0
+    error: Exception | None = None
+    changed: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     waiting: bool = False
     heard_at: float = dataclasses.field(default_factory=time.monotonic)
     at_rest: bool = False
 
     def may_train(self) -> bool:
-        return not self.at_rest and self.rows.qsize() + (self.handed > self.taken) < MAX_AHEAD
+        return not self.at_rest and self.buffer.has_room
+
+    def add(self, row: TrialRow | Exception) -> None:
+        """Takes in what an epoch has given, a row or the exception that prevented one."""
+        was_empty = self.buffer.due_in_s() is None
+        if isinstance(row, Exception):
+            self.error = row
+        else:
+            self.buffer.add(row)
+        if was_empty or self.error is not None or self.buffer.is_due:
+            self.changed.set()
+
+    async def due(self) -> None:
+        """Waits until rows are to be returned, or the exception."""
+        while self.error is None and not self.buffer.is_due:
+            self.changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.changed.wait(), self.buffer.due_in_s())
 
 
 class Trainer:
@@ -68,10 +83,12 @@ class Trainer:
 
     Args:
         lease_s: time without a request, in seconds, after which a trial's members leave the device. If the trial
-            requests a row again, they resume from their newest state.
+            requests rows again, they resume from their newest state.
+        interval_s: seconds between two bundles of a trial, see `RowBuffer`.
     """
 
-    def __init__(self, lease_s: float = 300.0):
+    def __init__(self, lease_s: float = 300.0, interval_s: float = INTERVAL_S):
+        self._interval_s = interval_s
         self._images: dict[ray.ObjectRef, Any] = {}
         self._lease_s = lease_s
         self._seats: dict[str, _Seat] = {}
@@ -92,41 +109,42 @@ class Trainer:
             files: storage for the trial's states and its checkpoint.
         """
         self._remove(spec.trial)
-        self._seats[spec.trial] = _Seat(spec, attempt, images[0], files)
+        self._seats[spec.trial] = _Seat(spec, attempt, images[0], files, RowBuffer(self._interval_s))
         if self._training is None:
             self._training = asyncio.get_running_loop().create_task(self._train())
         self._wake.set()
 
-    async def next_row(self, trial: str, attempt: str) -> TrialRow | None:
-        """Waits for the next row of an attempt; the call confirms that the attempt's previous row is recorded.
+    async def next_rows(self, trial: str, attempt: str) -> list[TrialRow] | None:
+        """Waits for the next bundle of an attempt; the call confirms that the attempt's previous bundle is recorded.
 
         Args:
             trial: id of the trial.
             attempt: id of the attempt.
 
         Returns:
-            The row; None where the trial is not known, because this actor has been restarted.
+            The rows, one at least; None where the trial is not known, because this actor has been restarted.
 
         Raises:
             LookupError: another attempt at the trial has joined.
-            Exception: the exception that the training raised.
+            Exception: the exception that the training raised, after all rows before it.
         """
         seat = self._seats.get(trial)
         if seat is None:
             return None
         if seat.attempt != attempt:
             raise _replaced(trial)
-        seat.taken, seat.waiting, seat.at_rest = max(seat.taken, seat.handed), True, False
+        seat.buffer.confirm()
+        seat.waiting, seat.at_rest = True, seat.error is not None
         self._wake.set()
         try:
-            row = await seat.rows.get()
+            await seat.due()
         finally:
             seat.waiting, seat.heard_at = False, time.monotonic()
-        if isinstance(row, Exception):
-            await self.leave(trial, attempt)
-            raise row
-        seat.handed = row.epoch
-        return row
+        if rows := seat.buffer.send():
+            return rows
+        error = seat.error
+        await self.leave(trial, attempt)
+        raise error
 
     async def leave(self, trial: str, attempt: str) -> None:
         """Ends an attempt, if it has not ended already."""
@@ -141,7 +159,7 @@ class Trainer:
         seat = self._seats.pop(trial, None)
         if seat is not None:
             self._left.append(seat)
-            seat.rows.put_nowait(_replaced(trial))
+            seat.add(_replaced(trial))
             self._wake.set()
 
     def _rest(self) -> None:
@@ -149,7 +167,8 @@ class Trainer:
         for trial, seat in list(self._seats.items()):
             unheard = not seat.waiting and time.monotonic() - seat.heard_at > self._lease_s
             if unheard and seat.packed is not None:
-                spec = dataclasses.replace(seat.spec, recorded=max(seat.spec.recorded, seat.taken))
+                seat.buffer.drop_waiting()  # they are trained again, from a state of a recorded epoch
+                spec = dataclasses.replace(seat.spec, recorded=max(seat.spec.recorded, seat.buffer.recorded))
                 self._left.append(seat)
                 self._seats[trial] = dataclasses.replace(seat, spec=spec, packed=None, at_rest=True)
 
@@ -161,14 +180,14 @@ class Trainer:
             self._rest()
             left, self._left = self._left, []
             # The thread gets a snapshot, because trials join and make requests while it works.
-            ready = {seat: seat.taken for seat in self._seats.values() if seat.may_train()}
+            ready = {seat: seat.buffer.recorded for seat in self._seats.values() if seat.may_train()}
             try:
                 made = await loop.run_in_executor(self._thread, self._step, left, ready)
             except Exception as error:
                 made = [(seat, error) for seat in ready]
             for seat, row in made:
                 seat.at_rest = isinstance(row, Exception)
-                seat.rows.put_nowait(row)
+                seat.add(row)
             if not made:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self._lease_s / 4)

@@ -1,7 +1,7 @@
 """The functions that a Ray Tune trial runs: training in this worker process, or following the training by a trainer.
 
-Each epoch's row is reported to the driver. The module imports torch only to train in this process, so that the driver,
-and workers that wait for a trainer, stay small.
+The rows of its epochs are reported to the driver in bundles, see `RowBuffer`. The module imports torch only to train in
+this process, so that the driver, and workers that wait for a trainer, stay small.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import ray
 from ray import tune
 from ray.exceptions import ActorUnavailableError
 
-from aesweep.cluster.tune.scheduler import ROW
+from aesweep.cluster.tune.scheduler import ROWS
 from aesweep.search.trial_row import TrialRow
 from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import Files
@@ -34,11 +34,11 @@ def train_trial(config: dict[str, Any], images: dict[str, Any], files: Files) ->
         images: by name of the data set, a reference to its `aesweep.data.ImageData` in the object store.
         files: storage for the trial's states and its checkpoint.
     """
-    from aesweep.training.single_trial import fit
+    from aesweep.training.single_trial import fit_in_bundles
 
     spec = config["spec"]
-    for row in fit(spec, _images(images[spec.dataset]), files):
-        tune.report({ROW: row})
+    for rows in fit_in_bundles(spec, _images(images[spec.dataset]), files):
+        tune.report({ROWS: rows})
 
 
 def follow_trainer(config: dict[str, Any], images: dict[str, Any], files: Files, trainers: list[Any]) -> None:
@@ -51,14 +51,14 @@ def follow_trainer(config: dict[str, Any], images: dict[str, Any], files: Files,
         trainers: handles of all actors of `aesweep.cluster.tune.trainer.Trainer`, by number.
     """
     spec = config["spec"]
-    # ASHA's stop is raised as SystemExit by the report; closing the rows makes the trial leave its trainer at once.
-    with contextlib.closing(trained_rows(spec, images[spec.dataset], files, trainers[config["trainer"]])) as rows:
-        for row in rows:
-            tune.report({ROW: row})
+    # ASHA's stop is raised as SystemExit by the report; closing the bundles makes the trial leave its trainer at once.
+    with contextlib.closing(trained_bundles(spec, images[spec.dataset], files, trainers[config["trainer"]])) as bundles:
+        for rows in bundles:
+            tune.report({ROWS: rows})
 
 
-def trained_rows(spec: TrialSpec, images: ray.ObjectRef, files: Files, trainer: Any) -> Iterator[TrialRow]:
-    """Yields the rows of a trial that a trainer trains.
+def trained_bundles(spec: TrialSpec, images: ray.ObjectRef, files: Files, trainer: Any) -> Iterator[list[TrialRow]]:
+    """Yields the rows of a trial that a trainer trains, in bundles.
 
     Args:
         spec: the trial to train.
@@ -75,11 +75,11 @@ def trained_rows(spec: TrialSpec, images: ray.ObjectRef, files: Files, trainer: 
     try:
         epoch, diverged = 0, False
         while epoch < spec.epochs and not diverged:
-            row = ray.get(trainer.next_row.remote(spec.trial, attempt))
-            if row is None:
+            rows = ray.get(trainer.next_rows.remote(spec.trial, attempt))
+            if rows is None:
                 raise RuntimeError("the trainer's process has died, and another one does not know of this attempt")
-            yield row
-            epoch, diverged = row.epoch, row.diverged
+            yield rows
+            epoch, diverged = rows[-1].epoch, rows[-1].diverged
     finally:
         trainer.leave.remote(spec.trial, attempt)
 
