@@ -38,7 +38,7 @@ def fit_in_bundles(
     """Trains a trial as `fit` does and yields its rows in bundles, see `RowBuffer`.
 
     A bundle counts as recorded once the next one is asked for. The last rows before an exception are yielded before it
-    is raised.
+    is raised. The clock is looked at after each epoch, so a row may wait as long as the epoch after it takes.
     """
     configure_torch(num_threads=1, precision=spec.precision)
     packs, buffer = Packs(), RowBuffer(interval_s)

@@ -5,10 +5,10 @@ disk. Two things can stand on the other side:
 
 - simulated: trials without processes, whose next row is always there. So the driver is the bottleneck at any number of
   live trials, and what Ray takes to carry a row between processes is missing.
-- carried: real trial processes that ask real trainer actors, which answer at once instead of training. So carrying is
-  counted, and the number of processes is limited by this machine.
+- carried: real trial processes that ask real trainer actors, in which an epoch takes no time. So carrying is counted,
+  and the number of processes is limited by this machine. Bundles end at a rung and where they are full.
 
-    python tests/benchmarks/bench_scaling.py [--gpus 16 128 1024] [--processes 4 8 16]
+    python tests/benchmarks/bench_scaling.py [--gpus 16 128 1024] [--processes 4 8 16] [--rows 40000] [--rung 0]
 
 Each line is a run in a process of its own, in which all trials are live before the first row is taken. Prints a
 markdown table on stdout; nothing is left behind.
@@ -42,12 +42,13 @@ EPOCHS, RUNG = 4, 2  # every trial trains up to the rung, one in two beyond it
 ROW_ON_GPU_S = 469 * 28e-6 / 0.6  # an epoch of 60,000 images by 128 on an H200 at 60 % of its fp32 floor; assumed
 
 
-def row(trial: str, epoch: int) -> TrialRow:
+def row(spec: Any, epoch: int) -> TrialRow:
     """A row such as a trainer gives, from the trial's name alone."""
-    error = (1 + zlib.crc32(trial.encode()) / 2**32) / (100 * epoch)
+    error = (1 + zlib.crc32(spec.trial.encode()) / 2**32) / (100 * epoch)
     return TrialRow(
         epoch=epoch, loss=error, training_mse=error, validation_mse=error, validation_psnr_db=20.0, per_seed=[error],
         learning_rate=1e-3, diverged=False, seconds=0.02, held_seconds=0.02,
+        is_awaited=epoch in (*spec.rungs, spec.epochs),
     )  # fmt: skip
 
 
@@ -102,15 +103,18 @@ class SimulatedActors:
 
     def _result(self, actor: Any) -> dict[str, Any]:
         spec = self._specs[actor]
-        self._epochs[actor] += 1
+        rows = []
+        while not (rows and rows[-1].is_awaited):
+            self._epochs[actor] += 1
+            rows.append(row(spec, self._epochs[actor]))
+        self._watch.see(self.num_live_actors, len(rows))
         epoch = self._epochs[actor]
-        self._watch.see(self.num_live_actors)
         own = {
             "done": False, "training_iteration": epoch, "time_total_s": 0.02 * epoch, "time_this_iter_s": 0.02,
             "timestamp": int(time.time()), "pid": 1, "hostname": "node", "node_ip": "127.0.0.1",
             "time_since_restore": 0.02 * epoch, "iterations_since_restore": epoch, "config": {"spec": spec},
         }  # fmt: skip
-        return {"row": row(spec.trial, epoch), **own}
+        return {"rows": rows, **own}
 
     def schedule_actor_task(
         self, tracked_actor: Any, method_name: str, args: tuple = (), kwargs: Any = None, on_result: Any = None,
@@ -143,34 +147,47 @@ class SimulatedActors:
 
 
 class Watch:
-    """Times of the rows that come while all trials are live."""
+    """Times of the bundles that come while all trials are live, each with the number of rows before it since the first.
+
+    All of a run's trials are live from the first bundle after the most were, and as long as none has ended.
+    """
 
     def __init__(self) -> None:
-        self.rows: list[tuple[float, float]] = []
-        self._most = 0
+        self.bundles: list[tuple[float, float, int]] = []
+        self._most = self._num_rows = 0
 
-    def see(self, num_live: int) -> None:
-        """A row is about to be taken."""
-        self._most = max(self._most, num_live)
+    def see(self, num_live: int, num_rows: int) -> None:
+        """A bundle is about to be taken."""
+        if num_live > self._most:
+            self._most, self.bundles, self._num_rows = num_live, [], 0
         if num_live == self._most:
-            self.rows.append((time.perf_counter(), time.process_time()))
+            self.bundles.append((time.perf_counter(), time.process_time(), self._num_rows))
+        self._num_rows += num_rows
+
+    def row_cost(self) -> tuple[float, float]:
+        """Returns the seconds and the seconds of CPU that a row took."""
+        (first, first_cpu, none), (last, last_cpu, num_rows) = self.bundles[0], self.bundles[-1]
+        return (last - first) / (num_rows - none), (last_cpu - first_cpu) / (num_rows - none)
 
 
-class InstantTrainer:
-    """Stands in for `aesweep.cluster.tune.trainer.Trainer`: rows at once, of nothing."""
+def instant_trainer() -> type:
+    """Returns a trainer in which an epoch of all trials takes no time, and all else is the real one's."""
+    from aesweep.cluster.tune.trainer import Trainer
 
-    def __init__(self) -> None:
-        self._epochs: dict[str, int] = {}
+    class InstantTrainer(Trainer):
+        def __init__(self) -> None:
+            super().__init__()
+            self._made: dict[Any, int] = {}
 
-    async def join(self, spec: Any, attempt: str, images: list[Any], files: Any) -> None:
-        self._epochs[spec.trial] = 0
+        def _step(self, left: list[Any], ready: dict[Any, int]) -> list[tuple[Any, TrialRow]]:
+            for seat in left:
+                self._made.pop(seat, None)
+            training = [seat for seat in ready if self._made.get(seat, 0) < seat.spec.epochs]
+            for seat in training:
+                self._made[seat] = self._made.get(seat, 0) + 1
+            return [(seat, row(seat.spec, self._made[seat])) for seat in training]
 
-    async def next_row(self, trial: str, attempt: str) -> TrialRow:
-        self._epochs[trial] += 1
-        return row(trial, self._epochs[trial])
-
-    async def leave(self, trial: str, attempt: str) -> None:
-        self._epochs.pop(trial, None)
+    return InstantTrainer
 
 
 def study(num_trials: int, num_trainers: int, trials_per_trainer: int, epochs: int, rung: int) -> dict[str, Any]:
@@ -205,8 +222,15 @@ class Cost:
     peak_bytes: int
 
 
-def measure(kind: str, num_trials: int) -> Cost:
-    """Runs a search in this process, whose peak memory is then that of a driver."""
+def measure(kind: str, num_trials: int, num_rows: int, rung: int) -> Cost:
+    """Runs a search in this process, whose peak memory is then that of a driver.
+
+    Args:
+        kind: "simulated" or "carried".
+        num_trials: all of which are live at once.
+        num_rows: that all carried trials would give if none were stopped.
+        rung: of the carried trials; 0 for half their epochs.
+    """
     from ray.tune.execution import tune_controller
     from rich.console import Console
 
@@ -231,15 +255,16 @@ def measure(kind: str, num_trials: int) -> Cost:
         Cluster.find_room = lambda self, *_: None
         num_trainers, per_trainer, epochs, rung = num_trials // TRIALS_PER_GPU, TRIALS_PER_GPU, EPOCHS, RUNG
     else:
-        trainer.Trainer = InstantTrainer
+        trainer.Trainer = instant_trainer()
         taken = RecordingScheduler.on_trial_result
 
         def on_trial_result(self: Any, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-            watch.see(len(controller._running_trials))
+            watch.see(len(controller._running_trials), len(result["rows"]))
             return taken(self, controller, trial, result)
 
         RecordingScheduler.on_trial_result = on_trial_result
-        num_trainers, per_trainer, epochs, rung = 2, -(-num_trials // 2), 4_000 // num_trials, 2_000 // num_trials
+        num_trainers, per_trainer, epochs = 2, -(-num_trials // 2), num_rows // num_trials
+        rung = rung or epochs // 2
     with tempfile.TemporaryDirectory(prefix="bench", dir="/tmp") as folder:
         path = Path(folder) / "scaling.yaml"
         path.write_text(yaml.safe_dump(study(num_trials, num_trainers, per_trainer, epochs, rung)))
@@ -266,10 +291,9 @@ def measure(kind: str, num_trials: int) -> Cost:
         events = [json.loads(line) for line in (Path(folder) / "run" / "journal.jsonl").read_text().splitlines()]
     num_rows = sum(event["kind"] == "row" for event in events)
     ended = sum(event["kind"] == "trial_ended" for event in events)
-    if ended != num_trials or not watch.rows:
-        raise SystemExit(f"expected {num_trials} trials to end and rows of them, found {ended} and {len(watch.rows)}")
-    (first, first_cpu), (last, last_cpu) = watch.rows[0], watch.rows[-1]
-    each, each_cpu = ((last - first) / (len(watch.rows) - 1), (last_cpu - first_cpu) / (len(watch.rows) - 1))
+    if ended != num_trials or len(watch.bundles) < 2:
+        raise SystemExit(f"expected {num_trials} trials to end and their rows, found {ended}, {len(watch.bundles)}")
+    each, each_cpu = watch.row_cost()
     return Cost(
         kind,
         num_trials,
@@ -309,16 +333,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--gpus", type=int, nargs="*", default=[16, 128, 1024], help="of the simulated clusters")
     parser.add_argument("--processes", type=int, nargs="*", default=[4, 8, 16], help="trial processes on this machine")
+    parser.add_argument("--rows", type=int, default=40_000, help="of all carried trials together")
+    parser.add_argument("--rung", type=int, default=0, help="of the carried trials; 0 for half their epochs")
     parser.add_argument("--one", nargs=2, metavar=("KIND", "TRIALS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(dataclasses.asdict(measure(arguments.one[0], int(arguments.one[1])))))
+        kind, num_trials = arguments.one
+        print(json.dumps(dataclasses.asdict(measure(kind, int(num_trials), arguments.rows, arguments.rung))))
         return
     wanted = [("simulated", TRIALS_PER_GPU * gpus) for gpus in arguments.gpus]
     wanted += [("carried", processes) for processes in arguments.processes]
     costs = []
     for kind, num_trials in wanted:
         command = [sys.executable, __file__, "--one", kind, str(num_trials)]
+        command += ["--rows", str(arguments.rows), "--rung", str(arguments.rung)]
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "RAY_USAGE_STATS_ENABLED": "0"}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         if done.returncode:
