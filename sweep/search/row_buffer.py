@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from aesweep.search.trial_row import TrialRow
 
-# Seconds between two bundles of a trial. It bounds how long a row waits, and so how much training goes unrecorded where a
-# process is killed, which is little beside the age of the state that the trial goes on from. Longer epochs do not wait.
+# Seconds between two bundles of a trial. It bounds how long a row waits, and so how much training goes unrecorded where
+# a process is killed: little beside the age of the state that the trial goes on from. Longer epochs do not wait.
 INTERVAL_S = 1.0
 MOST_ROWS = 100  # in a bundle: one may be on its way while the next is filled, so it bounds what is kept in memory
 # How many rows may be made from an awaited one on, itself included: while ASHA decides, the next epoch is trained.

@@ -1,12 +1,13 @@
 """How large a cluster one driver keeps busy: the driver's cost of a trial and of a row, with nothing trained.
 
 Everything in the driver's process is real: Ray Tune's controller, the scheduler, ASHA, the recorder and the journal on
-disk. Two things can stand on the other side:
+disk. Three things can stand on the other side:
 
 - simulated: trials without processes, whose next row is always there. So the driver is the bottleneck at any number of
   live trials, and what Ray takes to carry a row between processes is missing.
 - carried: real trial processes that ask real trainer actors, in which an epoch takes no time. So carrying is counted,
   and the number of processes is limited by this machine. Bundles end at a rung and where they are full.
+- recorded: nothing, not even Tune. The rows are there, and go to the recorder, the journal and the progress alone.
 
     python tests/benchmarks/bench_scaling.py [--gpus 16 128 1024] [--processes 4 8 16] [--rows 40000] [--rung 0]
 
@@ -306,6 +307,39 @@ def measure(kind: str, num_trials: int, num_rows: int, rung: int) -> Cost:
     )
 
 
+def measure_recorded(num_trials: int, num_rows: int) -> Cost:
+    """Records rows that are there already, of trials in turn; no trial is stopped."""
+    from rich.console import Console
+
+    from aesweep.run.callbacks.progress import Progress
+    from aesweep.run.record import Record
+    from aesweep.search.recorder import Recorder
+    from aesweep.search.stages import opening_events, segments
+    from aesweep.storage.run_folder import RunFolder
+    from aesweep.storage.run_state import RunState
+    from aesweep.study.study_file import load_study
+
+    epochs = num_rows // num_trials
+    with tempfile.TemporaryDirectory(prefix="bench", dir="/tmp") as folder:
+        path = Path(folder) / "scaling.yaml"
+        path.write_text(yaml.safe_dump(study(num_trials, 1, num_trials, epochs, epochs)))
+        progress = Progress(Console(stderr=True), quiet=True)
+        with Record(RunFolder.create(Path(folder), "run"), RunState(), [progress]) as record:
+            parts = segments(load_study(path), record.state, "search")
+            for event in opening_events(parts):
+                record.add(event)
+            recorder = Recorder(record.add, "validation_mse", {}, record.state.trials)
+            for spec in parts[0].specs:
+                recorder.open(spec)
+            rows = [(spec, row(spec, epoch)) for epoch in range(1, epochs) for spec in parts[0].specs]
+            before = time.perf_counter(), time.process_time()
+            for spec, each in rows:
+                recorder.take(spec, each, 1.0)
+            seconds, cpu_s = time.perf_counter() - before[0], time.process_time() - before[1]
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Cost("recorded", num_trials, len(rows), len(rows) / seconds, cpu_s / len(rows), 0.0, 0.0, peak_bytes)
+
+
 def table(costs: list[Cost]) -> str:
     lines = [
         "| trials | live trials | GPUs | rows | rows a second | driver's CPU a row, ms | a trial, ms "
@@ -339,10 +373,15 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.one:
         kind, num_trials = arguments.one
-        print(json.dumps(dataclasses.asdict(measure(kind, int(num_trials), arguments.rows, arguments.rung))))
+        if kind == "recorded":
+            cost = measure_recorded(int(num_trials), arguments.rows)
+        else:
+            cost = measure(kind, int(num_trials), arguments.rows, arguments.rung)
+        print(json.dumps(dataclasses.asdict(cost)))
         return
     wanted = [("simulated", TRIALS_PER_GPU * gpus) for gpus in arguments.gpus]
     wanted += [("carried", processes) for processes in arguments.processes]
+    wanted.append(("recorded", TRIALS_PER_GPU))
     costs = []
     for kind, num_trials in wanted:
         command = [sys.executable, __file__, "--one", kind, str(num_trials)]
