@@ -3,8 +3,8 @@
 Everything in the driver's process is real: Ray Tune's controller, the scheduler, ASHA, the recorder and the journal on
 disk. Three things can stand on the other side:
 
-- simulated: trials without processes, whose next row is always there. So the driver is the bottleneck at any number of
-  live trials, and what Ray takes to carry a row between processes is missing.
+- simulated: trials without processes, whose next bundle is always there. So the driver is the bottleneck at any number
+  of live trials, and what Ray takes to carry a row between processes is missing.
 - carried: real trial processes that ask real trainer actors, in which an epoch takes no time. So carrying is counted,
   and the number of processes is limited by this machine. Bundles end at a rung and where they are full.
 - recorded: nothing, not even Tune. The rows are there, and go to the recorder, the journal and the progress alone.
@@ -39,7 +39,8 @@ from bench_cpu import ROOT, machine
 from aesweep.search.trial_row import TrialRow
 
 TRIALS_PER_GPU = 16
-EPOCHS, RUNG = 4, 2  # every trial trains up to the rung, one in two beyond it
+EPOCHS, RUNG = 20, 10  # of simulated trials: every trial trains up to the rung, one in two beyond it
+BUNDLE = 5  # rows of a simulated trial that come together, as where an epoch takes a fifth of a second
 ROW_ON_GPU_S = 469 * 28e-6 / 0.6  # an epoch of 60,000 images by 128 on an H200 at 60 % of its fp32 floor; assumed
 
 
@@ -105,7 +106,7 @@ class SimulatedActors:
     def _result(self, actor: Any) -> dict[str, Any]:
         spec = self._specs[actor]
         rows = []
-        while not (rows and rows[-1].is_awaited):
+        while len(rows) < BUNDLE:  # which divides the rung and the epochs
             self._epochs[actor] += 1
             rows.append(row(spec, self._epochs[actor]))
         self._watch.see(self.num_live_actors, len(rows))
