@@ -23,7 +23,7 @@ from pathlib import Path
 
 from samplers.contest import SEARCHERS
 from samplers.curve_tables import DEFINITIONS, curves_folder, load_table
-from samplers.outcomes import SHARES, Task, outcomes
+from samplers.outcomes import SHARES, Task, kept, outcomes
 from samplers.summary import ALONE, as_json, claims, lines, markdown
 
 
@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     replayed.add_argument("--cells", nargs="+", choices=["with", "without"], default=["without", "with"])
     replayed.add_argument("--share", type=float, choices=SHARES, default=max(SHARES), help="of all epochs, to spend")
     replayed.add_argument("--outcomes", type=Path, help="file of replays; another one where searchers have changed")
+    replayed.add_argument("--only-kept", action="store_true", help="replay nothing: tell of the replays that are kept")
     replayed.add_argument("--json", type=Path, help="write the lines of the tables here too")
     replayed.add_argument("--figure", type=Path, help="write the figure here")
     for command in (recorded, replayed):
@@ -77,7 +78,11 @@ def main() -> None:
         return
     num_epochs = {name: load_table(folder, name).errors.size for name in arguments.tables}
     file = arguments.outcomes or folder / "outcomes.jsonl"
-    found = outcomes(tasks(arguments), folder, file, arguments.processes)
+    wanted = tasks(arguments)
+    if arguments.only_kept:
+        known = kept(file)
+        wanted = [task for task in wanted if task in known]
+    found = outcomes(wanted, folder, file, arguments.processes)
     summed = lines(found, num_epochs)
     print(markdown(summed), "", *claims(summed), sep="\n")
     if arguments.json:

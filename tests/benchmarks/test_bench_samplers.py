@@ -276,7 +276,15 @@ def test_median_counts_what_was_never_reached():
     assert median([1, 2, 3, math.inf, math.inf]) == 3
     assert median([1, 2, math.inf, math.inf, math.inf]) == math.inf
     assert median([1, 2, 4, 8]) == 3
-    assert summary.Figure.of([5, 7, None, None, None]).text(".0f", 90) == "> 90 [5, > 90]"
+    assert summary.Figure.of([[5], [7], [None], [None], [None]]).text(".0f", 90) == "> 90 [5, > 90]"
+
+
+def test_cells_of_a_search_are_resampled_together():
+    """Where the cells of a seed are alike, there are as many independent values as seeds, and the interval is wide."""
+    assert summary.Figure.of([[1, 1, 1], [3, 3, 3]]) == summary.Figure(2, 1, 3)
+    wide, narrow = np.repeat(np.arange(20.0), 9).reshape(20, 9), np.repeat(np.arange(20.0), 9)
+    (low, high), (inner_low, inner_high) = bootstrap_interval(wide), bootstrap_interval(narrow)
+    assert low < inner_low and high > inner_high
 
 
 def line(searcher, regret, until, finished=1.0, group=("tiny", True, 4)):
@@ -361,6 +369,10 @@ def test_command_prints_tables_writes_files_and_repeats_nothing(small, tmp_path,
         kept = [json.loads(line) for line in (tmp_path / "outcomes.jsonl").read_text().splitlines()]
         assert len(kept) == seeds * 2 * 2 * 2
     assert "8 of 8 replays" in printed[1].err
+    words[words.index("--seeds") + 1] = 9
+    monkeypatch.setattr(sys, "argv", ["bench_samplers.py", *map(str, words), "--only-kept"])
+    bench_samplers.main()
+    assert capsys.readouterr().out == printed[1].out
     assert "small, with cells" in printed[1].out and "small, without cells" in printed[1].out
     lines = json.loads((tmp_path / "lines.json").read_text())
     assert len(lines) == 2 * 2 * 2 and {line["num_seeds"] for line in lines} == {3}

@@ -67,7 +67,7 @@ def outcomes(tasks: Sequence[Task], folder: Path, file: Path, num_processes: int
         file: holds outcomes of one state of the code; begin another file where searchers have changed.
         num_processes: number of replays at once.
     """
-    known = dict(_read(file))
+    known = kept(file)
     left = [task for task in tasks if task not in known]
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as lines:
@@ -78,6 +78,11 @@ def outcomes(tasks: Sequence[Task], folder: Path, file: Path, num_processes: int
             if number % 50 == 0 or number == len(left):
                 print(f"{number} of {len(left)} replays", file=sys.stderr, flush=True)
     return {task: known[task] for task in tasks}
+
+
+def kept(file: Path) -> dict[Task, Outcome]:
+    """Returns what a file of outcomes holds; nothing where there is none."""
+    return dict(_read(file))
 
 
 def _read(file: Path) -> Iterator[tuple[Task, Outcome]]:

@@ -97,9 +97,15 @@ def median(values: Sequence[float]) -> float:
     return float(medians(np.asarray(values, dtype=np.float64)[None])[0])
 
 
-def bootstrap_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Returns the 95 % percentile interval of the median over resamples of the seeds; the same at every call."""
+def bootstrap_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Returns the 95 % percentile interval of the median over resamples of the seeds; the same at every call.
+
+    Args:
+        values: of each seed, [seeds]; or of each seed and cell, [seeds, cells], of which whole seeds are drawn, since
+            the cells of one search are not independent of each other.
+    """
     random, values = np.random.default_rng(0), np.asarray(values, dtype=np.float64)
-    found = medians(values[random.integers(len(values), size=(NUM_RESAMPLES, len(values)))])
+    drawn = values[random.integers(len(values), size=(NUM_RESAMPLES, len(values)))]
+    found = medians(drawn.reshape(NUM_RESAMPLES, -1))
     low, high = np.quantile(found, [0.025, 0.975], method="inverted_cdf")
     return float(low), float(high)

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from samplers.contest import SEARCHERS, Outcome
 from samplers.outcomes import SHARES, Task
 from samplers.regret import bootstrap_interval, median
@@ -53,10 +54,10 @@ def draw(found: Mapping[Task, Outcome], epochs: Mapping[str, int], path: Path) -
                 }
                 _panel(axes, mine, epochs[table])
                 cells = "with cells" if with_cells else "without cells"
-                axes.set_title(f"{table}, {cells}, {plural(num_workers, 'worker')}", fontsize=7.5)
+                axes.set_title(f"{table}, {cells},\n{plural(num_workers, 'worker')}", fontsize=8)
             line[0].set_ylabel("Median regret, %")
         for axes in panels[-1]:
-            axes.set_xlabel("Epochs spent, % of the table's")
+            axes.set_xlabel("Epochs spent, % of all")
         drawn = {line.get_label(): line for axes in panels.flat for line in axes.get_lines()}
         handles = [drawn[name] for name in LOOKS if name in drawn]
         figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7)
@@ -80,10 +81,11 @@ def _panel(axes: Axes, found: Mapping[Task, Outcome], num_epochs: int) -> None:
             axes.fill_between(shares, low, high, color=colour, alpha=0.12, linewidth=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    ticks = [100 * share for share in SHARES]
+    most = max(task.share for task in found)
+    ticks = [100 * share for share in SHARES if share <= most]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.minorticks_off()
-    axes.set_ylim(bottom=80 * LEAST)
 
 
 def _shown(regret: float) -> float:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from samplers.contest import OURS, RANDOM, RIVALS, Outcome
 from samplers.outcomes import SHARES, Task
 from samplers.regret import bootstrap_interval, median
@@ -32,10 +33,10 @@ class Figure:
     high: float
 
     @classmethod
-    def of(cls, values: Sequence[float | None]) -> Figure:
-        """Returns the figure of what the seeds gave; None counts as infinite."""
-        found = [math.inf if value is None else float(value) for value in values]
-        return cls(median(found), *bootstrap_interval(found))
+    def of(cls, values: Sequence[Sequence[float | None]]) -> Figure:
+        """Returns the figure of what each seed gave, one value or one of each cell; None counts as infinite."""
+        found = np.asarray([[math.inf if value is None else value for value in row] for row in values], dtype=float)
+        return cls(median(found.ravel()), *bootstrap_interval(found))
 
     def text(self, form: str, most: float = math.inf) -> str:
         """Returns the figure with its interval; `most` is the budget, which what is infinite lies beyond."""
@@ -89,15 +90,15 @@ def _line(group: Group, searcher: str, items: list[tuple[Task, Outcome]], num_ep
     outcomes = [outcome for _, outcome in items]
     most = min(task.share for task, _ in items)
     at = {share: round(share * num_epochs) for share in SHARES if share <= most}
-    until = [value for outcome in outcomes for value in outcome.until]
+    until = [outcome.until for outcome in outcomes]
     regrets, finished = {}, {}
     for share, spent in at.items():
-        regrets[share] = Figure.of([outcome.regret_at(spent) for outcome in outcomes])
+        regrets[share] = Figure.of([[outcome.regret_at(spent)] for outcome in outcomes])
         if group[1]:
             shares = [outcome.finished[outcome.epochs.index(spent)] for outcome in outcomes]
             finished[share] = sum(shares) / len(shares)
-    last = [None if None in outcome.until else max(outcome.until) for outcome in outcomes]
-    reached = sum(value is not None for value in until) / len(until)
+    last = [[None if None in values else max(values)] for values in until]
+    reached = sum(value is not None for values in until for value in values) / sum(map(len, until))
     return Line(
         group,
         searcher,
