@@ -113,7 +113,7 @@ class Asha:
         return decision
 
 
-def asha_of(stage: Stage, bracket: int | None = None) -> Asha:
+def asha_of(stage: Stage, bracket: int | None) -> Asha:
     """Returns the empty rungs of a cell of a stage, or of one of its brackets; without rungs no trial is stopped."""
     if stage.asha == "none":
         return Asha([], math.inf, stage.mode)

@@ -19,6 +19,7 @@ from samplers.search_axes import SearchAxis
 OURS: dict[str, Mapping[str, Any]] = {
     "ours, quasi_random": {"sampler": "quasi_random"},
     "ours, tpe": {"sampler": "tpe"},
+    "ours, tpe, 3 brackets": {"sampler": "tpe", "asha": {"brackets": 3}},
     "ours, tpe not shared": {"sampler": {"name": "tpe", "shared": False}},
 }
 Make = Callable[[Sequence[SearchAxis], int, int], Searcher]  # of axes, epochs of a whole trial, and a seed

@@ -60,12 +60,12 @@ class OurSearch:
         for event in opening_events(parts):
             self._record(event)
         specs = [spec for part in parts for spec in part.specs]
-        ashas = {spec.rivals: asha_of(part.stage) for part in parts for spec in part.specs}
+        ashas = {spec.rivals: asha_of(part.stage, spec.bracket) for part in parts for spec in part.specs}
         self._recorder = Recorder(self._record, study.stages[STAGE].metric, ashas, self.state.trials)
         self._specs: dict[Hashable, TrialSpec] = {}
 
         def begin(spec: TrialSpec, stage: Stage) -> TrialSpec:
-            ashas.setdefault(spec.rivals, asha_of(stage))
+            ashas.setdefault(spec.rivals, asha_of(stage, spec.bracket))
             self._recorder.open(spec)
             return spec
 

@@ -22,6 +22,7 @@ LEAST = 1e-3  # regrets below are drawn there; a logarithmic axis has no zero
 # Our own are drawn in full lines, rivals are not; each has a colour of its own besides.
 LOOKS = {
     "ours, tpe": (BLACK, "-", 2.0),
+    "ours, tpe, 3 brackets": (BLACK, LINES[1], 1.3),
     "ours, tpe not shared": (COLOURS[0], "-", 1.3),
     "ours, quasi_random": (GREY, "-", 1.3),
     "Ray Tune, random + ASHA": (COLOURS[1], LINES[1], 1.3),
