@@ -15,6 +15,7 @@ NEEDS = {
     "test_evaluation.py": "safetensors",
     "test_model_file.py": "safetensors",
     "test_pack_pool.py": "safetensors",
+    "test_single_trial.py": "safetensors",
     "test_state_file.py": "safetensors",
     "test_philox.py": "scipy",
 }

@@ -12,7 +12,7 @@ from aesweep.search.trial_spec import TrialSpec
 from aesweep.storage.artifacts import FolderFiles
 from aesweep.storage.run_folder import state_files, state_name
 from aesweep.study.configuration import Configuration
-from aesweep.training.checkpoints.state_file import FOLDER, newest_members, write_members
+from aesweep.training.checkpoints.state_file import DECISIVE, FOLDER, newest_members, write_members
 from aesweep.training.single_trial import fit
 from tests.tiny_jobs import tiny_job
 
@@ -154,6 +154,21 @@ def test_state_of_another_training_is_passed_over(tmp_path, images, field):
     found = newest_members(other, "0" * 64 if field == "images" else images.sha256)
     assert found.epoch == 0
     assert "another training" in found.rejected[0]
+
+
+def test_what_does_not_decide_the_numbers_bars_no_state(tmp_path, images):
+    """Such as where a trial competes: versions that knew no bracket and no audit wrote states that are still of use."""
+    spec = job_in(tmp_path)
+    killed_after(spec, images, 4)
+    other = dataclasses.replace(spec, recorded=4, bracket=1, is_drawn=True, rungs=(1,), cell=(("latent_dim", 3),))
+    found = newest_members(other, images.sha256)
+    assert found.epoch == 4 and found.rejected == []
+
+
+def test_every_field_of_a_trial_is_known_to_decide_its_numbers_or_not():
+    others = {"cell", "bracket", "is_drawn", "checkpoint", "states", "state_interval_s", "rungs", "recorded"}
+    apart = {"configuration", "seeds"}  # by their hash, and as a list
+    assert {field.name for field in dataclasses.fields(TrialSpec)} == {*DECISIVE} | others | apart
 
 
 def test_state_is_read_back_bit_for_bit(tmp_path, images):

@@ -26,6 +26,12 @@ VERSION = 1
 NUM_KEPT = 2
 FOLDER = FolderFiles()
 TENSORS = ("parameters", "moment1", "moment2")
+# The fields of a trial that decide what it trains, beside its configuration and its seeds. One that does not is left
+# out, so that the states of versions that had no such field stay readable.
+DECISIVE = (
+    *("trial", "purpose", "dataset", "epochs", "split_seed", "validation_fraction"),
+    *("training_images", "validation_images", "precision"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,14 +130,11 @@ def _parse(content: bytes, spec: TrialSpec, images_sha256: str, epoch: int) -> d
 
 def _description(spec: TrialSpec, images_sha256: str, epoch: int) -> dict[str, Any]:
     """Returns what must agree for a training to resume from a file: everything that its numbers depend on."""
-    fields = dataclasses.asdict(spec)
-    for name in ("cell", "checkpoint", "states", "state_interval_s", "rungs", "recorded", "configuration", "seeds"):
-        del fields[name]
     configuration = json.dumps(spec.configuration.as_dict(), sort_keys=True)
     return {
         "format": FORMAT,
         "version": VERSION,
-        **fields,
+        **{name: getattr(spec, name) for name in DECISIVE},
         "configuration": hashlib.sha256(configuration.encode()).hexdigest(),
         "seeds": list(spec.seeds),
         "images_sha256": images_sha256,
