@@ -167,6 +167,18 @@ def test_page_tells_what_stopping_cost(run):
     assert set(contents.frames["trials"]["status"]) == {"completed", "audited"}
 
 
+def test_stage_without_a_trial_of_the_data_set_or_before_any_audit_ends_has_no_broken_table(run):
+    """As where a sampler that learns has not come to a data set yet, or a run is read before a trial is stopped."""
+    folder, events = run
+    state = RunState(events)
+    stage = read_run(state).stages["architecture"]
+    assert audit_of(read_run(state), stage, "another data set") is None
+    first = next(number for number, event in enumerate(events) if event["kind"] == "decision")
+    contents = Contents(RunState(events[: first + 1]), folder)
+    (section,) = [found for found in contents.datasets[0].sections if found.title == "What stopping early cost"]
+    assert "audit" not in contents.frames and "audit.csv" not in section.footer and section.prose == []
+
+
 def test_rows_out_of_competition_are_marked_and_not_exported(run):
     from aesweep.export.trial_record import trial_records
 

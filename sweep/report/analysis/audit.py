@@ -66,12 +66,12 @@ class Audit:
 
 
 def audit_of(run: Run, stage: Stage, dataset: str) -> Audit | None:
-    """Returns what the audit of a stage found on one data set; None where the study asks for none."""
+    """Returns what the audit of a stage found on one data set; None without trials there, or without an audit."""
     asha = run.study.get("stages", {}).get(stage.name, {}).get("asha")
     share = asha.get("audit") if isinstance(asha, dict) else None
-    if share is None:
-        return None
     trials = [trial for trial in stage.trials if trial.dataset == dataset]
+    if share is None or not trials:
+        return None
     stopped = [trial for trial in trials if trial.stopped_at is not None]
     audited = tuple(_audited(trial, trials, stage) for trial in stopped if trial.status == "audited")
     told = {found.trial.name for found in audited}

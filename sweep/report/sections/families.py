@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from aesweep.process.wording import agree, plural
+from aesweep.process.wording import plural
 from aesweep.report.analysis.statistics import Estimate
 from aesweep.report.sections.cells import QUANTITY_NAMES
 from aesweep.report.sections.rules import is_known
@@ -68,7 +68,7 @@ def lead_sentences(leads: pd.DataFrame) -> list[str]:
     )
     if behind.any():
         dims = listing([str(dim) for dim in known[behind]["latent_dim"]])
-        text += f"; at {dims} it {agree(int(behind.sum()), 'falls', 'falls')} behind by more than that"
+        text += f"; at {dims} it falls behind by more than that"
     return [text + "."]
 
 

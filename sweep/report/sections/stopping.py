@@ -20,13 +20,14 @@ def stopping_section(view: DatasetView) -> Section | None:
     audits = [(stage, audit) for stage, audit in found if audit is not None]
     if not audits:
         return None
+    csv = " ([CSV](tables/audit.csv))" if any(audit.trials for _, audit in audits) else ""
     return Section(
         "What stopping early cost",
         "A random share of the trials that ASHA stopped was trained to the end all the same, out of competition: they "
         "tell how many cells lost their winner.",
         tables=[audit_table(audits)],
         footer="At most: with 95 % confidence (Clopper-Pearson), where a cell's lost winner is seen with the "
-        "probability of the audit; at least: what was seen. ([CSV](tables/audit.csv))",
+        f"probability of the audit; at least: what was seen.{csv}",
         prose=[sentence for stage, audit in audits for sentence in audit_sentences(stage, audit)],
     )
 
