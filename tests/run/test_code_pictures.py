@@ -13,14 +13,15 @@ from tiny_jobs import BASE, tiny_images, tiny_job
 from aesweep.data.image_data import ImageData, Labels
 from aesweep.models.baselines import Pca
 from aesweep.models.codes import neighbour_accuracy, probe_accuracy
-from aesweep.run.evaluation.codes import code_pictures, judge_codes
+from aesweep.run.evaluation.codes import code_pictures, decoded, encoded, judge_codes
 from aesweep.run.evaluation.example_images import plain_winners
 from aesweep.search.retraining import Retraining
 from aesweep.search.winners import Winner
 from aesweep.storage.artifacts import FolderFiles
 from aesweep.storage.run_folder import CHECKPOINTS, RunFolder, checkpoint_name
 from aesweep.study.study_file import check_study
-from aesweep.training.checkpoints.model_file import read_checkpoint
+from aesweep.training.checkpoints.model_file import CodeModel, read_checkpoint
+from aesweep.training.engine.member import architecture_of
 from aesweep.training.single_trial import fit
 
 CONVOLUTIONAL = dataclasses.replace(BASE, family="convolutional", channels=(3,), kernel_size=3, hidden_layers=())
@@ -136,3 +137,22 @@ def test_pictures_are_the_same_every_time_and_not_taken_twice(tmp_path, images):
     assert len({event["file"] for event in first}) == 2
     (left,) = code_pictures(folder, study(("stage", "other")), images, done, {("stage", "codes")})
     assert left == first[1]
+
+
+def test_numbers_are_those_of_any_process_however_many_threads_it_has():
+    """Layers of a size that torch divides among threads: a run's and a resumed run's drivers differ in their number."""
+    configuration = dataclasses.replace(CONVOLUTIONAL, channels=(8, 16), latent_dim=20)
+    architecture = architecture_of(configuration, (1, 28, 28))
+    model = CodeModel(architecture, architecture.initial_parameters(torch.Generator().manual_seed(0)))
+    images = np.random.default_rng(0).random((1000, 784), dtype=np.float32)
+    found = []
+    for num_threads in (1, 2, 3):
+        before = torch.get_num_threads()
+        torch.set_num_threads(num_threads)
+        try:
+            codes = encoded(model, images)
+            found.append((codes.tobytes(), decoded(model, codes).tobytes()))
+            assert torch.get_num_threads() == num_threads
+        finally:
+            torch.set_num_threads(before)
+    assert len(set(found)) == 1

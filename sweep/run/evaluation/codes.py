@@ -18,6 +18,7 @@ from aesweep.search.winners import best
 from aesweep.storage.run_folder import RunFolder, checkpoint_name
 from aesweep.study.schema import Study
 from aesweep.training.checkpoints.model_file import CodeModel, read_model
+from aesweep.training.engine.precision import inference
 from aesweep.training.trial_images import to_float
 
 # Classifiers are fitted on at most so many training images: enough for their accuracies to settle.
@@ -137,12 +138,12 @@ def code_arrays(model: CodeModel, images: ImageData, test: np.ndarray) -> dict[s
 
 def encoded(model: CodeModel, values: np.ndarray) -> np.ndarray:
     """Returns the codes of images [N, D], float32 [N, Z]; of a variational model, their means."""
-    with torch.inference_mode():
+    with inference():
         parts = torch.from_numpy(values.astype(np.float32)).split(CHUNK)
         return torch.cat([model.encode(part) for part in parts]).numpy()
 
 
 def decoded(model: CodeModel, codes: np.ndarray) -> np.ndarray:
     """Returns the images of codes [N, Z], float32 [N, D]."""
-    with torch.inference_mode():
+    with inference():
         return model.decode(torch.from_numpy(codes.astype(np.float32))).numpy()

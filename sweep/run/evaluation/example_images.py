@@ -18,6 +18,7 @@ from aesweep.storage.atomic_file import write_whole
 from aesweep.storage.run_folder import RunFolder, checkpoint_name
 from aesweep.study.schema import Study
 from aesweep.training.checkpoints.model_file import read_checkpoint
+from aesweep.training.engine.precision import inference
 from aesweep.training.trial_images import evaluation_input, to_float
 
 
@@ -115,7 +116,7 @@ def whose_pictures(done: list[Retraining], shown: list[Winner]) -> dict[str, Any
 
 def _outputs(folder: RunFolder, retraining: Retraining, inputs: np.ndarray) -> np.ndarray:
     model, _ = read_checkpoint(folder.checkpoints / checkpoint_name(retraining.spec.trial))
-    with torch.inference_mode():
+    with inference():
         return model(torch.from_numpy(inputs.astype(np.float32))).numpy()
 
 

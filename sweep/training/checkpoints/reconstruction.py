@@ -16,6 +16,7 @@ from aesweep.models.metrics import mse, psnr_db
 from aesweep.process.errors import AesweepError
 from aesweep.storage.atomic_file import write_whole
 from aesweep.training.checkpoints.model_file import read_checkpoint
+from aesweep.training.engine.precision import inference
 
 
 def reconstruct_files(
@@ -52,7 +53,7 @@ def reconstruct_files(
     shape = metadata.image_shape
     clean = np.stack([read_image(path, shape) for path in files]).reshape(len(files), -1).astype(np.float32) / 255
     shown = clean + fixed_noise(clean.shape, add_noise, seed, "reconstruct") if add_noise else clean
-    with torch.inference_mode():
+    with inference():
         outputs = model(torch.from_numpy(shown)).numpy().clip(0, 1)
     rows = []
     for number, (path, target) in enumerate(zip(files, targets, strict=True)):

@@ -68,6 +68,22 @@ def matmul_precision(precision: str) -> Iterator[None]:
         products.allow_bf16_reduced_precision_reduction = in_bfloat16
 
 
+@contextlib.contextmanager
+def inference() -> Iterator[None]:
+    """Makes a trained model give the same numbers in every process: one thread, unrounded products, no gradients.
+
+    How many threads torch has by itself depends on what else the process has loaded before, and products that several
+    threads share are summed up in another order.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode(), matmul_precision("fp32"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _set(precision: str) -> None:
     torch.set_float32_matmul_precision(PRECISIONS[precision])
     # torch rounds the factors of convolutions to TF32 unless it is told not to, and not those of products.
