@@ -134,7 +134,7 @@ SMALL: dict[str, dict[str, Any]] = {
             "denoising": {**DENOISING, "retraining": {"of": "none"}, **SUBSET},
         },
     },
-    "families": {
+    "models": {
         **BASE,
         "datasets": ["digits"],
         "stages": {
@@ -234,7 +234,7 @@ def write_faces(folder: Path, side: int = 8) -> None:
 
 def shrunk(values: dict[str, Any]) -> tuple[str, ...]:
     """`--set` texts that leave a study its form and take its work: narrow layers, few draws, epochs and images."""
-    found = ["retraining.epochs=2", "retraining.seeds=2", "report.num_pictures=2"]
+    found = ["retraining.epochs=2", "retraining.seeds=1", "report.num_pictures=2"]
     for name, stage in values["stages"].items():
         at = f"stages.{name}"
         found += [f"{at}.samples=2", f"{at}.epochs=4", f"{at}.asha.grace_period=1"]
@@ -274,4 +274,7 @@ def _plain(path: Path) -> Any:
 
 
 def all_studies() -> dict[str, TriedStudy]:
-    return {**jobs(), **{name: TriedStudy(name) for name in SMALL}}
+    small = {name: TriedStudy(name) for name in SMALL}
+    if both := jobs().keys() & small.keys():
+        raise ValueError(f"studies of jobs/ and of this file must have names of their own; got {sorted(both)} twice")
+    return {**jobs(), **small}

@@ -52,7 +52,7 @@ def test_studies_differ_in_what_the_product_distinguishes(tmp_path):
     assert any(len(study.datasets) > 1 for study in found)
     assert any(dataset.path for study in found for dataset in study.datasets)
     assert any(study.report.reference for study in found)
-    assert any(study.resources.trainers for study in found)
+    assert any(not study.resources.is_auto and study.resources.trainers for study in found)
     assert {stage.retraining.of for stage in stages} == {"winner", "cells", "none"}
     assert any(stage.seeds > 1 for stage in stages)
     assert any(stage.space.family for stage in stages) and any(stage.space.code for stage in stages)
