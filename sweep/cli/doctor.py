@@ -63,6 +63,7 @@ def doctor(
     from aesweep.data.catalogue import IDX_DATASETS
     from aesweep.run.preflight import doctor as examination
     from aesweep.run.preflight import rehearsal
+    from aesweep.run.preflight.environment import usable_gpus
 
     findings = list(examination.examine_machine())
     for rehearse in (rehearsal.try_worker, rehearsal.try_scratch_folder, rehearsal.try_figure):
@@ -86,7 +87,7 @@ def doctor(
         study = load_study(study_file)
         place_images(study, dict(images))
         is_sent = bool(address or cluster_file)
-        counts = counts or {"on this machine": examination.usable_gpus}
+        counts = counts or {"on this machine": usable_gpus}
         findings += examination.examine_gpus(study.resources.least_gpus, counts)
         findings += rehearsal.try_reference(study)
         if data_url:

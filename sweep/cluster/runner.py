@@ -7,11 +7,13 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aesweep.cluster.remote.address import reach_head
+from aesweep.cluster.room import Node, check_room, num_places
 from aesweep.cluster.tune.placement import Placement
 from aesweep.cluster.tune.processes import kill_processes, started_processes
 from aesweep.cluster.tune.scratch_folder import ScratchFolder
@@ -24,7 +26,7 @@ from aesweep.search.recorder import Recorder
 from aesweep.search.retry_policy import Cause
 from aesweep.search.trial_queue import TrialQueue
 from aesweep.storage.artifacts import Files
-from aesweep.study.schema import Resources
+from aesweep.study.resources import Resources
 
 if TYPE_CHECKING:
     from aesweep.cluster.tune.session import TuneSession
@@ -137,7 +139,7 @@ class Cluster:
         kill_processes(started_processes())
         self._scratch.remove()
 
-    def find_room(
+    def wait_for_gpus(
         self,
         resources: Resources,
         num_gpus: int | None,
@@ -145,7 +147,7 @@ class Cluster:
         say: Callable[[str], None],
         stop_requested: Callable[[], bool],
     ) -> None:
-        """Waits for the GPUs of a cluster, then checks that the resources can be provided.
+        """Waits for the GPUs of a cluster; on this machine alone there is nothing to wait for.
 
         Args:
             resources: what each trial, or each trainer, holds.
@@ -155,14 +157,42 @@ class Cluster:
             stop_requested: ends the waiting once it returns true.
 
         Raises:
-            AesweepError: the resources cannot be provided.
+            AesweepError: the GPUs without which nothing can be trained are not there.
         """
         from aesweep.cluster.remote.gpus import wait_for_gpus
 
         if not self._is_local:
-            wait_for_gpus(resources.least_gpus, num_gpus, limit_s, say, stop_requested)
-        if not stop_requested():
-            self._check_room(resources)
+            # Where it is left open what trains, whoever waits for GPUs means to have one.
+            least = min(1, num_gpus or 0) if resources.is_auto else resources.least_gpus
+            wait_for_gpus(least, num_gpus, limit_s, say, stop_requested)
+
+    def nodes(self) -> list[Node]:
+        """Returns the machines that are up."""
+        import ray
+
+        found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return [Node(node.get("CPU", 0), node.get("GPU", 0)) for node in found]
+
+    def call_on_gpu(self, function: Callable[..., Any], *arguments: Any, num_gpus: float, limit_s: float) -> Any:
+        """Calls a function in a process that holds a core and so many GPUs, and returns its result.
+
+        Raises:
+            AesweepError: it has not returned after `limit_s` seconds, or the run is being interrupted.
+            Exception: what the function raised, as the `cause` of Ray's error.
+        """
+        import ray
+
+        answer = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=0)(function).remote(*arguments)
+        deadline = time.monotonic() + limit_s
+        while not ray.wait([answer], timeout=0.2)[0]:
+            if self._interruption.requested() or time.monotonic() > deadline:
+                ray.cancel(answer, force=True)
+                raise AesweepError(f"it gave no answer within {limit_s:g} s")
+        return ray.get(answer)
+
+    def check_room(self, resources: Resources) -> None:
+        """Raises AesweepError where resources, with a number of trainers, have no room, see `room.check_room`."""
+        check_room(resources, self.nodes(), may_grow=not self._is_local)
 
     def train(
         self,
@@ -177,7 +207,7 @@ class Cluster:
         Args:
             queue: gives the trials to train, each of which the recorder has opened.
             recorder: records what the trials report, and decides which of them continue.
-            resources: what each trial, or each trainer, holds.
+            resources: what each trial, or each trainer, holds; with a number of trainers.
             stop_requested: polled throughout; once it returns true, trials are ended and recorded as interrupted.
         """
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the recorder records and reports failures
@@ -204,7 +234,7 @@ class Cluster:
         """
         if self._most_at_once is not None or resources.trainers or not queue.is_learning:
             return self._most_at_once
-        return _num_places(resources) + (not self._is_local)
+        return num_places(resources, self.nodes()) + (not self._is_local)
 
     def _session_for(self, resources: Resources) -> TuneSession:
         """Returns the session of the previous batch, with its workers, where it is still alive, else a new one."""
@@ -239,38 +269,6 @@ class Cluster:
         while len(self._trainers) < resources.trainers:
             self._trainers.append(ray.remote(Trainer).options(**options).remote())
         return self._trainers
-
-    def _check_room(self, resources: Resources) -> None:
-        """Raises AesweepError where the resources cannot be provided, for which Ray would wait without end."""
-        import ray
-
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        name = "gpus_per_trainer" if resources.trainers else "gpus_per_trial"
-        asked = getattr(resources, name)
-        if asked > (most := max((node.get("GPU", 0) for node in nodes), default=0)):
-            raise AesweepError(
-                f"resources.{name}: {asked:g} asked for, but no node has more than {most:g}; "
-                "set it to 0 to train on CPUs"
-            )
-        # The sum over nodes is checked on this machine alone, because a cluster may grow.
-        for kind, each in (("CPU", 1), ("GPU", resources.gpus_per_trainer)) if self._is_local else ():
-            here = sum(node.get(kind, 0) for node in nodes)
-            if resources.trainers * each > here:
-                raise AesweepError(
-                    f"resources.trainers: {resources.trainers} hold {resources.trainers * each:g} {kind}s, but "
-                    f"there are {here:g} here; ask for fewer" + (", or for more --workers" if kind == "CPU" else "")
-                )
-
-
-def _num_places(resources: Resources) -> int:
-    """Returns how many trials have room at once on the nodes that are up, each in a process of its own."""
-    import ray
-
-    there = ray.cluster_resources()
-    places = [there.get("CPU", 1)]
-    if resources.gpus_per_trial:
-        places.append(there.get("GPU", 0) / resources.gpus_per_trial)
-    return max(1, int(min(places)))
 
 
 def _reachable(files: Files) -> Files:

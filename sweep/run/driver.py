@@ -19,7 +19,9 @@ from aesweep.process.signals import Interruption
 from aesweep.run.callbacks.callback import Callback
 from aesweep.run.command_options import resume_command
 from aesweep.run.outcome import Outcome, outcome_of
+from aesweep.run.preflight.device_choice import choose_devices, time_on_both
 from aesweep.run.preflight.environment import describe_environment
+from aesweep.run.preflight.work import Work
 from aesweep.run.record import Record
 from aesweep.run.settings import RunSettings
 from aesweep.run.steps import Steps
@@ -33,7 +35,10 @@ from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 from aesweep.study.image_places import relative_places
 from aesweep.study.inputs import describe_images, read_reference
+from aesweep.study.resources import Resources
 from aesweep.study.schema import Study
+
+TIMING_LIMIT_S = 120.0  # for timed steps on a GPU, whose first use builds kernels
 
 
 class Run:
@@ -75,6 +80,7 @@ class Run:
         self._announce = announce
         self._record = Record(folder, state, callbacks, replica)
         self._state = state
+        self._decided: dict[str, Any] | None = None
 
     def execute(self, command: list[str]) -> Outcome:
         """Runs every stage, retrains the winners and records everything; the caller writes the report.
@@ -164,8 +170,12 @@ class Run:
             self._folder.scratch,
             self._interruption,
         ) as cluster:
-            resources = self._study.resources
-            cluster.find_room(resources, settings.num_gpus, settings.gpu_wait_s, self._say, stop_requested)
+            cluster.wait_for_gpus(
+                self._study.resources, settings.num_gpus, settings.gpu_wait_s, self._say, stop_requested
+            )
+            resources = self._decide_resources(cluster)
+            if not stop_requested():
+                cluster.check_room(resources)
             if stop_requested():
                 return outcome_of(self._state, self._interruption.signal_number)
             self._announce()
@@ -176,6 +186,7 @@ class Run:
                 self._images,
                 self._record,
                 cluster,
+                resources,
                 stop_requested,
                 settings.state_interval_s,
             )
@@ -190,11 +201,33 @@ class Run:
         self._record.add(RunEnded(status=outcome.status, seconds=round(time.monotonic() - started, 3)))
         return outcome
 
+    def _decide_resources(self, cluster: Cluster) -> Resources:
+        """Returns on what trials train, with a number of trainers; says so where the study leaves it open."""
+        study, settings = self._study, self._settings
+        if not study.resources.is_auto or self._interruption.requested():
+            return study.resources
+
+        def time_steps(work: list[Work]) -> tuple[list[float], list[float]]:
+            held = study.resources.gpus_per_trainer
+            return cluster.call_on_gpu(time_on_both, work, study.precision, num_gpus=held, limit_s=TIMING_LIMIT_S)
+
+        choice = choose_devices(
+            study,
+            {name: (len(images.training), images.training.shape[1:]) for name, images in self._images.items()},
+            cluster.nodes(),
+            settings.options.get("workers"),
+            time_steps,
+            self._state.resources,
+        )
+        self._decided = choice.recorded()
+        self._say(f"training on {choice.reason}")
+        return choice.resources
+
     def _command(self, command: list[str], study: Study | None = None) -> dict[str, Any]:
         """Returns the fields that are recorded of the command; given the study, these include its images' places."""
         options = self._settings.options
         places = relative_places(study, options, self._folder.root)
-        fields = {"command": command, "options": options, "places": places}
+        fields = {"command": command, "options": options, "places": places, "resources": self._decided}
         return {name: value for name, value in fields.items() if value}
 
     def _record_start(self, command: list[str]) -> None:

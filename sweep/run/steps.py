@@ -30,6 +30,7 @@ from aesweep.storage.events import CheckpointLost, Codes, ModelLost, Pictures, S
 from aesweep.storage.named_files import lost_files
 from aesweep.storage.run_folder import CHECKPOINTS, STATES, RunFolder, checkpoint_name
 from aesweep.storage.run_state import RETRAINING, RunState, TrialState
+from aesweep.study.resources import Resources
 from aesweep.study.schema import Stage, Study
 
 
@@ -40,6 +41,7 @@ class Steps:
         study, folder, images: the run's study, folder and data sets.
         record: the run's record, opened.
         cluster: where trials train.
+        resources: on what they train, with a number of trainers.
         stop_requested: polled continually; once it returns true, a step ends early, and a later session resumes it.
         state_interval_s: seconds between two saved states of a trial, from which a killed training resumes.
     """
@@ -51,6 +53,7 @@ class Steps:
         images: dict[str, ImageData],
         record: Record,
         cluster: Cluster,
+        resources: Resources,
         stop_requested: Callable[[], bool],
         state_interval_s: float,
     ):
@@ -60,6 +63,7 @@ class Steps:
         self._record = record
         self._state = record.state
         self._cluster = cluster
+        self._resources = resources
         self._stop_requested = stop_requested
         self._state_interval_s = state_interval_s
 
@@ -187,7 +191,7 @@ class Steps:
         queue = TrialQueue(self._opened(specs, recorder), suggestions)
         if queue:
             self._cluster.train(
-                queue, recorder=recorder, resources=self._study.resources, stop_requested=self._stop_requested
+                queue, recorder=recorder, resources=self._resources, stop_requested=self._stop_requested
             )
 
     def _opened(self, specs: list[TrialSpec], recorder: Recorder) -> list[TrialSpec]:

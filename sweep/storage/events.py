@@ -18,23 +18,21 @@ class Commanded(Event):
     Attributes:
         command, options: the command line as typed, and what of it the next one needs (`aesweep.run.command_options`).
         places: maps each folder of images to its path relative to the run's folder.
+        resources: what was decided to train on where the study leaves it open.
     """
 
-    optional = ("command", "options", "places")
+    optional = ("command", "options", "places", "resources")
     command: list[str] | None = None
     options: Fields | None = None
     places: dict[str, str] | None = None
+    resources: Fields | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunStarted(Event):
+class RunStarted(Commanded):
     kind = "run_started"
-    optional = ("command", "options", "places")
     study: Fields
     study_hash: str
-    command: list[str] | None = None
-    options: Fields | None = None
-    places: dict[str, str] | None = None
     environment: Fields
     num_workers: int
     reference: Fields | None

@@ -164,6 +164,7 @@ class RunState:
         asked: requests for retrainings with other settings.
         commands: the events that record commands, with the options that each leaves for the next.
         places: maps each folder of images to its path relative to the run's folder.
+        resources: what the last session that had to decide it has decided to train on; None where there is none.
         num_resumed: how often a session resumed the run.
         last_end: the last `run_ended`; None where there is none.
         results_at: for each data set, the number of the last event that gave a retraining its first result.
@@ -179,6 +180,7 @@ class RunState:
         self.asked: list[RetrainingAsked] = []
         self.commands: list[RunStarted | Commanded] = []
         self.places: dict[str, str] = {}
+        self.resources: dict[str, Any] | None = None
         self.num_resumed = 0
         self.last_end: RunEnded | None = None
         self.results_at: dict[str, int] = {}
@@ -234,6 +236,7 @@ class RunState:
             if event.command is not None:
                 self.commands.append(event)
             self.places.update(event.places or {})
+            self.resources = event.resources or self.resources
 
     def before(self, event: Event) -> RunState:
         """Returns the state of the run just before an event was recorded."""

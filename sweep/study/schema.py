@@ -18,6 +18,7 @@ from aesweep.data.catalogue import KNOWN_DATASETS
 from aesweep.process.wording import plural
 from aesweep.study.axis import Real, Whole
 from aesweep.study.configuration import DERIVED, field_of
+from aesweep.study.resources import Resources
 from aesweep.study.search_settings import Asha, AshaOrNone, Sampler, Strict
 from aesweep.study.search_space import SearchSpace
 
@@ -171,32 +172,6 @@ class Report(Strict):
     num_pictures: Annotated[Whole, Field(ge=1, le=32)] = 10
     formats: list[Literal[REPORT_FORMATS]] | None = None
     width: Literal[REPORT_WIDTHS] | None = None
-
-
-class Resources(Strict):
-    """The resources on which trials train.
-
-    Without trainers, each trial trains in a separate process and holds a CPU core and `gpus_per_trial`. Each trainer
-    holds a CPU core and `gpus_per_trainer`, and trains up to `trials_per_trainer` trials at once, as packs.
-    """
-
-    gpus_per_trial: Annotated[Real, Field(ge=0)] = 0
-    trainers: Annotated[Whole, Field(ge=0, le=10_000)] = 0
-    gpus_per_trainer: Annotated[Real, Field(ge=0)] = 1
-    trials_per_trainer: Annotated[Whole, Field(ge=1, le=1000)] = 16
-
-    @property
-    def least_gpus(self) -> float:
-        """The number of GPUs without which nothing can be trained: those of one trial, or of all trainers together."""
-        return self.trainers * self.gpus_per_trainer if self.trainers else self.gpus_per_trial
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Resources:
-        if self.trainers and self.gpus_per_trial:
-            raise ValueError(
-                "gpus_per_trial is for trials without trainers, which hold gpus_per_trainer; leave one out"
-            )
-        return self
 
 
 class Study(Strict):

@@ -9,6 +9,7 @@ import pydantic
 
 from aesweep.process.errors import StudyError
 from aesweep.process.user_path import user_path
+from aesweep.study.resources import AUTO
 from aesweep.study.safe_yaml import parse_yaml, read_yaml
 from aesweep.study.schema import Study
 from aesweep.study.search_space import EACH, WHOLE
@@ -123,6 +124,8 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise StudyError("--set", [f"expected dotted.key=value, got {override!r}"])
     target = values
     for part in parts[:-1]:
+        if target.get(part) == AUTO:  # a word for a mapping of defaults
+            target[part] = {}
         target = target.setdefault(part, {})
         if not isinstance(target, dict):
             raise StudyError("--set", [f"{key}: {part!r} is not a mapping, so it holds no {parts[-1]!r}"])

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from aesweep.run.preflight.plan import model_bytes
+from aesweep.run.preflight.work import model_bytes
 from aesweep.storage.atomic_file import write_whole
 from aesweep.storage.journal import Journal, read_journal
 from aesweep.study.configuration import Configuration

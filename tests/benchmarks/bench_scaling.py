@@ -254,7 +254,7 @@ def measure(kind: str, num_trials: int, num_rows: int, rung: int) -> Cost:
     if is_simulated:
         tune_controller.RayActorManager = lambda resource_manager: SimulatedActors(watch)
         Cluster._started_trainers = lambda self, resources: []
-        Cluster.find_room = lambda self, *_: None
+        Cluster.check_room = lambda self, resources: None
         num_trainers, per_trainer, epochs, rung = num_trials // TRIALS_PER_GPU, TRIALS_PER_GPU, EPOCHS, RUNG
     else:
         trainer.Trainer = instant_trainer()

@@ -26,6 +26,7 @@ from rich.console import Console
 sys.path.append(str(Path(__file__).parents[1] / "uninstalled"))  # for a checkout where nothing is installed
 
 import aesweep.run.driver
+from aesweep.cluster.room import Node
 from aesweep.data.datasets import ImageData
 from aesweep.process.signals import Interruption
 from aesweep.run.callbacks.progress import Progress
@@ -70,8 +71,15 @@ class OneDevice:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def find_room(self, *_: Any) -> None:
-        """There is: trials take turns."""
+    def wait_for_gpus(self, *_: Any) -> None:
+        """There is one device, and it is here."""
+
+    def nodes(self) -> list[Node]:
+        """Nothing that would have to be chosen: all trials train on the device."""
+        return [Node(1, 0)]
+
+    def check_room(self, _: Any) -> None:
+        """There is room: trials take turns."""
 
     def train(
         self, queue: TrialQueue, *, recorder: Recorder, resources: Any, stop_requested: Callable[[], bool]

@@ -154,7 +154,7 @@ def test_commands_are_those_that_there_are_and_keep_the_run_in_the_storage(job, 
     for command, words in ((commands.commands["data"].commands["pull"], pull[3:]), (commands.commands["run"], run[2:])):
         context = command.make_context("aesweep", list(words))
     study = load_study(ROOT / "jobs" / "mnist.yaml", context.params["overrides"])
-    assert study.resources.gpus_per_trial == 0.25 and context.params["address"] == "auto"
+    assert study.resources.is_auto and context.params["address"] == "auto"
     assert job["spec"]["metadata"] == {"aesweep_run": study.name}
     assert pull[3] in [dataset.name for dataset in study.datasets]
 

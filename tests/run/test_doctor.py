@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from aesweep.cli.commands import commands
 from aesweep.process.checkout import PACKAGE
 from aesweep.process.errors import AesweepError
-from aesweep.run.preflight import doctor
+from aesweep.run.preflight import doctor, environment
 from aesweep.run.preflight.doctor import (
     _packages,
     _versions,
@@ -125,7 +125,7 @@ def test_gpus_are_a_fault_where_no_place_has_enough():
 
 def test_gpus_of_a_study_are_sought_where_it_would_run(tmp_path, monkeypatch, write_study, small_study):
     monkeypatch.setattr(doctor, "examine_machine", list)
-    monkeypatch.setattr(doctor, "usable_gpus", lambda: 1)
+    monkeypatch.setattr(environment, "usable_gpus", lambda: 1)
     path = write_study(small_study | {"resources": {"trainers": 3}})
     here = CliRunner().invoke(commands, ["doctor", "--study", str(path)])
     assert here.exit_code == 1 and "fault study: 3 GPUs needed, 1 on this machine" in here.stdout

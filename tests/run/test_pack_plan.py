@@ -49,7 +49,7 @@ def test_memory_is_that_of_all_members_with_those_in_lock_step(small_study):
 
     assert (plan.trials_at_once, plan.members_at_once, plan.members_per_step) == (3, 6, 6)
     assert plan.memory_bytes == memory(GPU_PAIRS).needed(6, 6)
-    for own in ({"trainers": 1, "gpus_per_trainer": 0}, {}):
+    for own in ({"trainers": 1, "gpus_per_trainer": 0}, {"trainers": 0}):
         plan = plan_packs(*jobs_of(small_study, **own), sizes)[0]
         assert plan.members_per_step == 1
         assert plan.memory_bytes == memory(CPU_PAIRS).needed(plan.members_at_once, 1)
@@ -63,7 +63,7 @@ def test_widths_are_told_of_dense_models_alone(small_study):
         "channels": {"value": [4], "when": {"family": "convolutional"}},
     }
     small_study["stages"]["architecture"]["table"] = {"rows": "latent_dim", "columns": "model"}
-    specs, resources = jobs_of(small_study)
+    specs, resources = jobs_of(small_study, trainers=0)
     plans = plan_packs(specs, resources, {"digits": (1293, (1, 8, 8))})
     widths = {plan.widths for plan in plans if "x" not in plan.model}
     dims = {spec.configuration.latent_dim for spec in specs}

@@ -12,13 +12,14 @@ SECONDS = {(8,): 1e-4, (16,): 1e-3, (32,): 1e-2}  # per image, by hidden layers
 SIZES = {"digits": (1000, (1, 8, 8))}
 
 
-@pytest.fixture(autouse=True)
-def timed(monkeypatch):
-    def seconds(_: object, configuration: Configuration, image_shape: tuple[int, ...]) -> float:
+class Timer:
+    """A timer that knows already."""
+
+    def seconds_per_image(
+        self, configuration: Configuration, image_shape: tuple[int, ...], num_members: int = 1
+    ) -> float:
         assert image_shape == (1, 8, 8)
         return SECONDS[configuration.hidden_layers]
-
-    monkeypatch.setattr(plan._StepTimer, "seconds_per_image", seconds)
 
 
 def planned(retraining: dict, **stage: object) -> tuple[plan.StagePlan, dict]:
@@ -30,7 +31,9 @@ def planned(retraining: dict, **stage: object) -> tuple[plan.StagePlan, dict]:
         "retraining": retraining,
     }
     values = {"name": "x", "datasets": ["digits"], "stages": {"architecture": {**search, **stage}}}
-    stages, found = plan.plan_study(check_study(values, "a test"), SIZES, 2)
+    values["resources"] = {"trainers": 0}
+    study = check_study(values, "a test")
+    stages, found = plan.plan_study(study, SIZES, 2, study.resources, Timer())
     return stages[0], found
 
 

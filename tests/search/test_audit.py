@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from aesweep.process.errors import JournalError
-from aesweep.run.preflight.plan import expected_epochs
+from aesweep.run.preflight.work import expected_epochs
 from aesweep.search.samplers.standing import standings
 from aesweep.search.schedulers.audit import is_drawn
 from aesweep.storage.journal import Journal, read_journal

@@ -17,6 +17,7 @@ import aesweep.run.driver
 import aesweep.run.evaluation.baselines
 import aesweep.run.evaluation.codes
 import aesweep.run.evaluation.example_images
+from aesweep.cluster.room import Node
 from aesweep.data.datasets import load_dataset
 from aesweep.process.errors import JournalError, RunFolderError
 from aesweep.run.callbacks.progress import Progress
@@ -60,8 +61,14 @@ class ToyCluster:
     def __exit__(self, *_):
         pass
 
-    def find_room(self, *_):
+    def nodes(self):
+        return [Node(1, 0)]
+
+    def wait_for_gpus(self, *_):
         pass
+
+    def check_room(self, resources):
+        assert resources.trainers == 0  # what "auto" means where there is no GPU
 
     def train(self, queue, *, recorder, resources, stop_requested):
         for spec in queue:

@@ -54,7 +54,7 @@ def test_storage_with_another_run_or_with_what_is_no_run_is_refused_before_there
     assert not Path("runs").exists()
 
 
-@pytest.mark.parametrize("place", ["__init__", "find_room"])
+@pytest.mark.parametrize("place", ["__init__", "check_room"])
 def test_cluster_that_is_not_there_or_has_no_room_leaves_no_run(study_path, monkeypatch, place):
     with monkeypatch.context() as patched:
         patched.setattr(ToyCluster, place, refuse)
@@ -66,7 +66,7 @@ def test_cluster_that_is_not_there_or_has_no_room_leaves_no_run(study_path, monk
 def test_refusal_records_nothing_in_a_run_that_is_there(study_path, monkeypatch):
     call("run", study_path, "--quiet")
     before = Path("runs/small/journal.jsonl").read_bytes()
-    monkeypatch.setattr(ToyCluster, "find_room", refuse)
+    monkeypatch.setattr(ToyCluster, "check_room", refuse)
     for command in (["retrain", "--epochs", "5"], ["extend", "--samples", "1"]):
         call(*command, "runs/small", "--quiet", code=1)
     assert Path("runs/small/journal.jsonl").read_bytes() == before
@@ -74,7 +74,7 @@ def test_refusal_records_nothing_in_a_run_that_is_there(study_path, monkeypatch)
 
 def test_signal_before_the_first_event_leaves_no_run(study_path, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(ToyCluster, "find_room", interrupt)
+        patched.setattr(ToyCluster, "check_room", interrupt)
         said = call("run", study_path, "--quiet", code=128 + signal.SIGTERM)
     assert "nothing is left of this run" in said and len(said.splitlines()) == 1
     assert list(Path("runs").iterdir()) == []

@@ -234,7 +234,12 @@ def test_every_kind_and_field_that_is_recorded_is_in_the_document():
     root = Path(__file__).parents[2]
     lines = (root / "docs/JOURNAL.md").read_text().splitlines()
     rows = {line.split("`")[1]: set(re.findall(r"`(\w+)`", line)) for line in lines if line.startswith("| `")}
-    shared = {"command", "options", "places"}  # of any event that a command brings, described below the table
+    shared = {
+        "command",
+        "options",
+        "places",
+        "resources",
+    }  # of any command, see below the table
     for kind, event in KINDS.items():
         fields = {field.name for field in dataclasses.fields(event)} - {"seq", "time"} - shared
         if kind == "stage_extended":

@@ -23,7 +23,7 @@ def account_frame(run: Run) -> pd.DataFrame:
 
     Columns: stage, dataset, trials, one per status, `stopped_at` (rung to number of trials stopped there),
     epochs_trained, epochs_full (if every trial had been trained to its end), worker_seconds (the time that trials held
-    a worker), core_hours and gpu_hours (by the resources that the study gives each trial).
+    a worker), core_hours and gpu_hours (by the resources that a trial holds, those of the last session that trained).
     """
     groups = [
         (stage.name, dataset, [trial for trial in stage.trials if trial.dataset == dataset])
@@ -35,7 +35,7 @@ def account_frame(run: Run) -> pd.DataFrame:
         ("retraining", dataset, [trial for trial in retrained if trial.dataset == dataset])
         for dataset in dict.fromkeys(trial.dataset for trial in retrained)
     ]
-    resources = run.study.get("resources", {})
+    resources = run.resources
     # With trainers, a trial's seconds are its share of its trainer's time.
     gpus = resources.get("gpus_per_trainer" if resources.get("trainers") else "gpus_per_trial", 0)
     lines = []

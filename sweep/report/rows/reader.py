@@ -47,6 +47,7 @@ def read_run(state: RunState) -> Run:
         status=state.status,
         study=start.study if start else {},
         study_hash=start.study_hash if start else "",
+        resources=state.resources or (start.study.get("resources", {}) if start else {}),
         commands=tuple(tuple(event.command) for event in state.commands if isinstance(event, _COMMANDS)),
         environment=start.environment if start else {},
         reference=start.reference if start else None,

@@ -148,6 +148,8 @@ class Run:
     """Everything that the report shows of a run.
 
     Attributes:
+        resources: on what trials train: the study's, or what the last session has decided where the study leaves it
+            open.
         commands: the commands that started the run and that asked for more of it, as typed.
         status: "completed", "interrupted", "failed"; "unfinished" where no end is recorded, "empty" where no start is,
             "open" where something follows the last end.
@@ -163,6 +165,7 @@ class Run:
     status: str
     study: dict[str, Any]
     study_hash: str
+    resources: dict[str, Any]
     commands: tuple[tuple[str, ...], ...]
     environment: dict[str, Any]
     reference: dict[str, Any] | None

@@ -70,6 +70,7 @@ def provenance(run: Run, origin: Origin) -> list[tuple[str, str]]:
             f"{inert(environment['cpu'])}, {plural(environment['num_cores'], 'core')}, "
             f"{environment['memory_bytes'] / 2**30:.0f} GiB",
         ),
+        *([("Trained on", inert(run.resources["reason"]))] if "reason" in run.resources else []),
         ("GPUs", inert(", ".join(environment["gpus"])) or "none"),
         ("System", f"{inert(environment['platform'])}, Python {inert(environment['python'])}"),
         ("Packages", ", ".join(f"{inert(name)} {inert(version)}" for name, version in packages)),

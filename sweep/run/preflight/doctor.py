@@ -18,7 +18,7 @@ from aesweep.data.image_data import DataError
 from aesweep.process.checkout import PACKAGE
 from aesweep.process.errors import AesweepError
 from aesweep.process.wording import plural
-from aesweep.run.preflight.environment import describe_gpus
+from aesweep.run.preflight.environment import describe_gpus, usable_gpus
 from aesweep.storage.dataset_mirror import check_pushed
 from aesweep.storage.object_store import Storage, try_storage
 
@@ -144,13 +144,6 @@ def _packages(own: Path) -> Iterator[Finding]:
         if found not in (expected, own.parent / folder):
             remedy = f"expected {expected}, found {found}: another package of that name is installed; remove it"
             yield Finding(name, remedy, is_fault=True)
-
-
-def usable_gpus() -> int:
-    """Returns the number of GPUs of this machine that PyTorch can use."""
-    import torch
-
-    return torch.cuda.device_count()
 
 
 def _gpus() -> Iterator[Finding]:

@@ -45,6 +45,13 @@ def describe_gpus() -> list[str]:
     return _output([tool, "--query-gpu=name", "--format=csv,noheader"]).splitlines() if tool else []
 
 
+def usable_gpus() -> int:
+    """Returns the number of GPUs of this machine that PyTorch can use."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def _commit() -> str | None:
     """Returns the commit of the checkout that the project runs from; None if it was installed without one."""
     tool = shutil.which("git")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
+from typing import Any
 
 from aesweep.search.trial_spec import TrialSpec, pack_key
-from aesweep.study.schema import Resources
+from aesweep.study.resources import Resources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,14 +38,42 @@ class PackPlan:
     memory_bytes: int
 
 
-def plan_packs(
-    specs: list[TrialSpec], resources: Resources, sizes: dict[str, tuple[int, tuple[int, ...]]]
-) -> list[PackPlan]:
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """How the trials of a stage that can share a pack would train together, see `PackPlan`."""
+
+    num_trials: int
+    trials_at_once: int
+    members_at_once: int
+
+
+def packed_members(specs: list[TrialSpec], resources: Resources) -> dict[tuple[Any, ...], Packed]:
     """Groups the trials of a stage as a search of it would pack them.
 
     Args:
         specs: the stage's trials.
-        resources: the study's resources.
+        resources: the study's resources, with a number of trainers.
+
+    Returns:
+        The `pack_key` of each group to its numbers.
+    """
+    share = -(-len(specs) // resources.trainers) if resources.trainers else 1
+    num_seeds = {pack_key(spec): len(spec.seeds) for spec in specs}
+    found = {}
+    for key, num_trials in Counter(map(pack_key, specs)).items():
+        at_once = min(num_trials, share, resources.trials_per_trainer) if resources.trainers else 1
+        found[key] = Packed(num_trials, at_once, at_once * num_seeds[key])
+    return found
+
+
+def plan_packs(
+    specs: list[TrialSpec], resources: Resources, sizes: dict[str, tuple[int, tuple[int, ...]]]
+) -> list[PackPlan]:
+    """Plans the packs of a stage.
+
+    Args:
+        specs: the stage's trials.
+        resources: the study's resources, with a number of trainers.
         sizes: data set name to (number of training images, validation images included; shape of an image,
             (C, H, W)).
 
@@ -56,15 +85,13 @@ def plan_packs(
     from aesweep.training.memory import pack_memory
     from aesweep.training.trial_images import count_images
 
-    on_gpu = resources.gpus_per_trainer > 0 if resources.trainers else resources.gpus_per_trial > 0
-    share = -(-len(specs) // resources.trainers) if resources.trainers else 1
+    on_gpu = uses_gpus(resources)
     plans = []
-    for key, num_trials in Counter(map(pack_key, specs)).items():
+    for key, packed in packed_members(specs, resources).items():
         spec = next(spec for spec in specs if pack_key(spec) == key)
         num_training, image_shape = sizes[spec.dataset]
         num_trained, num_judging = count_images(spec, num_training)
-        trials = min(num_trials, share, resources.trials_per_trainer) if resources.trainers else 1
-        members = trials * len(spec.seeds)
+        members = packed.members_at_once
         per_step = members if on_gpu else 1
         architecture = architecture_of(spec.configuration, image_shape)
         at_once = pairs_at_once("cuda" if on_gpu else "cpu")
@@ -83,14 +110,19 @@ def plan_packs(
                 str(architecture),
                 _widths(spec, image_shape),
                 spec.configuration.batch_size,
-                num_trials,
-                trials,
+                packed.num_trials,
+                packed.trials_at_once,
                 members,
                 per_step,
                 memory.needed(members, per_step),
             )
         )
     return plans
+
+
+def uses_gpus(resources: Resources) -> bool:
+    """Returns whether trials train on GPUs."""
+    return (resources.gpus_per_trainer if resources.trainers else resources.gpus_per_trial) > 0
 
 
 def _widths(spec: TrialSpec, image_shape: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import statistics
-import time
 from typing import Any
 
-import numpy as np
 from tabulate import tabulate
 
 from aesweep.run.preflight.pack_plan import PackPlan, plan_packs
+from aesweep.run.preflight.step_timer import StepTimer
+from aesweep.run.preflight.work import Work, model_bytes, study_work
 from aesweep.search.samplers.registry import learns
-from aesweep.search.schedulers.brackets import bracket_rungs
-from aesweep.search.stages import stage_trials
-from aesweep.search.trial_spec import TrialSpec
-from aesweep.study.configuration import SHARED, Configuration
-from aesweep.study.schema import Stage, Study
-from aesweep.training.trial_images import count_images
+from aesweep.study.resources import Resources
+from aesweep.study.schema import Study
 
-TIMED_STEPS = 8
 _STATE_MODELS = 2 * 3  # the newest two states, each with the parameters and Adam's two moments
 
 
@@ -58,36 +51,31 @@ class StagePlan:
 
 
 def plan_study(
-    study: Study, sizes: dict[str, tuple[int, tuple[int, ...]]], num_workers: int
+    study: Study,
+    sizes: dict[str, tuple[int, tuple[int, ...]]],
+    num_workers: int,
+    resources: Resources,
+    timer: StepTimer,
 ) -> tuple[list[StagePlan], dict[str, Any]]:
     """Plans the stages and the retraining of a study.
 
-    A stage that starts from another's winner is planned with that stage's slowest configuration, because the winner is
-    not known yet; so is a retraining, with that of the stage or of its cell. The estimates leave out evaluation, the
-    baselines and Ray's own start.
+    Winners are not known yet: the slowest configuration of their stage or cell stands for them. The estimates leave out
+    evaluation, the baselines and Ray's own start.
 
     Args:
         study: the study to plan.
         sizes: data set name to (number of training images, shape of an image (C, H, W)).
-        num_workers: number of trials that train at once.
+        num_workers: number of cores or GPUs that train side by side.
+        resources: on what trials train, with a number of trainers.
+        timer: measures the steps on such a core or GPU.
 
     Returns:
         The stages' plans, and the retraining's as a dict of num_trainings, epochs, seconds and checkpoint_bytes (the
         size of all winners' checkpoints, which are kept).
     """
-    timer = _StepTimer(study.precision)
-    plans, slowest = [], {}
-    retrainings, retraining_epochs, retraining_seconds, checkpoint_bytes = 0, 0, 0.0, 0
-    for name, stage in study.stages.items():
-        bases = {
-            dataset.name: slowest[stage.from_, dataset.name] if stage.from_ else None for dataset in study.datasets
-        }
-        specs = stage_trials(study, name, bases)
-        for dataset, (_, image_shape) in sizes.items():
-            mine = [spec for spec in specs if spec.dataset == dataset]
-            (slowest[name, dataset],) = _slowest(mine, timer, image_shape)
-        full, expected, seconds = _stage_cost(stage, specs, sizes, timer)
-        num_cells = len({(spec.dataset, spec.cell) for spec in specs})
+    plans, retrainings, retraining_epochs = [], [], 0
+    for name, work in study_work(study, sizes, resources, timer.seconds_per_image):
+        stage, specs = study.stages[name], work.specs
         models: dict[tuple, int] = {}
         for spec in specs:
             num_bytes = model_bytes(spec.configuration, sizes[spec.dataset][1])
@@ -97,90 +85,36 @@ def plan_study(
             StagePlan(
                 stage=name,
                 num_trials=len(specs),
-                num_cells=num_cells,
+                num_cells=len(models),
                 rungs=stage.rungs(),
-                epochs_without_stopping=full,
-                epochs_expected=expected,
-                seconds=round(seconds / num_workers, 1),
+                epochs_without_stopping=work.epochs_without_stopping,
+                epochs_expected=work.epochs_expected,
+                seconds=round(_seconds(work.search, timer) / num_workers, 1),
                 state_bytes=num_workers * stage.seeds * _STATE_MODELS * max(models.values()),
                 checkpoint_bytes=sum(models.values()),
-                packs=plan_packs(specs, study.resources, sizes),
+                packs=plan_packs(specs, resources, sizes),
                 learns=learns(stage),
                 assumed_from=stage.from_,
             )
         )
-        if stage.retraining.of == "none":
-            continue
-        per_winner = stage.retraining.seeds or study.retraining.seeds
-        epochs = stage.retraining.epochs or study.retraining.epochs
-        for dataset, (num_images, image_shape) in sizes.items():
-            mine = [spec for spec in specs if spec.dataset == dataset]
-            winners = _slowest(mine, timer, image_shape, of_cells=stage.retraining.of == "cells")
-            retrainings += per_winner * len(winners)
-            checkpoint_bytes += per_winner * sum(model_bytes(winner, image_shape) for winner in winners)
-            retraining_epochs += per_winner * len(winners) * epochs
-            step = sum(timer.seconds_per_image(winner, image_shape) for winner in winners)
-            retraining_seconds += per_winner * epochs * num_images * step
+        retrainings += work.retraining
+        retraining_epochs += work.retraining_epochs
     retraining = {
-        "num_trainings": retrainings,
+        "num_trainings": sum(one.num_members for one in retrainings),
         "epochs": retraining_epochs,
-        "seconds": round(retraining_seconds / num_workers, 1),
-        "checkpoint_bytes": checkpoint_bytes,
+        "seconds": round(_seconds(retrainings, timer) / num_workers, 1),
+        "checkpoint_bytes": sum(
+            one.num_members * model_bytes(one.configuration, one.image_shape) for one in retrainings
+        ),
     }
     return plans, retraining
 
 
-def model_bytes(configuration: Configuration, image_shape: tuple[int, ...]) -> int:
-    """Returns the size of a model's parameters in fp32, in bytes, for images of a shape (C, H, W)."""
-    from aesweep.training.engine.member import architecture_of
-
-    return 4 * architecture_of(configuration, image_shape).layout.num_parameters
-
-
-def _slowest(
-    specs: list[TrialSpec], timer: _StepTimer, image_shape: tuple[int, ...], of_cells: bool = False
-) -> list[Configuration]:
-    """Returns the slowest configuration of a data set's trials, or of each of their cells."""
-    groups: dict[Any, list[Configuration]] = {}
-    for spec in specs:
-        groups.setdefault(spec.cell if of_cells else None, []).append(spec.configuration)
-    return [max(found, key=lambda one: timer.seconds_per_image(one, image_shape)) for found in groups.values()]
-
-
-def _stage_cost(
-    stage: Stage, specs: list[TrialSpec], sizes: dict[str, tuple[int, tuple[int, ...]]], timer: _StepTimer
-) -> tuple[int, int, float]:
-    groups: dict[Any, list[TrialSpec]] = {}
-    for spec in specs:
-        groups.setdefault(spec.rivals, []).append(spec)
-    full, expected, seconds = 0, 0, 0.0
-    for (dataset, *_, bracket), members in groups.items():
-        num_training, image_shape = sizes[dataset]
-        num_trained, _ = count_images(members[0], num_training)
-        epochs = expected_epochs(len(members), stage, bracket)
-        step = statistics.mean(timer.seconds_per_image(spec.configuration, image_shape) for spec in members)
-        full += len(members) * stage.epochs
-        expected += epochs
-        seconds += epochs * num_trained * step * stage.seeds
-    return full, expected, seconds
-
-
-def expected_epochs(num_trials: int, stage: Stage, bracket: int | None = None) -> int:
-    """Returns the epochs that rivals train if every rung keeps one trial in `reduction_factor`, and at least one.
-
-    Those of stopped trials that are expected to go on out of competition are counted.
-
-    Args:
-        num_trials: number of trials of a cell, or of one of its brackets.
-        stage: the stage's settings.
-        bracket: their bracket.
-    """
-    alive, since, total = num_trials, 0, 0.0
-    for rung in bracket_rungs(stage, bracket):
-        total += alive * (rung - since)
-        before, since, alive = alive, rung, max(1, round(alive / stage.asha.reduction_factor))
-        total += (before - alive) * (stage.asha.audit or 0) * (stage.epochs - rung)
-    return round(total + alive * (stage.epochs - since))
+def _seconds(work: list[Work], timer: StepTimer) -> float:
+    """Returns how long work takes on one core or GPU."""
+    return sum(
+        one.num_images * timer.seconds_per_image(one.configuration, one.image_shape, one.num_members) for one in work
+    )
 
 
 def plan_table(stages: list[StagePlan], retraining: dict[str, Any]) -> str:
@@ -251,37 +185,3 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-class _StepTimer:
-    """Measures the seconds of training per image on this machine, once per architecture and batch size."""
-
-    def __init__(self, precision: str):
-        self._precision = precision
-        self._known: dict[tuple, float] = {}
-
-    def seconds_per_image(self, configuration: Configuration, image_shape: tuple[int, ...]) -> float:
-        key = (*(getattr(configuration, name) for name in SHARED), image_shape)
-        if key not in self._known:
-            self._known[key] = self._measure(configuration, image_shape)
-        return self._known[key]
-
-    def _measure(self, configuration: Configuration, image_shape: tuple[int, ...]) -> float:
-        import torch
-
-        from aesweep.training.engine.precision import configure_torch
-        from aesweep.training.pack import Pack
-
-        configure_torch(num_threads=1, precision=self._precision)
-        try:
-            num_images = TIMED_STEPS * configuration.batch_size
-            images = np.random.default_rng(0).integers(0, 256, (num_images, math.prod(image_shape)), dtype=np.uint8)
-            pack = Pack(images, image_shape=image_shape, precision=self._precision)
-            pack.add("timed", configuration, seed=0, epochs=3)
-            pack.train_epoch()
-            started = time.perf_counter()
-            pack.train_epoch()
-            return (time.perf_counter() - started) / num_images
-        finally:
-            # `configure_torch` set this for the current thread, which is the caller's.
-            torch.set_flush_denormal(False)
