@@ -39,11 +39,9 @@ def show_plan(study: Study, data_dir: Path | None, download: bool, workers: int 
     """Prints what the study would run."""
     import dataclasses
 
-    from aesweep.cluster.room import Node
-    from aesweep.run.preflight.device_choice import choose_devices, time_on_both
-    from aesweep.run.preflight.environment import num_cores, usable_gpus
+    from aesweep.run.preflight.device_choice import devices_here
+    from aesweep.run.preflight.environment import num_cores
     from aesweep.run.preflight.model_check import check_models
-    from aesweep.run.preflight.pack_plan import uses_gpus
     from aesweep.run.preflight.plan import LEFT_OUT, assumptions, duration, packs_table, plan_study, plan_table, size
     from aesweep.run.preflight.step_timer import StepTimer
     from aesweep.study.inputs import load_images, read_reference
@@ -55,20 +53,9 @@ def show_plan(study: Study, data_dir: Path | None, download: bool, workers: int 
     check_models(study, {name: found.training.shape[1:] for name, found in images.items()})
     sizes = {name: (len(found.training), found.training.shape[1:]) for name, found in images.items()}
     num_workers = workers or num_cores()
-    resources, chosen = study.resources, None
-    if resources.is_auto:
-        chosen = choose_devices(
-            study,
-            sizes,
-            [Node(num_workers, usable_gpus())],
-            workers,
-            lambda work: time_on_both(work, study.precision),
-        )
-        resources = chosen.resources
-    is_on_gpus = uses_gpus(resources) and usable_gpus() > 0
-    places = min(resources.trainers or usable_gpus(), usable_gpus()) if is_on_gpus else num_workers
-    timer = StepTimer(study.precision, "cuda" if is_on_gpus else "cpu")
-    stages, retraining = plan_study(study, sizes, places, resources, timer)
+    choice, num_gpus = devices_here(study, sizes, num_workers, workers)
+    timer = StepTimer(study.precision, "cuda" if num_gpus else "cpu")
+    stages, retraining = plan_study(study, sizes, num_gpus or num_workers, choice.resources, timer)
     total = sum(stage.seconds for stage in stages) + retraining["seconds"]
     if as_json:
         values = {
@@ -76,8 +63,8 @@ def show_plan(study: Study, data_dir: Path | None, download: bool, workers: int 
             "stages": [dataclasses.asdict(stage) for stage in stages],
             "retraining": retraining,
             "num_workers": num_workers,
-            "resources": resources.model_dump(mode="json"),
-            "trained_on": chosen and chosen.reason,
+            "resources": choice.resources.model_dump(mode="json"),
+            "trained_on": choice.reason,
             "seconds": round(total, 1),
             "left_out": LEFT_OUT,
         }
@@ -87,9 +74,9 @@ def show_plan(study: Study, data_dir: Path | None, download: bool, workers: int 
     click.echo(f"\n{packs_table(stages)}")
     for line in assumptions(stages):
         click.echo(f"\n{line}")
-    if chosen:
-        click.echo(f"\ntraining on {chosen.reason}")
-    workers = plural(places, "GPU" if is_on_gpus else "worker")
+    if study.resources.is_auto:
+        click.echo(f"\ntraining on {choice.reason}")
+    workers = plural(num_gpus, "GPU") if num_gpus else plural(num_workers, "worker")
     click.echo(f"\nabout {duration(total)} of training with {workers}, from steps timed on this machine")
     click.echo(f"not counted, for a small study most of its time: {LEFT_OUT}")
     states = max(stage.state_bytes for stage in stages)

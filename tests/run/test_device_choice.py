@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aesweep.cluster.room import Node
 from aesweep.process.errors import AesweepError, StudyError
+from aesweep.run.preflight import device_choice
 from aesweep.run.preflight.device_choice import DeviceChoice, choose_devices, main_work, time_on_both
 from aesweep.run.preflight.step_timer import StepTimer
 from aesweep.run.preflight.work import study_work
@@ -56,7 +57,7 @@ def chosen(nodes, time_steps, resources: object = "auto", workers=None, recorded
 def test_without_a_gpu_trials_train_on_the_cores_and_nothing_is_timed(resources):
     found = chosen([(2, 0), (6, 0)], never, resources)
     assert (found.resources.trainers, found.resources.gpus_per_trial) == (0, 0)
-    assert found.reason == "8 cores: Ray sees no GPU"
+    assert found.reason == "8 cores: there is no GPU"
     assert chosen([(8, 0)], never, resources, workers=3).reason.startswith("3 cores:")
 
 
@@ -129,6 +130,25 @@ def test_as_many_trainers_as_have_room(nodes, each, trainers):
     assert found.resources.trainers == trainers
     if not trainers:
         assert "no machine has a core and " in found.reason
+
+
+@pytest.mark.parametrize(
+    ("resources", "trainers", "num_gpus"),
+    [
+        ("auto", 2, 2),
+        ({"gpus_per_trainer": 0.25}, 8, 2),
+        ({"trainers": 1}, 1, 1),
+        ({"trainers": 9}, 9, 2),  # a run would be refused here; this is what they would be worth
+        ({"gpus_per_trial": 0.25}, 0, 2),
+        ({"trainers": 2, "gpus_per_trainer": 0}, 2, 0),
+        ({"trainers": 0}, 0, 0),
+    ],
+)
+def test_plan_reckons_with_the_gpus_that_would_be_at_work(monkeypatch, resources, trainers, num_gpus):
+    monkeypatch.setattr(device_choice, "usable_gpus", lambda: 2)
+    monkeypatch.setattr(device_choice, "time_on_both", lambda work, precision: timed(1e9, 1.0)(work))
+    choice, found = device_choice.devices_here(study_of(resources), SIZES, 8, None)
+    assert (choice.resources.trainers, found) == (trainers, num_gpus)
 
 
 @given(

@@ -14,6 +14,8 @@ from typing import Any
 from aesweep.cluster.room import Node, num_trainers
 from aesweep.process.errors import AesweepError
 from aesweep.process.wording import plural
+from aesweep.run.preflight.environment import usable_gpus
+from aesweep.run.preflight.pack_plan import uses_gpus
 from aesweep.run.preflight.step_timer import StepTimer
 from aesweep.run.preflight.work import Sizes, Work, model_bytes, study_work
 from aesweep.study.configuration import SHARED
@@ -77,7 +79,7 @@ def choose_devices(
         return DeviceChoice(on_gpus if is_on_gpus else on_cores, num_gpus, f"{gpus if is_on_gpus else cores}: {why}")
 
     if num_gpus == 0:
-        return choice(False, "Ray sees no GPU")
+        return choice(False, "there is no GPU")
     if on_gpus.trainers == 0:
         return choice(False, f"no machine has a core and {_held(resources)} for a trainer")
     if recorded and recorded.get("gpus_seen") == num_gpus:
@@ -94,6 +96,25 @@ def choose_devices(
     if ratio >= 1:
         return choice(True, f"faster than {cores} by a factor of {ratio:.1f}, by timed steps")
     return choice(False, f"faster than {gpus} by a factor of {1 / ratio:.1f}, by timed steps")
+
+
+def devices_here(study: Study, sizes: Sizes, num_workers: int, most_at_once: int | None) -> tuple[DeviceChoice, float]:
+    """Returns on what a study would train on this machine alone, and how many GPUs of it would be at work.
+
+    Args:
+        study, sizes, most_at_once: see `choose_devices`. Where the study says itself what trains, that is returned.
+        num_workers: number of cores that a run would use.
+    """
+    here = Node(num_workers, usable_gpus())
+    choice = DeviceChoice(study.resources, here.num_gpus, "what the study says")
+    if study.resources.is_auto:
+        choice = choose_devices(study, sizes, [here], most_at_once, lambda work: time_on_both(work, study.precision))
+    resources = choice.resources
+    if not uses_gpus(resources):
+        return choice, 0
+    # Trials that hold a part of a GPU each come in such numbers that all GPUs are at work.
+    held = resources.trainers * resources.gpus_per_trainer if resources.trainers else here.num_gpus
+    return choice, min(held, here.num_gpus)
 
 
 def time_on_both(work: Sequence[Work], precision: str) -> tuple[list[float], list[float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from tabulate import tabulate
@@ -28,7 +29,8 @@ class StagePlan:
         epochs_expected: number of epochs that are trained if each rung keeps one trial in `reduction_factor` of a cell,
             and at least one.
         seconds: expected duration on the given number of workers.
-        state_bytes: the most disk space that the states of trials under training take, with one trial per worker.
+        state_bytes: the most disk space that the states of trials under training take, with as many trials at once as
+            there is room for.
         checkpoint_bytes: disk space of the best model in each cell, which is kept.
         packs: which trials share packs.
         learns: whether the configurations depend on what earlier trials measure; other draws stand for them here.
@@ -53,7 +55,7 @@ class StagePlan:
 def plan_study(
     study: Study,
     sizes: dict[str, tuple[int, tuple[int, ...]]],
-    num_workers: int,
+    num_devices: float,
     resources: Resources,
     timer: StepTimer,
 ) -> tuple[list[StagePlan], dict[str, Any]]:
@@ -65,7 +67,7 @@ def plan_study(
     Args:
         study: the study to plan.
         sizes: data set name to (number of training images, shape of an image (C, H, W)).
-        num_workers: number of cores or GPUs that train side by side.
+        num_devices: number of cores or GPUs that train side by side.
         resources: on what trials train, with a number of trainers.
         timer: measures the steps on such a core or GPU.
 
@@ -73,6 +75,7 @@ def plan_study(
         The stages' plans, and the retraining's as a dict of num_trainings, epochs, seconds and checkpoint_bytes (the
         size of all winners' checkpoints, which are kept).
     """
+    at_once = resources.trainers * resources.trials_per_trainer or math.ceil(num_devices)
     plans, retrainings, retraining_epochs = [], [], 0
     for name, work in study_work(study, sizes, resources, timer.seconds_per_image):
         stage, specs = study.stages[name], work.specs
@@ -89,8 +92,8 @@ def plan_study(
                 rungs=stage.rungs(),
                 epochs_without_stopping=work.epochs_without_stopping,
                 epochs_expected=work.epochs_expected,
-                seconds=round(_seconds(work.search, timer) / num_workers, 1),
-                state_bytes=num_workers * stage.seeds * _STATE_MODELS * max(models.values()),
+                seconds=round(_seconds(work.search, timer) / num_devices, 1),
+                state_bytes=at_once * stage.seeds * _STATE_MODELS * max(models.values()),
                 checkpoint_bytes=sum(models.values()),
                 packs=plan_packs(specs, resources, sizes),
                 learns=learns(stage),
@@ -102,7 +105,7 @@ def plan_study(
     retraining = {
         "num_trainings": sum(one.num_members for one in retrainings),
         "epochs": retraining_epochs,
-        "seconds": round(_seconds(retrainings, timer) / num_workers, 1),
+        "seconds": round(_seconds(retrainings, timer) / num_devices, 1),
         "checkpoint_bytes": sum(
             one.num_members * model_bytes(one.configuration, one.image_shape) for one in retrainings
         ),
