@@ -88,6 +88,59 @@ def test_an_axis_with_a_condition_is_compared_where_it_applies() -> None:
     assert {axis.axis for axis in found.axes[:2]} == {"l1", "regularizer"}
 
 
+def in_cells(values, num_cells: int = 6, per_cell: int = 6) -> tuple[Stage, SearchSpace]:
+    """Returns a stage whose table is of latent dimensions, and its space; `values` gives a configuration's error."""
+    dims = list(range(2, num_cells + 2))
+    space = SearchSpace.model_validate({"latent_dim": {"grid": dims}, **SPACE.model_dump(exclude_none=True)})
+    plain = stage(values, num_cells * per_cell)
+    trials = []
+    for number, trial in enumerate(plain.trials):
+        configuration = dataclasses.replace(trial.configuration, latent_dim=dims[number % num_cells])
+        error = values(configuration, random.Random(number))
+        rows = tuple(epoch(n, error, n) for n in range(1, 10))
+        cell = (("latent_dim", configuration.latent_dim),)
+        trials.append(dataclasses.replace(trial, configuration=configuration, epochs=rows, cell=cell))
+    return dataclasses.replace(plain, trials=tuple(trials)), space
+
+
+def test_within_cells_the_tables_axis_is_left_out_and_what_decides_there_is_found() -> None:
+    """The latent dimension changes the error by a factor of 40, the learning rate by one of 3."""
+
+    def values(configuration: Configuration, draw: random.Random) -> float:
+        return by_rate(configuration, draw) / configuration.latent_dim**3
+
+    found, space = in_cells(values)
+    for rung in importances(found, "digits", space):
+        assert rung.axes[0].axis == "latent_dim"
+    for rung in importances(found, "digits", space, within_cells=True):
+        assert rung.num_trials == 36 and "latent_dim" not in {axis.axis for axis in rung.axes}
+        assert rung.axes[0].axis == "learning_rate" and rung.axes[0].share > 0.6 and not rung.axes[0].is_chance
+    table = importance_table(found, importances(found, "digits", space, within_cells=True), ", within cells")
+    assert table.lead == "S, within cells:" and [row[0] for row in table.rows][0] == "Learning rate"
+
+
+def test_within_cells_nothing_but_the_cell_is_within_chance() -> None:
+    found, space = in_cells(lambda configuration, draw: (1 + 0.1 * draw.random()) / configuration.latent_dim)
+    axes = importances(found, "digits", space, within_cells=True)[0].axes
+    assert len(axes) == 4 and sum(not axis.is_chance for axis in axes) <= 1
+
+
+def test_within_cells_trials_that_are_alone_do_not_count() -> None:
+    found, space = in_cells(by_rate, num_cells=20, per_cell=2)
+    alone = dataclasses.replace(found, trials=found.trials[:30])  # ten cells of two, ten of one
+    assert [rung.num_trials for rung in importances(alone, "digits", space, within_cells=True)] == [20, 20]
+
+
+def test_within_cells_errors_are_compared_by_their_ratios_and_psnr_by_differences() -> None:
+    """A ratio of errors is a difference of PSNR, so both find the same."""
+    by_metric = []
+    for mode in ("min", "max"):
+        found, space = in_cells(by_rate)
+        metric = "validation_mse" if mode == "min" else "validation_psnr_db"
+        by_metric.append(importances(dataclasses.replace(found, mode=mode, metric=metric), "digits", space, True))
+    assert by_metric[0] == by_metric[1]
+
+
 def test_too_few_trials_say_nothing() -> None:
     found = importances(stage(by_rate, MIN_TRIALS - 1), "digits", SPACE)
     assert [(rung.epoch, rung.num_trials, rung.axes) for rung in found] == [(3, 19, ()), (9, 19, ())]

@@ -5,6 +5,10 @@ and among all of them, as computed by Optuna's `PedAnovaImportanceEvaluator` (Wa
 IJCAI 2023). Trials are compared after the same number of epochs only: at each rung, those that reached it. At the first
 rung that is nearly all of them; at later ones it is what ASHA let through, in which an axis that decided early may have
 little left to decide.
+
+A table's own axes, such as the latent dimension, usually decide most, although a table compares their values and does
+not choose among them. So the other axes are also judged within cells: by how much better a trial is than the mean of
+its cell.
 """
 
 from __future__ import annotations
@@ -68,15 +72,17 @@ class RungImportance:
     axes: tuple[Importance, ...]
 
 
-def importances(stage: Stage, dataset: str, space: SearchSpace) -> list[RungImportance]:
+def importances(stage: Stage, dataset: str, space: SearchSpace, within_cells: bool = False) -> list[RungImportance]:
     """Returns the importances at each of ASHA's rungs and at the last epoch, in order.
 
     Args:
         stage: the stage.
         dataset: the data set whose trials are compared.
         space: the stage's search space.
+        within_cells: whether trials are compared with the mean of their cell, of the logarithm of an error or of a PSNR
+            itself. Only trials with others in their cell count then, and only axes that vary within a cell.
     """
-    return [_at_rung(stage, dataset, space, epoch) for epoch in sorted({*stage.rungs, stage.epochs})]
+    return [_at_rung(stage, dataset, space, epoch, within_cells) for epoch in sorted({*stage.rungs, stage.epochs})]
 
 
 def varying_axes(trials: list[Trial], space: SearchSpace) -> dict[str, Axis]:
@@ -88,7 +94,7 @@ def varying_axes(trials: list[Trial], space: SearchSpace) -> dict[str, Axis]:
     }
 
 
-def _at_rung(stage: Stage, dataset: str, space: SearchSpace, epoch: int) -> RungImportance:
+def _at_rung(stage: Stage, dataset: str, space: SearchSpace, epoch: int, within_cells: bool) -> RungImportance:
     sign = 1.0 if stage.mode == "min" else -1.0
     reached = []
     for trial in stage.trials:
@@ -97,11 +103,32 @@ def _at_rung(stage: Stage, dataset: str, space: SearchSpace, epoch: int) -> Rung
         if value is not None and math.isfinite(value):
             reached.append((trial, sign * value))
     axes = varying_axes([trial for trial, _ in reached], space)
+    if within_cells:
+        cells = _cells(reached)
+        axes = {
+            name: axis for cell in cells for name, axis in varying_axes([trial for trial, _ in cell], space).items()
+        }
+        reached = [pair for cell in cells for pair in _centred(cell, is_error=stage.mode == "min")]
     if len(reached) < MIN_TRIALS or not axes:
         return RungImportance(epoch, len(reached), ())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls the evaluator experimental
         return RungImportance(epoch, len(reached), _decided(reached, axes))
+
+
+def _cells(reached: list[tuple[Trial, float]]) -> list[list[tuple[Trial, float]]]:
+    """Returns the trials of each cell with their values, of cells with more than one of them."""
+    cells: dict[tuple, list[tuple[Trial, float]]] = {}
+    for trial, value in reached:
+        cells.setdefault(trial.cell, []).append((trial, value))
+    return [cell for cell in cells.values() if len(cell) > 1]
+
+
+def _centred(cell: list[tuple[Trial, float]], is_error: bool) -> list[tuple[Trial, float]]:
+    """Returns a cell's trials with how far each lies above their mean; errors are compared by their ratios."""
+    values = np.array([value for _, value in cell])
+    values = np.log(np.maximum(values, np.finfo(float).tiny)) if is_error else values
+    return [(trial, float(value)) for (trial, _), value in zip(cell, values - values.mean(), strict=True)]
 
 
 def _decided(reached: list[tuple[Trial, float]], axes: dict[str, Axis]) -> tuple[Importance, ...]:

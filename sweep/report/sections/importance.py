@@ -23,11 +23,14 @@ from aesweep.report.text.table import Table
 from aesweep.study.search_space import SearchSpace
 
 CHANCE = " °"
+WITHIN = (
+    "Within cells: by how much better trials are than the mean of their cell, to which a table's own axes add nothing."
+)
 
 
 def importance_section(view: DatasetView) -> Section | None:
     """Returns the section of one data set; None if no stage has trials on it."""
-    tables, prose, drawings = [], [], []
+    tables, prose, drawings, footers = [], [], [], []
     for stage in view.run.stages.values():
         if view.dataset not in stage.datasets:
             continue
@@ -41,6 +44,11 @@ def importance_section(view: DatasetView) -> Section | None:
         found = importances(stage, view.dataset, space)
         if any(rung.axes for rung in found):
             tables.append(importance_table(stage, found))
+            within = importances(stage, view.dataset, space, within_cells=True)
+            # The share of an axis that varies alone is all there is.
+            if len(_axes(within)) > 1 and _axes(within) != _axes(found):
+                tables.append(importance_table(stage, within, ", within cells"))
+                footers.append(WITHIN)
         else:
             most = max((rung.num_trials for rung in found), default=0)
             prose.append(
@@ -57,13 +65,13 @@ def importance_section(view: DatasetView) -> Section | None:
         "many epochs (PED-ANOVA), with the middle 95 % of that share over random halves of the trials."
     )
     marked = any(CHANCE in str(cell) for table in tables for row in table.rows for cell in row)
-    notes = f"{CHANCE.strip()}: no more than where values are dealt to the trials at random, in one case of 20. "
+    notes = f"{CHANCE.strip()}: no more than where values are dealt to the trials at random, in one case of 20."
     later = "At later epochs only those trials are compared that were not stopped before."
     return Section(
         "Which axis mattered",
         intro if tables else "",
         tables=tables,
-        footer=f"{notes if marked else ''}{later}" if tables else "",
+        footer=" ".join([*([notes] if marked else []), later, *footers[:1]]) if tables else "",
         prose=prose,
         drawings=[drawing for drawing in drawings if drawing],
     )
@@ -77,14 +85,24 @@ def space_of(run: Run, stage: Stage) -> SearchSpace | None:
         return None
 
 
-def importance_table(stage: Stage, found: list[RungImportance]) -> Table:
-    """Formats a row per axis and a column per rung, the most important axis of the first rung first."""
+def importance_table(stage: Stage, found: list[RungImportance], where: str = "") -> Table:
+    """Formats a row per axis and a column per rung, the most important axis of the first rung first.
+
+    Args:
+        stage: the stage.
+        found: its importances at each rung.
+        where: what the table's heading says after the stage's name.
+    """
     told = [rung for rung in found if rung.axes]
-    order = list(dict.fromkeys(importance.axis for rung in told for importance in rung.axes))
+    order = _axes(found)
     headings = ["Axis", *(f"After {plural(rung.epoch, 'epoch')} ({plural(rung.num_trials, 'trial')})" for rung in told)]
     by_rung = [{importance.axis: importance for importance in rung.axes} for rung in told]
     rows = [[inert(axis_name(axis)), *(_cell(known.get(axis)) for known in by_rung)] for axis in order]
-    return Table(headings, rows, lead=f"{inert(stage.name.replace('_', ' ').capitalize())}:")
+    return Table(headings, rows, lead=f"{inert(stage.name.replace('_', ' ').capitalize())}{where}:")
+
+
+def _axes(found: list[RungImportance]) -> list[str]:
+    return list(dict.fromkeys(importance.axis for rung in found for importance in rung.axes))
 
 
 def _cell(importance: Importance | None) -> str:
