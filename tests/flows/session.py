@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-LIMIT_S = 900
+LIMIT_S = 3600
 COMMON = ("--workers", "1", "--save-every", "0", "--quiet")
 
 Event = dict[str, Any]

@@ -251,7 +251,7 @@ def shrunk(values: dict[str, Any]) -> tuple[str, ...]:
             narrow = [[max(2, count // 8) for count in counts] for counts in channels["grid"]]
             found.append(f"{at}.space.channels.grid={narrow}")
         if "from" not in stage:
-            found.append(f"{at}.space.batch_size=64")
+            found.append(f"{at}.space.batch_size=256")
     return tuple(found)
 
 
