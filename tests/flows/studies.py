@@ -233,7 +233,7 @@ def write_faces(folder: Path, side: int = 8) -> None:
 
 
 def shrunk(values: dict[str, Any]) -> tuple[str, ...]:
-    """`--set` texts that leave a study its form and take its work: narrow layers, few draws, epochs and images."""
+    """`--set` texts that leave a study its form and take its work: narrow layers, few draws, cells and epochs."""
     found = ["retraining.epochs=2", "retraining.seeds=1", "report.num_pictures=2"]
     for name, stage in values["stages"].items():
         at = f"stages.{name}"
@@ -250,8 +250,14 @@ def shrunk(values: dict[str, Any]) -> tuple[str, ...]:
         if isinstance(channels, dict) and "grid" in channels:
             narrow = [[max(2, count // 8) for count in counts] for counts in channels["grid"]]
             found.append(f"{at}.space.channels.grid={narrow}")
+        dims = stage["space"].get("latent_dim")
+        if isinstance(dims, dict) and "grid" in dims:
+            found.append(f"{at}.space.latent_dim.grid={[dims['grid'][0], dims['grid'][-1]]}")
         if "from" not in stage:
             found.append(f"{at}.space.batch_size=256")
+    if any("channels" in stage["space"] for stage in values["stages"].values()):
+        # A convolutional model takes seconds to pass over 60,000 images, and several are retrained on each data set.
+        found.append(f"datasets={values['datasets'][:1]}")
     return tuple(found)
 
 

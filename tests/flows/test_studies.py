@@ -38,12 +38,15 @@ def test_study_is_valid_and_shrinking_keeps_its_form(tmp_path, name):
     tried = studies.all_studies()[name]
     file = tried.write(tmp_path)
     small, whole = load_study(file, tried.overrides), load_study(file)
-    assert list(small.stages) == list(whole.stages) and small.datasets == whole.datasets
+    assert list(small.stages) == list(whole.stages)
+    assert small.datasets == whole.datasets[: len(small.datasets)]
     for stage, other in zip(small.stages.values(), whole.stages.values(), strict=True):
         assert stage.table == other.table and stage.retraining.of == other.retraining.of
         for axis, found in stage.space.axes().items():
             expected = other.space.axes().get(axis)
-            assert expected is None or len(found.options) == len(expected.options)
+            assert expected is None or len(found.options) == min(
+                len(expected.options), 2 if axis == "latent_dim" else 99
+            )
 
 
 def test_studies_differ_in_what_the_product_distinguishes(tmp_path):

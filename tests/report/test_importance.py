@@ -116,7 +116,7 @@ def test_within_cells_the_tables_axis_is_left_out_and_what_decides_there_is_foun
         assert rung.num_trials == 36 and "latent_dim" not in {axis.axis for axis in rung.axes}
         assert rung.axes[0].axis == "learning_rate" and rung.axes[0].share > 0.6 and not rung.axes[0].is_chance
     table = importance_table(found, importances(found, "digits", space, within_cells=True), ", within cells")
-    assert table.lead == "S, within cells:" and [row[0] for row in table.rows][0] == "Learning rate"
+    assert table.lead == "S, within cells:" and table.rows[0][0] == "Learning rate"
 
 
 def test_within_cells_nothing_but_the_cell_is_within_chance() -> None:
