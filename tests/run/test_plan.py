@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from aesweep.run.preflight import plan
+from aesweep.run.preflight.step_timer import TIMED_STEPS, StepTimer
 from aesweep.study.configuration import Configuration
 from aesweep.study.study_file import check_study
+from aesweep.training.pack import Pack
 
 SECONDS = {(8,): 1e-4, (16,): 1e-3, (32,): 1e-2}  # per image, by hidden layers
 SIZES = {"digits": (1000, (1, 8, 8))}
@@ -62,3 +66,16 @@ def test_cell_of_several_models_has_its_slowest_for_a_winner():
 def test_winner_is_planned_as_the_slowest_model():
     _, found = planned({"of": "winner", "epochs": 7, "seeds": 3})
     assert found["num_trainings"] == 3 and found["seconds"] == pytest.approx(3 * 7 * 1000 * 1e-2 / 2, abs=0.06)
+
+
+def test_what_other_work_takes_is_not_counted(monkeypatch):
+    train = Pack.train_epoch
+
+    def beside_other_work(pack: Pack) -> object:
+        time.sleep(0.5)  # seconds in which this process does not have the processor
+        return train(pack)
+
+    monkeypatch.setattr(Pack, "train_epoch", beside_other_work)
+    configuration = Configuration(hidden_layers=(8,), latent_dim=2)
+    num_images = TIMED_STEPS["cpu"] * configuration.batch_size
+    assert 0 < StepTimer("fp32").seconds_per_image(configuration, (1, 8, 8)) < 0.5 / num_images

@@ -16,6 +16,9 @@ TIMED_STEPS = {"cpu": 8, "cuda": 64}
 class StepTimer:
     """Seconds of training per image, measured once for each kind of model and number of members.
 
+    On a core they are seconds of the processor's time, since a single thread trains: what other work takes is not
+    counted.
+
     Args:
         precision: that of the study.
         device: "cpu" or "cuda".
@@ -57,9 +60,10 @@ class StepTimer:
             for number in range(num_members):
                 pack.add(f"timed-{number}", configuration, seed=number, epochs=3)
             pack.train_epoch()
-            started = time.perf_counter()
+            clock = time.perf_counter if self._device == "cuda" else time.process_time
+            started = clock()
             pack.train_epoch()  # ends with the members' losses on the host, so nothing is left to wait for
-            return (time.perf_counter() - started) / (num_images * num_members)
+            return (clock() - started) / (num_images * num_members)
         finally:
             # `configure_torch` set this for the current thread, which is the caller's.
             torch.set_flush_denormal(False)
