@@ -33,8 +33,12 @@ RUNS = "$HOME/aesweep-runs"  # expanded by the head's shell
     metavar="NAME=PATH",
     help="Take the images of the study's data set NAME from this folder or .npz file of the head.",
 )
-@click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST to the head where they are missing.")
-@click.option("--gpus", type=click.IntRange(min=0), help="Wait for so many GPUs. [default: what one trial needs]")
+@click.option("--download", is_flag=True, help="Download known data sets that the head lacks, except CIFAR-10.")
+@click.option(
+    "--gpus",
+    type=click.IntRange(min=0),
+    help="Number of GPUs to wait for. [default: those of one trial, or of all trainers]",
+)
 @click.option("--wait", is_flag=True, help="Show the run's output, and exit with its exit code.")
 @json_option
 def submit(
@@ -102,7 +106,7 @@ def logs(name: str, address: str, follow: bool) -> None:
 @click.argument("name", metavar="RUN")
 @address_option
 def stop(name: str, address: str) -> None:
-    """Stop a run on a cluster. What is done is recorded, and `submit --resume` resumes it."""
+    """Stop a run on a cluster. Everything done so far is recorded, and `submit --resume` continues the run."""
     from aesweep.cluster.remote.submission import Jobs
 
     was_at_work = Jobs(address).stop(name)
@@ -146,7 +150,7 @@ def fetch(name: str, source: str, runs_dir: Path, as_json: bool) -> None:
 
 @click.command()
 def leave_on_notice() -> None:
-    """Wait, on a spot instance, for its termination notice; trials save every epoch from then on."""
+    """On a spot instance, wait for the termination notice; from then on trials save every epoch."""
     from aesweep.cluster.remote.spot import leave_on_notice as wait
 
     wait()

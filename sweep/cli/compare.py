@@ -16,7 +16,7 @@ from aesweep.storage.run_folder import RunFolder
 @click.option("--output", type=PATH, help="Folder for comparison.md, .html and .json. [default: print the page]")
 @json_option
 def compare(run_folders: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
-    """Show in what two or more runs differ: each beside the first one, cell by cell, with intervals over seeds.
+    """Show where runs differ from the first one, cell by cell, with intervals over seeds.
 
     A run that is under way is compared as far as it came.
     """

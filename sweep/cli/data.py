@@ -19,7 +19,7 @@ data_dir_option, download_option, _ = data_options
 
 @click.group()
 def data() -> None:
-    """Copy MNIST and others of its form to a storage, and from there to other machines."""
+    """Copy data sets of MNIST's file format to a storage, and from there to other machines."""
 
 
 @data.command()

@@ -18,9 +18,9 @@ from aesweep.storage.run_folder import RunFolder
 
 @click.command()
 @run_argument
-@click.option("--to", "name", required=True, type=click.Choice([*FORMATS]), help="The tool that is to read it.")
+@click.option("--to", "name", required=True, type=click.Choice([*FORMATS]), help="Tool for which the run is written.")
 @click.option(
-    "--output", type=PATH, help="Folder for the export. [default: exports/FORMAT in the run's folder]", metavar="DIR"
+    "--output", type=PATH, help="Folder for the export. [default: exports/TOOL in the run's folder]", metavar="DIR"
 )
 @click.option("--follow", "follows", is_flag=True, help="Go on while the run records more, until it ends or Ctrl-C.")
 @json_option

@@ -35,7 +35,7 @@ class FormatList(click.ParamType):
 @click.option(
     "--formats",
     type=FormatList(),
-    help=f"What to write beside the page, of {', '.join(REPORT_FORMATS)}. [default: the study's report.formats]",
+    help=f"Formats to write beside the page, of {', '.join(REPORT_FORMATS)}. [default: the study's report.formats]",
 )
 @click.option(
     "--width",

@@ -46,11 +46,21 @@ PATH, LOCATION = UserPath(), UserPath(or_url=True)
 
 study_argument = click.argument("study_file", metavar="STUDY", type=PATH)
 run_argument = click.argument("run_folder", metavar="RUN", type=PATH)
-set_option = click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a dotted key.")
+set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Override a key of the study, such as stages.architecture.epochs=12; can be repeated.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print plain values for a script.")
 data_options = [
-    click.option("--data-dir", type=PATH, help="Folder with MNIST and other known data sets. [env: AESWEEP_DATA_DIR]"),
-    click.option("--download", is_flag=True, help="Fetch MNIST or Fashion-MNIST where they are missing."),
+    click.option(
+        "--data-dir",
+        type=PATH,
+        help="Folder with MNIST and other known data sets. [env: AESWEEP_DATA_DIR; default: ~/.cache/aesweep/data]",
+    ),
+    click.option("--download", is_flag=True, help="Download known data sets that are missing there, except CIFAR-10."),
     click.option(
         "--images",
         multiple=True,
@@ -78,12 +88,12 @@ execution_options = [
         metavar="SECONDS",
         type=click.FloatRange(min=0),
         default=30.0,
-        help="Time between two saved states of a trial: what a kill may cost it. [30]",
+        help="Time between two saved states of a trial, which is about what a kill may cost it. [30]",
     ),
     click.option(
         "--gpus",
         type=click.IntRange(min=0),
-        help="Number of GPUs to wait for, with --address. [default: what one trial needs]",
+        help="Number of GPUs to wait for, with --address. [default: those of one trial, or of all trainers]",
     ),
     click.option(
         "--gpu-wait",

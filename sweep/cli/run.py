@@ -90,7 +90,7 @@ def resume(
     images: tuple[tuple[str, Path], ...],
     **settings: Any,
 ) -> None:
-    """Resume a run that was interrupted or killed, to the result that it would have had."""
+    """Resume a run that was interrupted or killed."""
     from aesweep.run.session import RecordedRun, Session
 
     folder = RunFolder.open(run_folder)
@@ -115,7 +115,7 @@ def retrain(
     images: tuple[tuple[str, Path], ...],
     **settings: Any,
 ) -> None:
-    """Retrain the winners of a finished search that are not retrained yet, or with other epochs and seeds."""
+    """Retrain the winners of a finished search: those that are not retrained yet, or all with other settings."""
     from aesweep.run.session import RecordedRun, Session
 
     folder = RunFolder.open(run_folder)
@@ -131,9 +131,11 @@ def retrain(
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
-    help="New budget: what was trained to its end is trained anew for so many epochs.",
+    help="New budget: configurations that were trained to their end are trained anew for so many epochs.",
 )
-@click.option("--stage", "stages", multiple=True, metavar="NAME", help="Extend this stage. [default: all]")
+@click.option(
+    "--stage", "stages", multiple=True, metavar="NAME", help="Extend this stage; can be repeated. [default: all stages]"
+)
 @options(data_options)
 @options(execution_options)
 def extend(
@@ -146,7 +148,7 @@ def extend(
     images: tuple[tuple[str, Path], ...],
     **settings: Any,
 ) -> None:
-    """Add samples, or a longer budget, to a finished run; new winners are retrained, and the report follows."""
+    """Add samples or a longer budget to a finished run, retrain new winners, and write the report again."""
     if (samples is None) == (epochs is None):
         raise click.UsageError("give either --samples or --epochs")
     from aesweep.run.session import RecordedRun, Session

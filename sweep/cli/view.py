@@ -23,7 +23,7 @@ from aesweep.storage.run_folder import NAME, RunFolder
     type=LOCATION,
     help="Storage of runs in which the run goes on; RUN is then its name there. [default: a folder here]",
 )
-@click.option("--runs", "runs_dir", type=PATH, default=Path("runs"), help="Folder to which it is copied. [runs]")
+@click.option("--runs", "runs_dir", type=PATH, default=Path("runs"), help="Folder to which that run is copied. [runs]")
 def view(run_folder: Path, port: int, source: str | None, runs_dir: Path) -> None:
     """Show a run in a browser on this machine; rows appear as they are recorded, until Ctrl-C."""
     from aesweep.report.view.server import serve
