@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import re
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 from PIL import Image
 
 from aesweep.cli.commands import commands
+from aesweep.study.configuration import ACTIVATIONS, INITIALIZATIONS, OUTPUTS, REGULARIZERS, SCHEDULES, Configuration
+from aesweep.study.schema import Stage, Study
+from aesweep.study.study_file import check_study
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "LOG.md")]
@@ -87,4 +92,56 @@ def test_picture_of_the_readme_is_small_and_whole():
 
 def test_readme_fits_a_few_screens():
     text = (ROOT / "README.md").read_text()
-    assert len(text.splitlines()) <= 120 and len(text.split()) <= 1_100
+    assert len(text.splitlines()) <= 200 and len(text.split()) <= 1_500
+
+
+def rows(page: Path) -> list[tuple[str, ...]]:
+    """Rows of the tables of a page, each a tuple of cells."""
+    lines = [line for line in page.read_text().splitlines() if line.startswith("|")]
+    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+
+
+def test_results_of_the_readme_are_those_of_the_results_page():
+    results = [row for row in rows(ROOT / "README.md") if row[0].isdigit()]
+    assert len(results) == 4
+    assert set(results) <= set(rows(ROOT / "docs" / "RESULTS.md"))
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/STUDY_FILE.md"])
+def test_study_that_is_shown_is_valid(name):
+    (text,) = re.findall(r"^    name: mine\n(?:    .*\n)+", (ROOT / name).read_text(), re.MULTILINE)
+    check_study(yaml.safe_load(text), name)
+
+
+def described() -> dict[str, tuple[str, ...]]:
+    """Rows of the tables of the page on study files, by each name in their first cell."""
+    return {name: row for row in rows(ROOT / "docs" / "STUDY_FILE.md") for name in re.findall(r"`(\w+)`", row[0])}
+
+
+def test_every_key_of_a_study_is_on_its_page_with_its_default():
+    table = described()
+    for model in (Study, Stage):
+        for key, field in model.model_fields.items():
+            name = field.alias or key
+            if name == "mode":  # follows from the metric
+                continue
+            assert name in table, name
+            if isinstance(field.default, (int, float, str)) and field.default is not True:
+                assert table[name][1].strip("`") == str(field.default), name
+
+
+def test_every_axis_is_on_the_page_with_its_default_and_values():
+    table = described()
+    for field in dataclasses.fields(Configuration):
+        assert field.name in table, field.name
+        if field.name not in ("hidden_layers", "latent_dim", "channels", "options"):
+            assert field.default in [parsed(text) for text in table[field.name][1].split(", ")], field.name
+    for name, values in (
+        *(("activation", ACTIVATIONS), ("output", OUTPUTS), ("initialization", INITIALIZATIONS)),
+        *(("schedule", SCHEDULES), ("regularizer", REGULARIZERS)),
+    ):
+        assert set(re.findall(r"\w+", table[name][2])) >= set(values), name
+
+
+def parsed(text: str) -> object:
+    return yaml.safe_load(text.strip("` "))
