@@ -1,6 +1,6 @@
 # Everything here needs Python >= 3.11 and make, and nothing else.
 #   make install      the commands alone; EXTRAS=aws adds what AWS takes, EXTRAS=tensorboard,mlflow,optuna what exports take
-#   make quickstart   a whole study on the bundled digits, to a finished report, in about a minute
+#   make quickstart   a whole study on the bundled digits, to a finished report, in one to two minutes
 #   make test         all tests but the long ones
 #   make test-mnist   the tests on the real MNIST and Fashion-MNIST; DATA=folder
 #   make benchmark    our CPU time against a plain Ray Tune sweep; DATA=folder
