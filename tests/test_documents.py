@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from aesweep.cli.commands import commands
+from aesweep.process import errors
 from aesweep.study.configuration import ACTIVATIONS, INITIALIZATIONS, OUTPUTS, REGULARIZERS, SCHEDULES, Configuration
 from aesweep.study.schema import Stage, Study
 from aesweep.study.study_file import check_study
@@ -116,6 +117,14 @@ def test_study_that_is_shown_is_valid(name):
 def described() -> dict[str, tuple[str, ...]]:
     """Rows of the tables of the page on study files, by each name in their first cell."""
     return {name: row for row in rows(ROOT / "docs" / "STUDY_FILE.md") for name in re.findall(r"`(\w+)`", row[0])}
+
+
+def test_every_option_of_a_run_and_every_exit_code_is_on_the_page_on_commands():
+    first = " ".join(row[0] for row in rows(ROOT / "docs" / "COMMANDS.md"))
+    options = {option for parameter in commands.commands["run"].params for option in parameter.opts if "--" in option}
+    assert options <= set(re.findall(r"--[a-z-]+", first))
+    codes = {code for name, code in vars(errors).items() if name.startswith("EX_")}
+    assert codes | {0, 1, 2, 129, 130, 143} == {int(code) for code in re.findall(r"\d+", first)}
 
 
 def test_every_key_of_a_study_is_on_its_page_with_its_default():
