@@ -32,10 +32,16 @@ def code(page: Path) -> list[str]:
 
 
 @by_page
-def test_link_leads_to_a_file(page):
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+def test_link_leads_to_a_file_and_a_heading(page):
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            name, _, anchor = target.partition("#")
+            path = page.parent / name if name else page
+            assert path.exists(), target
+            headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE) if anchor else []
+            assert not anchor or anchor in [
+                re.sub(r"[^\w -]", "", found.lower()).replace(" ", "-") for found in headings
+            ]
 
 
 @by_page
