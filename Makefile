@@ -1,7 +1,8 @@
 # Everything here needs Python >= 3.11 and make, and nothing else.
 #   make install      the commands alone; EXTRAS=aws adds what AWS takes, EXTRAS=tensorboard,mlflow,optuna what exports take
 #   make quickstart   a whole study on the bundled digits, to a finished report, in one to two minutes
-#   make test         all tests but the long ones
+#   make test         all tests but the long ones; RAY_JOBS=2 runs two of those with a Ray at a time
+#   make test-ray     all tests that start a Ray, the long ones too
 #   make test-mnist   the tests on the real MNIST and Fashion-MNIST; DATA=folder
 #   make benchmark    our CPU time against a plain Ray Tune sweep; DATA=folder
 #   make benchmark-time-to-quality  until a good model of MNIST is there, against a plain Ray Tune sweep with ASHA; DATA=folder
@@ -33,11 +34,12 @@ DATA ?= $(AESWEEP_DATA_DIR)
 N ?= 20
 SEED ?= 1
 JOBS ?= 3
+RAY_JOBS ?= 0
 EXTRAS ?=
 SEEDS ?= 50
 FOLDER ?=
 
-.PHONY: quickstart test test-mnist test-latex test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers benchmark-time-to-quality benchmark-samplers fuzz chaos flows audit lint pins echarts test-browser install install-for-tests FORCE
+.PHONY: quickstart test test-ray test-mnist test-latex test-gpu test-cluster benchmark benchmark-many benchmark-scaling benchmark-gpu benchmark-peers benchmark-time-to-quality benchmark-samplers fuzz chaos flows audit lint pins echarts test-browser install install-for-tests FORCE
 
 # The list of modules, written anew only where it has changed.
 $(VENV)/modules: FORCE
@@ -72,11 +74,16 @@ quickstart: install
 	rm -rf runs/quickstart
 	$(BIN)/aesweep run jobs/quickstart.yaml
 
-# Ray's own processes use all cores; the other tests run side by side.
-LONG := slow or gpu or cluster or mnist or chaos or flows or latex or browser
+# Tests without a Ray run side by side: each process has a part of the folders, so that what a module's tests share is made
+# once, and takes over from another when it is done. Of tests with a Ray a module stays together.
+ELSEWHERE := gpu or cluster or mnist or chaos or flows or latex or browser
+RAY_TESTS = $(BIN)/python -m pytest -n $(RAY_JOBS) --dist loadfile
 test: install-for-tests
-	$(BIN)/python -m pytest -n auto -m 'not ray and not ($(LONG))'
-	$(BIN)/python -m pytest -m 'ray and not ($(LONG))'
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not ray and not (slow or $(ELSEWHERE))'
+	$(RAY_TESTS) -m 'ray and not (slow or $(ELSEWHERE))'
+
+test-ray: install-for-tests
+	$(RAY_TESTS) -m 'ray and not ($(ELSEWHERE))'
 
 test-mnist: install-for-tests
 	AESWEEP_DATA_DIR=$(DATA) $(BIN)/python -m pytest -m mnist

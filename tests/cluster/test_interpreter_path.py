@@ -11,12 +11,22 @@ import pytest
 import yaml
 
 import aesweep
+from aesweep.cluster.runner import _quoted_interpreter
 from aesweep.storage.journal import read_journal
 from tests.conftest import SMALL_STUDY
 
-pytestmark = pytest.mark.ray
+
+def test_interpreter_is_one_word_to_the_shell_by_which_ray_starts_workers(monkeypatch):
+    path = "/it's my path; really/bin/python"
+    monkeypatch.setattr(sys, "executable", path)
+    told = _quoted_interpreter()["runtime_env"]["py_executable"]
+    assert subprocess.run(["sh", "-c", f"printf %s {told}"], capture_output=True, text=True).stdout == path
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    assert _quoted_interpreter() == {}
 
 
+@pytest.mark.ray
+@pytest.mark.slow
 def test_workers_start_from_an_environment_with_spaces_and_quotes_in_its_path(tmp_path):
     root = tmp_path / "it's my path; really"
     venv.create(root / "environment", symlinks=True)

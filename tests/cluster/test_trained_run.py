@@ -18,7 +18,8 @@ from aesweep.storage.journal import read_journal
 from tests.conftest import DENOISING_STAGE, SMALL_STUDY
 from tests.run.test_run import aesweep, of
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+# `make test` has a run with trainers in tests/run/test_learning_run.py, and a trainer's promises in test_trainer.py.
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 # Nothing is stopped, so that the order in which trials report decides nothing.
 STAGES = {

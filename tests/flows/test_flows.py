@@ -1,6 +1,7 @@
 """What users do with runs, on real studies: each flow comes to what an undisturbed run comes to.
 
-The small part is in `make test`; `make flows` is the whole, with every study file of jobs/, and prints the table.
+`make flows` is the whole, with every study file of jobs/, and prints the table; a part is in `make test-ray`, one flow
+in `make test`.
 """
 
 from __future__ import annotations
@@ -21,17 +22,20 @@ from tests.flows.table import flow
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(3600)]
 
-SMALL_PART = {"quickstart": ("looked at", "killed"), "faces": ("looked at", "extended by samples")}
+# Of each study, what `make test` tries, and what `make test-ray` tries besides.
+SMALLEST_PART = {"faces": ("looked at",)}
+SMALL_PART = {"quickstart": ("looked at", "killed"), "faces": ("extended by samples",)}
 
 
 def tried(*flows: str, but: tuple[str, ...] = ()):
-    """Every study with every one of these flows; what is not in the small part is in `make flows` alone."""
+    """Every study with every one of these flows; what is in neither part is in `make flows` alone."""
     found = []
     for name, study in all_studies().items():
         for what in flows:
             if (name, what) in but:
                 continue
-            marks = [] if what in SMALL_PART.get(name, ()) else [pytest.mark.flows]
+            is_small, is_smallest = (what in part.get(name, ()) for part in (SMALL_PART, SMALLEST_PART))
+            marks = [] if is_smallest else [pytest.mark.slow if is_small else pytest.mark.flows]
             if study.lacks:
                 marks.append(pytest.mark.skip(reason=study.lacks))
             found.append(pytest.param(study, what, id=f"{name}-{what.replace(' ', '-')}", marks=marks))

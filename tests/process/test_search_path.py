@@ -40,6 +40,7 @@ def command(folder: Path, *arguments: str, path: str = ".", start: tuple[str, ..
 
 
 @pytest.mark.ray
+@pytest.mark.slow  # tests/run/test_hostile_environment.py has such a folder
 def test_run_and_what_follows_it_use_our_modules_whatever_lies_in_the_working_folder(strangers):
     values = {
         **SMALL_STUDY,

@@ -176,11 +176,11 @@ def left_behind(study: Path) -> dict[int, str]:
 @pytest.mark.parametrize(
     ("kind", "number"),
     [
-        ("run_started", signal.SIGTERM),
+        pytest.param("run_started", signal.SIGTERM, marks=pytest.mark.slow),
         ("row", signal.SIGHUP),
-        ("retraining_created", signal.SIGTERM),
-        ("retrained", signal.SIGTERM),
-        ("run_ended", signal.SIGTERM),
+        pytest.param("retraining_created", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("retrained", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("run_ended", signal.SIGTERM, marks=pytest.mark.slow),
     ],
 )
 def test_signal_from_the_first_line_to_the_last_byte_of_the_report_leaves_a_run_that_is_recorded(study, kind, number):
@@ -200,6 +200,7 @@ def test_signal_from_the_first_line_to_the_last_byte_of_the_report_leaves_a_run_
 
 
 @pytest.mark.ray
+@pytest.mark.slow  # what is interrupted goes on in the tests below, where its processes had the signal as well
 def test_command_that_goes_on_is_interrupted_as_well_and_the_run_comes_to_its_end_all_the_same(study):
     process, root = started(study, "row")
     process.send_signal(signal.SIGTERM)
@@ -215,7 +216,14 @@ def test_command_that_goes_on_is_interrupted_as_well_and_the_run_comes_to_its_en
 
 @pytest.mark.ray
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", ["row", pytest.param("run_started", marks=pytest.mark.flows), "retraining_created"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("row", marks=pytest.mark.slow),
+        pytest.param("run_started", marks=pytest.mark.flows),
+        "retraining_created",
+    ],
+)
 def test_signal_to_every_process_at_once_is_an_interruption_as_well(study, kind):
     """As systemd and Slurm send it, to Ray's processes and to its workers as well."""
     process, root = started(study, kind)
@@ -237,7 +245,7 @@ def test_signal_to_every_process_at_once_is_an_interruption_as_well(study, kind)
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("times", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_terminals_signals_sent_again_leave_nothing_outside_the_run(study, times):
     process, root = started(study, "row")
     scratch = Path((root / ".scratch").read_text())

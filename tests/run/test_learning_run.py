@@ -33,6 +33,7 @@ STUDY = {
     },
     "retraining": {"epochs": 2, "seeds": 1},
 }
+TRAINERS = {"trainers": 2, "gpus_per_trainer": 0, "trials_per_trainer": 1}
 
 
 def write_study(folder: Path, **changes: object) -> Path:
@@ -62,6 +63,7 @@ def whole(tmp_path_factory) -> list[dict]:
     return events
 
 
+@pytest.mark.slow  # tests/search/test_suggestions.py kills a toy at any tenth event
 @pytest.mark.parametrize("num_rows", [7, 31])
 def test_run_that_is_killed_goes_on_to_the_suggestions_that_it_would_have_had(tmp_path, whole, num_rows):
     write_study(tmp_path)
@@ -75,7 +77,7 @@ def test_run_that_is_killed_goes_on_to_the_suggestions_that_it_would_have_had(tm
     assert "8 trials without early stopping; 16 of 16 epochs were trained" in report
 
 
-@pytest.mark.parametrize("resources", [{}, {"trainers": 2, "gpus_per_trainer": 0, "trials_per_trainer": 1}])
+@pytest.mark.parametrize("resources", [pytest.param({}, marks=pytest.mark.slow), TRAINERS])
 def test_no_trial_is_suggested_before_there_is_room_for_it(tmp_path, resources):
     events, study = finished(tmp_path, "--workers", "2", resources=resources)
     assert violations(events, study) == []

@@ -147,7 +147,7 @@ def assert_same(events, whole):
     assert ends == {e["trial"]: (e["status"], e["epochs"]) for e in of(whole, "trial_ended")}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_run_killed_in_the_search_comes_to_the_same_end(tmp_path, whole_folder, whole, seed):
     num_rows = random.Random(f"rows {seed}").randrange(3, 25)
     before = killed(tmp_path, lambda events: len(of(events, "row")) >= num_rows, seed)
@@ -166,6 +166,7 @@ def test_run_killed_in_the_search_comes_to_the_same_end(tmp_path, whole_folder, 
         assert [(folder / file).read_bytes() for file in files] == [(whole_folder / f).read_bytes() for f in files]
 
 
+@pytest.mark.slow  # tests/search/test_replay.py kills a toy there, tests/training/test_state_file.py damages states
 def test_run_killed_in_the_retraining_goes_on_by_seed_and_from_the_newest_whole_state(tmp_path, whole):
     def enough(events):
         return (
@@ -191,6 +192,7 @@ def test_run_killed_in_the_retraining_goes_on_by_seed_and_from_the_newest_whole_
     assert first not in again
 
 
+@pytest.mark.slow  # tests/process/test_signals.py interrupts runs and resumes them
 def test_interrupted_run_says_how_to_go_on_and_comes_to_the_same_end(tmp_path, whole):
     journal = tmp_path / "runs" / "small" / "journal.jsonl"
     process = subprocess.Popen(start_run(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -207,6 +209,7 @@ def test_interrupted_run_says_how_to_go_on_and_comes_to_the_same_end(tmp_path, w
     assert_same(read_journal(journal), whole)
 
 
+@pytest.mark.slow  # tests/storage/test_storage.py goes on elsewhere, with events alone
 def test_run_whose_machine_is_lost_goes_on_from_its_bucket(tmp_path, whole, bucket):
     where = ("--storage", f"{bucket}/runs")
     killed(tmp_path, lambda events: len(of(events, "row")) >= 15, seed=4, arguments=where)
@@ -222,6 +225,7 @@ def test_run_whose_machine_is_lost_goes_on_from_its_bucket(tmp_path, whole, buck
     assert (tmp_path / "home" / "small" / "report.md").is_file()
 
 
+@pytest.mark.slow  # tests/search/test_stages.py extends a toy, and kills that
 def test_finished_run_is_extended_and_its_winners_are_retrained_otherwise(tmp_path, whole_folder, whole):
     folder = tmp_path / "small"
     shutil.copytree(whole_folder, folder)

@@ -175,6 +175,7 @@ def test_reconstruct_writes_pictures_and_their_errors(finished, events, tmp_path
     assert (tmp_path / "out" / "digit.noisy.png").is_file()
 
 
+@pytest.mark.slow  # tests/search/test_replay.py retrains otherwise, with a toy
 def test_retrain_adds_seeds_without_repeating_any(finished, tmp_path):
     folder = tmp_path / "small"
     shutil.copytree(finished[0], folder)
@@ -186,6 +187,7 @@ def test_retrain_adds_seeds_without_repeating_any(finished, tmp_path):
     assert again and not again & known
 
 
+@pytest.mark.slow  # test_resume.py has one worker's rows twice, test_pack_membership.py those of several at once
 def test_same_study_and_seed_give_the_same_rows_as_far_as_both_went(finished, events, tmp_path):
     aesweep("run", study_file(tmp_path), "--runs", tmp_path / "runs", "--workers", "1", "--quiet")
     others = read_journal(tmp_path / "runs" / "small" / "journal.jsonl")
@@ -205,6 +207,7 @@ def test_same_study_and_seed_give_the_same_rows_as_far_as_both_went(finished, ev
     assert {key: ours[key] for key in common} == {key: theirs[key] for key in common}
 
 
+@pytest.mark.slow  # tests/search/test_replay.py has such a run, with a toy
 def test_diverging_trials_are_recorded_and_the_rest_goes_on(tmp_path):
     stages = {
         "architecture": {
@@ -228,6 +231,7 @@ def test_diverging_trials_are_recorded_and_the_rest_goes_on(tmp_path):
     assert end["epochs"] == 1 and "not finite" in end["reason"]
 
 
+@pytest.mark.slow  # tests/flows runs a folder of grey ones
 def test_folder_of_colour_images_runs_from_end_to_end(tmp_path):
     from PIL import Image
 
@@ -271,6 +275,7 @@ def run_with_a_decision(tmp_path, **changes) -> tuple[subprocess.Popen, Path]:
     return process, journal
 
 
+@pytest.mark.slow  # tests/process/test_signals.py has one of each
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_the_run_with_everything_recorded(tmp_path, number):
     changes = {"retraining": {"epochs": 4000, "seeds": 2}}
@@ -285,6 +290,7 @@ def test_signal_ends_the_run_with_everything_recorded(tmp_path, number):
     assert (tmp_path / "runs" / "small" / "report.md").exists()
 
 
+@pytest.mark.slow  # tests/process/test_signals.py sends them to all processes
 def test_second_signal_does_not_wait_for_workers_and_leaves_a_run_that_goes_on(tmp_path):
     changes = {"retraining": {"epochs": 2, "seeds": 1}}
     process, journal = run_with_a_decision(tmp_path, **changes)
