@@ -99,7 +99,6 @@ def test_dashboard_that_answers_is_reached():
         reach_dashboard(url)
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize("command", ["run", "submit"])
 def test_command_with_a_dead_address_ends_in_one_line(tmp_path, closed, command):
     where = f"127.0.0.1:{closed}"
@@ -149,7 +148,6 @@ def command(*words: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(line, capture_output=True, text=True, timeout=100, env={**clean, **environment})
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_requests_to_this_machine_pass_by_every_proxy_with_the_token_and_no_password(tmp_path, proxy, host):
     settings, through = proxy

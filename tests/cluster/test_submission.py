@@ -57,7 +57,6 @@ def token(monkeypatch):
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.ray
 def test_submit_waits_for_a_head_that_has_just_started_and_says_nothing_of_rays():
     with dashboard(num_refusals=2) as (address, sent):
         line = [sys.executable, "-m", "aesweep.cli", "submit", "jobs/quickstart.yaml", "--address", address]
@@ -69,7 +68,6 @@ def test_submit_waits_for_a_head_that_has_just_started_and_says_nothing_of_rays(
     assert "has just started" in first and second.startswith("quickstart runs as job")
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize(("refusal", "num_asked"), [(NO_AGENT, None), ("500: the disk is full", 1)])
 def test_cluster_that_takes_no_job_is_told_in_one_line(tmp_path, monkeypatch, refusal, num_asked):
     monkeypatch.setattr(jobs, "START_LIMIT_S", 0.1)
@@ -90,7 +88,6 @@ def job(name: str, started: int, status: str = "SUCCEEDED", exit_code: int | Non
     return {**found, "start_time": started, "end_time": started + 1, "driver_exit_code": exit_code}
 
 
-@pytest.mark.ray
 def test_refused_resubmission_does_not_speak_for_the_run_that_was_completed():
     done, refused = job("mine-1", 1000), job("mine-2", 2000, "FAILED", EX_CANTCREAT)
     for known in ([done, refused], [refused, done]):

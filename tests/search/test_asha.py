@@ -11,7 +11,6 @@ from aesweep.search.schedulers.asha import Asha
 from aesweep.study.schema import Stage
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize(("grace", "factor", "epochs"), [(1, 2, 16), (1, 3, 27), (2, 4, 33), (3, 3, 30)])
 def test_decisions_equal_those_of_ray_tune(mode, grace, factor, epochs):
