@@ -11,7 +11,9 @@ illustrated in the case of the binomial, Biometrika 1934.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -73,7 +75,15 @@ def audit_of(run: Run, stage: Stage, dataset: str) -> Audit | None:
     if share is None or not trials:
         return None
     stopped = [trial for trial in trials if trial.stopped_at is not None]
-    audited = tuple(_audited(trial, trials, stage) for trial in stopped if trial.status == "audited")
+    contests: dict[tuple[Cell, int], list[Trial]] = {}
+    for trial in trials:
+        if trial.status == "completed":
+            contests.setdefault((trial.cell, trial.budget), []).append(trial)
+    audited = tuple(
+        _audited(trial, contests.get((trial.cell, trial.budget), ()), stage)
+        for trial in stopped
+        if trial.status == "audited"
+    )
     told = {found.trial.name for found in audited}
     lost = {found.trial.cell for found in audited if found.would_have_won}
     # A cell all of whose stopped trials were trained on hides nothing.
@@ -82,6 +92,7 @@ def audit_of(run: Run, stage: Stage, dataset: str) -> Audit | None:
     return Audit(share, len(stopped), audited, len({trial.cell for trial in trials}), len(lost), most)
 
 
+@functools.cache
 def most_lost(num_seen: int, share: float) -> int:
     """Returns the largest number of cells of which so few are seen with a probability above 5 %.
 
@@ -121,15 +132,10 @@ def audit_frame(run: Run) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=list(AUDIT_COLUMNS))
 
 
-def _audited(trial: Trial, trials: list[Trial], stage: Stage) -> AuditedTrial:
-    rivals = [other for other in trials if _contest(other) == _contest(trial) and other.status == "completed"]
+def _audited(trial: Trial, rivals: Sequence[Trial], stage: Stage) -> AuditedTrial:
     winner = stage.best_of(rivals)
     last = trial.audit[-1] if trial.audit else None
     value = getattr(last, stage.metric) if last and last.epoch == trial.budget else None
     value = value if value is not None and math.isfinite(value) else None
     best = winner.value(stage.metric) if winner else None
     return AuditedTrial(trial, winner, value, best, value is not None and is_better(stage.mode, value, best))
-
-
-def _contest(trial: Trial) -> tuple[Cell, int]:
-    return trial.cell, trial.budget
