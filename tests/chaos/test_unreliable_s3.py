@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ import pytest
 pytest.importorskip("s3fs", reason="NOT RUN: pip install 'aesweep[aws]'")
 pytest.importorskip("moto.server", reason="NOT RUN: pip install 'aesweep[test]'")
 
+from aesweep.storage import s3_client
 from aesweep.storage.journal import Journal
 from aesweep.storage.object_store import Storage
 from aesweep.storage.replica import Replica, read_segments
@@ -26,7 +28,15 @@ def server():
 
 
 @pytest.fixture
-def s3(server, monkeypatch):
+def waits(monkeypatch) -> list[float]:
+    """The pauses between a client's attempts, in seconds, which are not waited for."""
+    found: list[float] = []
+    monkeypatch.setattr("asyncio.sleep", lambda seconds, *_, sleep=asyncio.sleep: found.append(seconds) or sleep(0))
+    return found
+
+
+@pytest.fixture
+def s3(server, waits, monkeypatch):
     import s3fs
 
     for name, value in server.environment.items():
@@ -93,7 +103,7 @@ def test_journal_and_files_arrive_whole_whatever_happens_to_a_request(s3, how, t
 
 
 @pytest.mark.parametrize("how", [REFUSED, BUSY])
-def test_storage_out_of_reach_is_an_error_of_one_line_and_loses_nothing(s3, how, tmp_path):
+def test_storage_out_of_reach_is_an_error_of_one_line_and_loses_nothing(s3, waits, how, tmp_path):
     folder = RunFolder.create(tmp_path, "run")
     storage = Storage(f"s3://{s3.BUCKET}/out-{how[-3:]}")
     replica = Replica(folder, storage)
@@ -103,6 +113,7 @@ def test_storage_out_of_reach_is_an_error_of_one_line_and_loses_nothing(s3, how,
         with pytest.raises(OSError) as raised:
             replica.files.write("states/a", b"a")
         assert len(str(raised.value).splitlines()) == 1
+        assert len(waits) >= s3_client._ATTEMPTS - 1
         s3.recover()
         journal.append("trial_ended")
     assert read_segments(storage) == folder.journal.read_bytes()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 
 from aesweep.search.schedulers.asha import Asha
@@ -70,14 +71,22 @@ class Synthetic:
         seed: of the noise on the numbers.
         seeds: of each trial of the search.
         reference: whether the study names published numbers.
+        datasets: the data sets of the study; those of `DATASETS` are known.
     """
 
-    def __init__(self, seed: int = 0, seeds: tuple[int, ...] = (1,), reference: bool = True):
+    def __init__(
+        self,
+        seed: int = 0,
+        seeds: tuple[int, ...] = (1,),
+        reference: bool = True,
+        datasets: tuple[str, ...] = DATASETS,
+    ):
         self.events: list[Event] = []
         self.files: dict[str, bytes] = {}
         self._random = np.random.default_rng(seed)
         self._seeds = seeds
         self._reference = reference
+        self._datasets = datasets
         self._winners: dict[tuple[str, str, tuple], Event] = {}
 
     def build(self) -> Synthetic:
@@ -109,7 +118,7 @@ class Synthetic:
             study={
                 "name": "synthetic",
                 "seed": 1,
-                "datasets": [{"name": name} for name in DATASETS],
+                "datasets": [{"name": name} for name in self._datasets],
                 "resources": {"gpus_per_trial": 0},
                 "stages": {
                     "architecture": {**stage, "space": SPACES["architecture"]},
@@ -140,7 +149,7 @@ class Synthetic:
                     "num_validation_images": 6_000,
                     "num_test_images": 10_000,
                 }
-                for name in DATASETS
+                for name in self._datasets
             },
         )
 
@@ -171,7 +180,7 @@ class Synthetic:
 
     def _search(self, stage: str, metric: str, table: dict[str, Any]) -> None:
         mode = "max" if metric.endswith("db") else "min"
-        jobs = [(d, n, c) for d in DATASETS for n, c in enumerate(self._configurations(stage, d))]
+        jobs = [(d, n, c) for d in self._datasets for n, c in enumerate(self._configurations(stage, d))]
         axes = [axis for axis in table.values() if axis]
         cells = {(d, tuple(getattr(c, axis) for axis in axes)): Asha(RUNGS, 3, mode) for d, _, c in jobs}
         self._add(
@@ -184,7 +193,7 @@ class Synthetic:
                 cell={axis: configuration.written_value(axis) for axis in axes}, configuration=configuration.as_dict(),
                 seeds=list(self._seeds), epochs=EPOCHS,
             )  # fmt: skip
-        for dataset in DATASETS:
+        for dataset in self._datasets:
             self._baselines(stage, dataset, "validation", [c for d, _, c in jobs if d == dataset])
         for dataset, index, configuration in jobs:
             key = tuple(getattr(configuration, axis) for axis in axes)
@@ -283,7 +292,7 @@ class Synthetic:
 
     def _retrain(self) -> None:
         served: dict[tuple, list[Event]] = {}
-        for dataset in DATASETS:
+        for dataset in self._datasets:
             chosen = [(self._best("architecture", dataset), 5), (self._best("regularization", dataset), 5)]
             chosen += [(e, 3) for (s, d, _), e in self._winners.items() if (s, d) == ("denoising", dataset)]
             for event, count in chosen:
@@ -307,7 +316,7 @@ class Synthetic:
                 checkpoint={"file": f"checkpoints/{name}.safetensors", "sha256": "cd" * 32, "num_bytes": 1000},
             )  # fmt: skip
             self._add("trial_ended", trial=name, status="completed", epochs=30, reason=None, seconds=15.0)
-        for dataset in DATASETS:
+        for dataset in self._datasets:
             configurations = [c for d, c, _ in served if d == dataset]
             self._baselines(None, dataset, "test", configurations)
             self._pictures(dataset)
@@ -358,12 +367,14 @@ class Synthetic:
 
 
 def write_events(folder: RunFolder, events: list[Event]) -> RunFolder:
-    """Writes a journal of the given events, over an earlier one."""
+    """Writes a journal of the given events, over an earlier one, without waiting for the disk at any of them."""
     folder.root.mkdir(parents=True, exist_ok=True)
     folder.journal.unlink(missing_ok=True)
-    with Journal(folder.journal) as journal:
-        for event in events:
-            journal.append(**event)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "sync", lambda _: None)
+        with Journal(folder.journal) as journal:
+            for event in events:
+                journal.append(**event)
     return folder
 
 

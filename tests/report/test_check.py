@@ -32,7 +32,7 @@ def quick() -> object:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    synthetic = Synthetic()
+    synthetic = Synthetic(datasets=("mnist",))
     synthetic._start()
     synthetic._search("architecture", "validation_mse", {"rows": "latent_dim", "columns": "hidden_layers"})
     folder = synthetic.write(tmp_path_factory.mktemp("runs") / "run")

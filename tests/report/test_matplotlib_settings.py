@@ -30,8 +30,8 @@ print(json.dumps((dict(os.environ), os.getcwd()) == before))
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run of one stage with its report."""
-    synthetic = Synthetic(reference=False)
+    """A run of one stage on one data set, with its report."""
+    synthetic = Synthetic(reference=False, datasets=("mnist",))
     synthetic._start()
     synthetic._search("architecture", "validation_mse", {"rows": "latent_dim", "columns": "hidden_layers"})
     synthetic._add("run_ended", status="completed", seconds=1.0)

@@ -171,7 +171,10 @@ def test_nothing_but_the_report_is_written(folder: RunFolder) -> None:
     assert not [path for path in folder.root.rglob(".*")]
 
 
-def test_an_interrupted_run_says_what_is_missing(events: Events, other_folder: RunFolder) -> None:
+def test_an_interrupted_run_says_what_is_missing(
+    events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: EMPTY_FIGURE)
     started = next(i for i, e in enumerate(events) if e["kind"] == "stage_started" and e["stage"] == "regularization")
     cut = plain(events[: started + 60])
     write_events(other_folder, [*cut, {"kind": "run_ended", "status": "interrupted", "seconds": 9.0}])

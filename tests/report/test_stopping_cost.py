@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 
 import numpy as np
@@ -29,6 +30,7 @@ RUNGS, EPOCHS = (1, 3, 9), 27
 CONFIGURATION = Configuration(hidden_layers=(8,), latent_dim=2)
 
 
+@functools.cache
 def settings(share: float) -> StageSettings:
     return StageSettings.model_validate(
         {

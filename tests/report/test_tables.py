@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from synthetic import EPOCHS, LATENT_DIMS, Synthetic, write_events
+from synthetic import EMPTY_FIGURE, EPOCHS, LATENT_DIMS, Synthetic, write_events
 
 from aesweep.report.analysis.account import account_frame, failure_frame
 from aesweep.report.analysis.frames import cell_frame, seed_frame, trial_frame, winner_frame
@@ -155,7 +155,10 @@ def test_the_ledger_holds_every_failure_with_its_reason(run: Run, events: Events
     assert len(found) == 3
 
 
-def test_the_ledger_holds_what_was_lost_of_winners_though_the_run_ended_well(events: Events, other_folder) -> None:
+def test_the_ledger_holds_what_was_lost_of_winners_though_the_run_ended_well(
+    events: Events, other_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: EMPTY_FIGURE)
     winner = next(e["trial"] for e in events if e["kind"] == "trial_ended" and e["status"] == "completed")
     again = next(e["trial"] for e in events if e["kind"] == "retrained")
     lost = [

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from aesweep.cli.commands import commands
 from aesweep.process.checkout import PACKAGE
 from aesweep.process.errors import AesweepError
-from aesweep.run.preflight import doctor, environment
+from aesweep.run.preflight import doctor, environment, rehearsal
 from aesweep.run.preflight.doctor import (
     _packages,
     _versions,
@@ -83,6 +83,14 @@ def test_gpus_that_are_hidden_are_no_fault_and_those_that_are_lost_are(monkeypat
     assert [finding.is_fault for finding in doctor._gpus()] == [True]
 
 
+@pytest.fixture
+def unrehearsed(monkeypatch):
+    """Leaves out the steps of a run, each of which takes a second or more."""
+    monkeypatch.setattr(doctor, "examine_machine", list)
+    for name in ("try_worker", "try_scratch_folder", "try_figure"):
+        monkeypatch.setattr(rehearsal, name, list)
+
+
 def test_command_exits_by_what_it_found(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "examine_machine", lambda: [doctor.Finding("a", "is good")])
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
@@ -101,8 +109,8 @@ def test_storage_that_cannot_keep_runs_is_a_fault(tmp_path, monkeypatch, url):
     assert finding.is_fault and finding.subject == "storage" and finding.text.startswith(f"{url}: expected")
 
 
+@pytest.mark.usefixtures("unrehearsed")
 def test_storage_is_the_clusters_unless_another_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor, "examine_machine", list)
     monkeypatch.delenv("AESWEEP_STORAGE", raising=False)
     path = tmp_path / "cluster.yaml"
     path.write_text(f"provider: {{}}\nhead_start_ray_commands: [AESWEEP_STORAGE={tmp_path}/one ray start --head]\n")
@@ -123,8 +131,8 @@ def test_gpus_are_a_fault_where_no_place_has_enough():
     assert [f.text for f in examine_gpus(0, {"up": nobody})] == ["nobody answers there"]
 
 
+@pytest.mark.usefixtures("unrehearsed")
 def test_gpus_of_a_study_are_sought_where_it_would_run(tmp_path, monkeypatch, write_study, small_study):
-    monkeypatch.setattr(doctor, "examine_machine", list)
     monkeypatch.setattr(environment, "usable_gpus", lambda: 1)
     path = write_study(small_study | {"resources": {"trainers": 3}})
     here = CliRunner().invoke(commands, ["doctor", "--study", str(path)])

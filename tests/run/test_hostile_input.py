@@ -12,6 +12,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -31,7 +32,7 @@ from aesweep.storage.run_folder import RunFolder
 from aesweep.study.safe_yaml import MAX_FILE_BYTES, read_yaml
 from aesweep.study.study_file import load_study
 from tests.conftest import SMALL_STUDY
-from tests.report.synthetic import Synthetic
+from tests.report.synthetic import EMPTY_FIGURE, Synthetic
 
 
 class Payload:
@@ -49,10 +50,22 @@ def canary(tmp_path) -> Path:
     return tmp_path / "canary"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> RunFolder:
+    return Synthetic().build().write(tmp_path_factory.mktemp("made") / "run")
+
+
 @pytest.fixture
-def run(tmp_path) -> RunFolder:
+def run(made, tmp_path) -> RunFolder:
     """A made-up, finished run."""
-    return Synthetic().build().write(tmp_path / "run")
+    shutil.copytree(made.root, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture
+def unencoded(monkeypatch) -> None:
+    """Figures are drawn from what there is, and not turned into files, which takes most of a report's time."""
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: EMPTY_FIGURE)
 
 
 def call(*arguments: object):
@@ -115,6 +128,7 @@ def test_state_with_code_leaves_no_canary(canary, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", PICKLES)
+@pytest.mark.usefixtures("unencoded")
 def test_pictures_with_code_leave_no_canary_though_the_journal_has_their_hash(canary, run, kind):
     content = PICKLES[kind](Payload(canary))
     (run.root / "pictures" / "x.npz").write_bytes(content)
@@ -175,6 +189,7 @@ def test_journal_with_code_leaves_no_canary(canary, run, content):
     assert not canary.exists()
 
 
+@pytest.mark.usefixtures("unencoded")
 def test_planted_files_of_ray_are_never_opened(canary, run):
     """Ray Tune restores from these, and executes what they hold."""
     payload = pickle.dumps(Payload(canary))
@@ -294,6 +309,7 @@ def test_name_that_could_mean_something_elsewhere_is_refused(tmp_path, name, whe
         load_study(path)
 
 
+@pytest.mark.usefixtures("unencoded")
 def test_html_in_what_a_report_shows_is_inert(tmp_path):
     """Names cannot hold any; the published source, a reason and the command line can."""
     made = Synthetic().build()

@@ -240,12 +240,19 @@ def test_run_killed_between_any_two_events_has_the_record_that_it_would_have_had
         assert models(folder) == expected
 
 
-def test_journal_cut_at_any_byte_is_resumed_or_refused_and_never_a_new_run(study, tmp_path, images):
-    """What is decided before anything is trained; from each whole line on, the test above goes all the way."""
-    del study.stages["regularization"]
-    study.stages["architecture"].samples = 1
+def test_journal_cut_at_any_byte_is_resumed_or_refused_and_never_a_new_run(small_study, write_study, tmp_path, images):
+    """What is decided before anything is trained; from each whole line on, the test above goes all the way.
+
+    Two trials of one cell have every kind of event; what is read grows with the square of the journal's length.
+    """
+    del small_study["stages"]["regularization"]
+    small_study["stages"]["architecture"] |= {"samples": 2, "epochs": 3}
+    small_study["stages"]["architecture"]["space"] |= {"hidden_layers": {"grid": [[32]]}, "latent_dim": {"grid": [4]}}
+    small_study["retraining"] = {"epochs": 1, "seeds": 1}
+    study = load_study(write_study(small_study))
     whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
     events = finished(study, whole, images)
+    assert {event["kind"] for event in events} > {"baseline", "pictures", "retrained", "stage_winner", "decision"}
     content = whole.journal.read_bytes()
     folder.root.mkdir()
     num_refused = 0

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from aesweep.cli.commands import commands
 from aesweep.data.catalogue import IDX_DATASETS
 from aesweep.data.datasets import load_dataset
+from aesweep.run.preflight import doctor, rehearsal
 from aesweep.storage.dataset_mirror import push_dataset
 from aesweep.storage.object_store import Storage
 
@@ -202,7 +203,10 @@ def test_unknown_data_set_is_a_usage_error_that_lists_the_known(tmp_path, name):
     assert "mnist" in done.stderr and "fashion_mnist" in done.stderr
 
 
-def test_doctor_says_which_of_a_studys_data_sets_are_in_the_storage(home, url, tmp_path, small_study, write_study):
+def test_doctor_says_which_of_a_studys_data_sets_are_in_the_storage(home, url, monkeypatch, small_study, write_study):
+    monkeypatch.setattr(doctor, "examine_machine", list)
+    for name in ("try_worker", "try_scratch_folder", "try_figure"):
+        monkeypatch.setattr(rehearsal, name, list)
     path = write_study({**small_study, "datasets": ["digits", "mnist", "fashion_mnist"]})
 
     def examined() -> dict[str, bool]:
