@@ -25,7 +25,6 @@ from pathlib import Path
 from tabulate import tabulate
 
 MOST_FAULTS = 40  # of one run, so that many faults come to every study, with one worker and with two
-FEWEST_FAULTS = 4  # of one run; where few are asked for, a run itself takes longer than what it makes good
 EVERY_STORED = 3  # of so many runs one has a storage
 
 
@@ -64,7 +63,7 @@ def disturb(
     with World() as world:
         storage = "an S3 that fails" if world.s3 else "NO S3"
         print(f"seed {seed}; {'a' if world.has_disk else 'NO'} small disk, {storage}", flush=True)
-        share = min(MOST_FAULTS, max(FEWEST_FAULTS, math.ceil(num_faults / len(names))))
+        share = min(MOST_FAULTS, math.ceil(num_faults / len(names)))
         while total < num_faults and time.monotonic() - started < 60 * minutes:
             study = TriedStudy(names[(number + seed) % len(names)])
             # One worker and two in turn, and the other way round in the next round.
