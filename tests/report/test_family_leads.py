@@ -13,7 +13,7 @@ from synthetic import EMPTY_FIGURE, Synthetic
 from aesweep.report.analysis.leads import lead_frame
 from aesweep.report.page import write_report
 from aesweep.report.rows.reader import read_run
-from aesweep.report.rows.types import Run
+from aesweep.report.rows.types import Run, Stage
 from aesweep.report.sections.families import lead_sentences, lead_table
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
@@ -180,6 +180,19 @@ def test_report_shows_the_table_with_what_is_behind_it_and_writes_it(other_folde
     pd.testing.assert_frame_equal(written, made.leads(), check_dtype=False)
     value = lead_table(made.leads()).rows[0][6]
     assert len(value.trials) == 8
+
+
+def test_leads_of_a_section_are_computed_once(other_folder: RunFolder, monkeypatch):
+    asked = []
+
+    def counted(run: Run, stage: Stage, dataset: str) -> pd.DataFrame:
+        asked.append((stage.name, dataset))
+        return lead_frame(run, stage, dataset)
+
+    monkeypatch.setattr("aesweep.report.sections.contents.encoded", lambda *_: EMPTY_FIGURE)
+    monkeypatch.setattr("aesweep.report.sections.section.lead_frame", counted)
+    write_report(all_retrained(MEANS)[0].write(other_folder.root))
+    assert asked == [("families", "mnist")]
 
 
 def test_stage_of_one_family_says_nothing_of_leads():

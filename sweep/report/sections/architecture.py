@@ -8,7 +8,6 @@ import pandas as pd
 
 from aesweep.process.wording import agree, plural
 from aesweep.report.analysis.frames import QUANTITY
-from aesweep.report.analysis.leads import lead_frame
 from aesweep.report.figures.architecture import architecture_figure
 from aesweep.report.figures.style import Drawing
 from aesweep.report.rows.names import MISSING, axis_name, axis_value
@@ -46,14 +45,14 @@ class Architecture(StageSection):
     def tables(self, view: StageView) -> list[Table]:
         return [
             architecture_table(view.stage, view.dataset, view.frame, view.published),
-            lead_table(lead_frame(view.run, view.stage, view.dataset)),
+            lead_table(view.leads),
         ]
 
     def prose(self, view: StageView) -> list[str]:
         stage, dataset, frame = view.stage, view.dataset, view.frame
         return [
             *best_cell(stage, frame),
-            *lead_sentences(lead_frame(view.run, stage, dataset)),
+            *lead_sentences(view.leads),
             *undertrained(stage, frame),
             *empty_cells(stage, dataset, frame),
             *column_ranks(stage, frame),
@@ -61,8 +60,7 @@ class Architecture(StageSection):
         ]
 
     def frames(self, view: StageView) -> dict[str, pd.DataFrame]:
-        leads = lead_frame(view.run, view.stage, view.dataset)
-        return {f"{view.name}-families": leads} if len(leads) else {}
+        return {} if view.leads.empty else {f"{view.name}-families": view.leads}
 
     def drawings(self, view: StageView) -> list[Drawing | None]:
         return [architecture_figure(view.name, view.stage, view.dataset, view.frame, view.published)]

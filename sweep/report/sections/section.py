@@ -7,12 +7,14 @@ A section of a stage is a `StageSection`; one of a data set, or of the whole run
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 from aesweep.process.wording import plural
+from aesweep.report.analysis.leads import lead_frame
 from aesweep.report.figures.style import Drawing
 from aesweep.report.rows.names import file_name
 from aesweep.report.rows.published import Published
@@ -76,6 +78,11 @@ class StageView:
     def name(self) -> str:
         """The prefix of the names of its figures' files."""
         return file_name(self.dataset, self.stage.name)
+
+    @functools.cached_property
+    def leads(self) -> pd.DataFrame:
+        """The frame from `lead_frame`, which a section's table, sentences and CSV file share."""
+        return lead_frame(self.run, self.stage, self.dataset)
 
 
 @dataclasses.dataclass(frozen=True)
