@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from aesweep.report.analysis.statistics import difference
-from aesweep.report.comparison.significance import (
+from aesweep.report.analysis.significance import (
     Spread,
     around,
     holm,
@@ -31,11 +30,23 @@ def test_welchs_test_is_that_of_its_formula(sizes):
     found = welch(reference, other)
     assert found.freedom == pytest.approx(freedom)
     assert found.p_value == pytest.approx(2 * scipy.stats.t.cdf(-abs(t), freedom))
-    # The report computes the interval of its own accord, by another formula.
-    expected = difference(other, reference)
-    assert (found.low, found.high) == pytest.approx(
-        (expected.mean - expected.half_width, expected.mean + expected.half_width)
-    )
+    expected = scipy.stats.ttest_ind(other, reference, equal_var=False)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e150])
+def test_welchs_test_knows_no_unit(scale):
+    """The square of a variance would leave the range of a float."""
+    values = np.random.default_rng(7).normal(size=(2, 5))
+    found, expected = welch(*(scale * values)), welch(*values)
+    assert (found.p_value, found.freedom) == pytest.approx((expected.p_value, expected.freedom))
+    assert (found.low, found.high) == pytest.approx((scale * expected.low, scale * expected.high))
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_spread_out_of_the_range_of_a_float_is_not_tested(scale):
+    assert welch([1.0 * scale, 2.0 * scale], [3.0 * scale, 5.0 * scale]) is None
 
 
 @pytest.mark.parametrize("values", [([1.0], [1.0, 2.0]), ([], []), ([1.0, math.nan], [1.0, 2.0])])
@@ -45,7 +56,8 @@ def test_what_has_no_spread_of_its_own_is_not_tested(values):
 
 def test_values_without_any_spread_differ_or_do_not():
     assert welch([1.0, 1.0], [1.0, 1.0]).p_value == 1.0
-    assert welch([1.0, 1.0], [2.0, 2.0]).p_value == 0.0
+    apart = welch([1.0, 1.0], [2.0, 2.0])
+    assert (apart.low, apart.high, apart.p_value) == (1.0, 1.0, 0.0)
 
 
 def test_pooled_spread_of_two_equal_groups_makes_students_test():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from aesweep.report.analysis.statistics import difference, estimate, ranks
+from aesweep.report.analysis.statistics import estimate, ranks
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 30])
@@ -28,25 +28,6 @@ def test_three_values_by_hand() -> None:
 def test_one_value_has_no_interval_and_none_no_mean() -> None:
     assert estimate([0.5]).half_width is None
     assert estimate([]) is None
-
-
-@pytest.mark.parametrize("sizes", [(5, 5), (3, 5), (2, 7)])
-def test_the_interval_of_a_difference_is_welchs(sizes: tuple[int, int]) -> None:
-    random = np.random.default_rng(3)
-    first, second = random.normal(1.0, 0.1, sizes[0]), random.normal(1.2, 0.3, sizes[1])
-    expected = scipy.stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-    found = difference(first, second)
-    assert found.mean == pytest.approx(first.mean() - second.mean())
-    assert (found.mean - found.half_width, found.mean + found.half_width) == pytest.approx(tuple(expected))
-
-
-def test_a_difference_needs_two_values_a_side() -> None:
-    assert difference([1.0], [1.0, 2.0]) is None
-    assert difference([1.0, 2.0], []) is None
-
-
-def test_values_without_spread_differ_exactly() -> None:
-    assert difference([2.0, 2.0], [1.0, 1.0]).half_width == 0.0
 
 
 def test_ranks_are_scipys_and_none_has_none() -> None:

@@ -1,4 +1,4 @@
-"""Means with intervals, differences with intervals, and ranks.
+"""Means with intervals, and ranks.
 
 Intervals are Student's t intervals over seeds: they tell how far the mean would move under other seeds, for the same
 images and the same configuration.
@@ -42,28 +42,8 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     array = np.asarray(values, dtype=np.float64)
     if len(array) == 1:
         return Estimate(float(array[0]), None, 1)
-    half_width = _t_quantile(len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array))
+    half_width = t_quantile(len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array))
     return Estimate(float(array.mean()), float(half_width), len(array))
-
-
-def difference(first: Sequence[float], second: Sequence[float]) -> Estimate | None:
-    """Returns mean(first) - mean(second) with its 95 % interval after Welch, which lets the two spreads differ.
-
-    Source: Welch, The generalization of "Student's" problem, Biometrika 1947, with Satterthwaite's degrees of freedom.
-
-    Returns:
-        The difference, with the smaller side's `num_values`; None if either side has fewer than two values.
-    """
-    if min(len(first), len(second)) < 2:
-        return None
-    a, b = (np.asarray(values, dtype=np.float64) for values in (first, second))
-    variances = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
-    total = sum(variances)
-    if total == 0:
-        return Estimate(float(a.mean() - b.mean()), 0.0, min(len(a), len(b)))
-    freedom = total**2 / (variances[0] ** 2 / (len(a) - 1) + variances[1] ** 2 / (len(b) - 1))
-    half_width = _t_quantile(freedom) * math.sqrt(total)
-    return Estimate(float(a.mean() - b.mean()), half_width, min(len(a), len(b)))
 
 
 def ranks(values: Sequence[float | None], mode: str) -> list[float | None]:
@@ -83,6 +63,7 @@ def ranks(values: Sequence[float | None], mode: str) -> list[float | None]:
     ]
 
 
-def _t_quantile(freedom: float) -> float:
+def t_quantile(freedom: float) -> float:
+    """Returns the half width of the 95 % interval of Student's t distribution with these degrees of freedom."""
     # scipy.special, since scipy.stats takes a second to import.
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aesweep.process.progress_bar import Follow, unfollowed
+from aesweep.report.analysis.significance import TTest, holm
 from aesweep.report.comparison.cells import draws_anew, stage_tables
 from aesweep.report.comparison.refusal import check_comparable
 from aesweep.report.comparison.settings import (
@@ -24,7 +25,6 @@ from aesweep.report.comparison.settings import (
     seed_sets,
     study_differences,
 )
-from aesweep.report.comparison.significance import TTest, holm
 from aesweep.report.comparison.types import Comparison, Row, StageTable
 from aesweep.report.comparison.winners import winner_rows
 from aesweep.report.rows.reader import read_run

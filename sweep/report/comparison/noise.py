@@ -43,7 +43,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 
-from aesweep.report.comparison.significance import (
+from aesweep.report.analysis.significance import (
     Spread,
     TTest,
     around,

@@ -16,8 +16,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from aesweep.report.analysis.significance import Spread, TTest, around, welch, with_spread
 from aesweep.report.comparison.noise import Noise, additive
-from aesweep.report.comparison.significance import Spread, TTest, around, welch, with_spread
 from aesweep.report.comparison.types import Basis, Overall
 from aesweep.report.rows.types import Trial
 

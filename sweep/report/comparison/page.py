@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aesweep.process.wording import agree, plural
+from aesweep.report.analysis.significance import LEVEL
 from aesweep.report.comparison.blocks import Block, Bullets, Heading, Paragraph
-from aesweep.report.comparison.significance import LEVEL
 from aesweep.report.comparison.tables import QUANTITY_NAMES, cell_rows, p_value, percent_or_db, share_or_db, winner_rows
 from aesweep.report.comparison.types import Basis, Comparison, KeyDifference, Overall, Row, SeedSet, StageTable, Verdict
 from aesweep.report.rows.names import MISSING, cell_name, dataset_name

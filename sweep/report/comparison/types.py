@@ -6,7 +6,7 @@ import dataclasses
 import enum
 from typing import Any
 
-from aesweep.report.comparison.significance import LEVEL, TTest
+from aesweep.report.analysis.significance import LEVEL, TTest
 from aesweep.report.rows.types import Cell
 from aesweep.search.winners import is_better
 

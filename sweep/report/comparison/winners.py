@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Iterator
 
 from aesweep.report.analysis.frames import QUANTITY, retrained_as
+from aesweep.report.analysis.significance import welch
 from aesweep.report.comparison.cells import Runs, changed_fields, side
-from aesweep.report.comparison.significance import welch
 from aesweep.report.comparison.types import Basis, Row, Side
 from aesweep.report.rows.types import Cell, Retraining, Run, Stage, Trial
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import pandas as pd
 
 from aesweep.process.wording import agree, plural
 from aesweep.report.analysis.frames import QUANTITY, retrained_as
-from aesweep.report.analysis.statistics import Estimate, difference, estimate
+from aesweep.report.analysis.significance import welch
+from aesweep.report.analysis.statistics import Estimate, estimate
 from aesweep.report.figures.curves import learning_curves
 from aesweep.report.figures.style import Drawing
 from aesweep.report.rows.names import MISSING, axis_name, axis_value
@@ -148,14 +150,15 @@ def _beyond_spread(run: Run, stage: Stage, none: Trial, best: Trial) -> str:
         ("test MSE of the retrained models", retrained[best.name], retrained[none.name]),
         ("validation MSE of the search", best.last.per_seed, none.last.per_seed),
     ):
-        found = difference(plain, mine)
-        if found is not None:
-            change = interval(Estimate(abs(found.mean), found.half_width, found.num_values))
-            moved = f"the {what} {'falls' if found.mean >= 0 else 'rises'} by {change}"
-            source = f"(Welch's 95 % interval, {plural(found.num_values, 'seed')} a side)"
-            if found.mean < -found.half_width:
+        test = welch(mine, plain)
+        if test is not None:
+            fall, num_seeds = statistics.fmean(plain) - statistics.fmean(mine), min(len(plain), len(mine))
+            change = interval(Estimate(abs(fall), (test.high - test.low) / 2, num_seeds))
+            moved = f"the {what} {'falls' if fall >= 0 else 'rises'} by {change}"
+            source = f"(Welch's 95 % interval, {plural(num_seeds, 'seed')} a side)"
+            if test.high < 0:
                 return f"But {moved}, more than the spread over seeds {source}."
-            verdict = "more" if found.mean > found.half_width else "not more"
+            verdict = "more" if test.low > 0 else "not more"
             return f"That is {verdict} than the spread over seeds: {moved} {source}."
     for values in (_test_values(run, trial) for trial in (none, best)):
         found = estimate(values)

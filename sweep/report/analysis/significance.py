@@ -12,9 +12,9 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import scipy.stats
+from scipy.special import stdtr  # scipy.stats takes a second to import
 
-from aesweep.report.analysis.statistics import CONFIDENCE
+from aesweep.report.analysis.statistics import CONFIDENCE, t_quantile
 
 LEVEL = 1 - CONFIDENCE  # an adjusted p-value below it counts as a difference
 
@@ -55,35 +55,38 @@ def welch(reference: Sequence[float], other: Sequence[float]) -> TTest | None:
         reference, other: independent values, one per seed.
 
     Returns:
-        The test; None if either side has fewer than two values or one that is not finite. Where neither side has any
-        spread, the interval has no width and the p-value is 1 for equal means, else 0.
+        The test, with Satterthwaite's degrees of freedom; None if either side has fewer than two values or one that is
+        not finite, or if the spread is too small or too large for a float. Where neither side has any spread, the
+        interval has no width and the p-value is 1 for equal means, else 0.
     """
-    first, second = (np.asarray(values, dtype=np.float64) for values in (other, reference))
-    if min(len(first), len(second)) < 2 or not (np.isfinite(first).all() and np.isfinite(second).all()):
+    sides = [np.asarray(values, dtype=np.float64) for values in (reference, other)]
+    if any(len(side) < 2 or not np.isfinite(side).all() for side in sides):
         return None
-    difference = float(first.mean() - second.mean())
-    if np.ptp(first) == 0 and np.ptp(second) == 0:
-        return TTest(difference, difference, 1.0 if difference == 0 else 0.0, 0.0)
-    result = scipy.stats.ttest_ind(first, second, equal_var=False)
-    if not math.isfinite(result.pvalue):
-        return None  # the spread is less than the smallest number
-    low, high = result.confidence_interval(CONFIDENCE)
-    return TTest(float(low), float(high), float(result.pvalue), float(result.df))
+    difference = float(sides[1].mean() - sides[0].mean())
+    if all(np.ptp(side) == 0 for side in sides):
+        return with_spread(difference, Spread(0.0, 0.0))
+    with np.errstate(over="ignore"):
+        variances = [float(side.var(ddof=1)) / len(side) for side in sides]
+    total = sum(variances)
+    if not 0 < total < math.inf:
+        return None
+    shares = [(variance / total) ** 2 / (len(side) - 1) for variance, side in zip(variances, sides, strict=True)]
+    return with_spread(difference, Spread(math.sqrt(total), 1 / sum(shares)))
 
 
 def with_spread(difference: float, spread: Spread) -> TTest:
     """Tests a difference whose own standard deviation was estimated from other values, by Student's t distribution."""
     if spread.deviation == 0:
         return TTest(difference, difference, 1.0 if difference == 0 else 0.0, spread.freedom)
-    half_width = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, spread.freedom)) * spread.deviation
-    p_value = float(2 * scipy.stats.t.sf(abs(difference) / spread.deviation, spread.freedom))
+    half_width = t_quantile(spread.freedom) * spread.deviation
+    p_value = float(2 * stdtr(spread.freedom, -abs(difference) / spread.deviation))
     return TTest(difference - half_width, difference + half_width, p_value, spread.freedom)
 
 
 def around(test: TTest, difference: float) -> TTest:
     """Returns the test of another difference that has the same standard error, such as one in a neighbouring unit."""
     half_width = (test.high - test.low) / 2
-    quantile = float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, test.freedom)) if test.freedom else 1.0
+    quantile = t_quantile(test.freedom) if test.freedom else 1.0
     return with_spread(difference, Spread(half_width / quantile, test.freedom))
 
 
