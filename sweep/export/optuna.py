@@ -20,12 +20,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from aesweep.export.database import database_url
 from aesweep.export.exporter import Exported, ExportError, Steps
+from aesweep.export.optuna_tables import add_trials, check_distributions
 from aesweep.export.trial_record import TrialRecord, trial_records
 from aesweep.results import LoadedRun
 from aesweep.results.axes import Axis
 
 DATABASE = "optuna.db"
 RUN, TRIAL = "aesweep_run", "aesweep_trial"
+AT_ONCE = 500  # trials that are written in one transaction
 STATES = {
     **{
         "completed": TrialState.COMPLETE,
@@ -75,13 +77,17 @@ class OptunaExporter:
         study, known = self._studies[name]
         axes = run.axes(stage.name)
         for record in records:
-            if record.name not in known:
-                template = _frozen(record, axes, stage.metric)
-                number = self._storage.create_new_trial(study, template)
-                known[record.name] = self._storage.get_trial(number)
-            elif not known[record.name].state.is_finished():
-                known[record.name] = self._update(known[record.name], record, stage.metric)
-            steps.advance()
+            if record.name in known:
+                if not known[record.name].state.is_finished():
+                    known[record.name] = self._update(known[record.name], record, stage.metric)
+                steps.advance()
+        added = [_frozen(record, axes, stage.metric) for record in records if record.name not in known]
+        check_distributions([*known.values(), *added])
+        for start in range(0, len(added), AT_ONCE):
+            batch = added[start : start + AT_ONCE]
+            add_trials(self._storage, study, len(known), batch)
+            known.update({trial.user_attrs[TRIAL]: trial for trial in batch})
+            steps.advance(len(batch))
         best = run.winners[(run.winners["stage"] == stage.name) & (run.winners["dataset"] == dataset)]
         for _, line in best.iterrows():
             if line["is_best"] and line["test_mse"] == line["test_mse"]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import math
 
 import pytest
 
 optuna = pytest.importorskip("optuna", reason="NOT RUN: pip install 'aesweep[optuna]'")
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution  # noqa: E402
+from optuna.study import StudyDirection  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
 from aesweep.export.optuna import OptunaExporter  # noqa: E402
+from aesweep.export.optuna_tables import add_trials, check_distributions  # noqa: E402
 from tests.export.exported_runs import EVIL_DATASET, EVIL_STAGE, Quiet, expected_rows, in_parts  # noqa: E402
 
 STATES = {"completed": "COMPLETE", "stopped": "PRUNED", "diverged": "FAIL", "failed": "FAIL"}
@@ -92,6 +96,74 @@ def test_times_are_those_of_the_journal(trained, tmp_path):
             ended = lines.loc[trial.user_attrs["aesweep_trial"]]["ended"]
             assert trial.datetime_complete.timestamp() == pytest.approx(ended.timestamp(), abs=1e-3)
             assert trial.datetime_start < trial.datetime_complete
+
+
+def plain(trial):
+    """All that a trial is, but for the identifier that a storage gave it."""
+    return {key.lstrip("_"): value for key, value in vars(trial).items() if key != "_trial_id"}
+
+
+def test_trials_written_together_are_those_that_optuna_writes_one_by_one(tmp_path):
+    now = datetime.datetime(2026, 1, 31, 12, 30, 0, 5)
+    rate, widths = FloatDistribution(1e-4, 1e-2, log=True), CategoricalDistribution(("32", "32-16", True, None, 3))
+    attributes = {"aesweep_trial": "<b>שלום</b> 🙂 '\"", "count": 3, "far": math.inf, "none": None, "list": [1, "a"]}
+    trials = [
+        optuna.trial.create_trial(
+            state=state,
+            values=values,
+            params={"rate": 1e-3 * (1 + number), "widths": widths.choices[number % 5]} if number else {"rate": 1e-3},
+            distributions={"rate": rate, "widths": widths} if number else {"rate": rate},
+            user_attrs=attributes,
+            system_attrs={"of": [number]},
+            intermediate_values={1: 0.5, 2: math.inf, 3: -math.inf, 10: 0.1 * number},
+        )
+        for number, (state, values) in enumerate(
+            [
+                *[(TrialState.COMPLETE, [0.1]), (TrialState.COMPLETE, [math.inf]), (TrialState.PRUNED, [1e-300])],
+                *[(TrialState.PRUNED, None), (TrialState.FAIL, None), (TrialState.RUNNING, None)],
+                (TrialState.WAITING, None),
+            ]
+        )
+    ]
+    for trial in trials:
+        trial.datetime_start = None if trial.state is TrialState.WAITING else now
+        trial.datetime_complete = now if trial.state.is_finished() else None
+    found = []
+    for name in ("together", "one by one"):
+        storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / name}.db")
+        study = storage.create_new_study([StudyDirection.MINIMIZE], name)
+        if name == "together":
+            add_trials(storage, study, 0, trials[:3])
+            add_trials(storage, study, 3, trials[3:])
+            assert [trial._trial_id for trial in trials] == [t._trial_id for t in storage.get_all_trials(study)]
+        else:
+            for trial in trials:
+                storage.create_new_trial(study, trial)
+        found.append([plain(trial) for trial in storage.get_all_trials(study)])
+    assert found[0] == found[1] and len(found[0]) == len(trials)
+    assert found[0] == [plain(trial) for trial in trials]
+
+
+def test_parameter_of_two_kinds_is_refused_as_optuna_refuses_it(tmp_path):
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
+    study = storage.create_new_study([StudyDirection.MINIMIZE], "any")
+    kinds = (CategoricalDistribution(("a", "b")), CategoricalDistribution(("a", "c")))
+    trials = [optuna.trial.create_trial(value=0, params={"x": "a"}, distributions={"x": kind}) for kind in kinds]
+    storage.create_new_trial(study, trials[0])
+    with pytest.raises(ValueError) as expected:
+        storage.create_new_trial(study, trials[1])
+    with pytest.raises(ValueError) as refused:
+        check_distributions(trials)
+    assert str(refused.value) == str(expected.value)
+
+
+def test_long_run_is_written_in_parts(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("aesweep.export.optuna.AT_ONCE", 3)
+    steps = Quiet()
+    OptunaExporter(tmp_path).write(trained, steps)
+    assert steps.done == len(trained.trials)
+    for study in check(tmp_path, trained).values():
+        assert [trial.number for trial in study.trials] == list(range(len(study.trials)))
 
 
 def test_following_and_exporting_again_add_no_trial_twice(hostile, tmp_path):
