@@ -17,21 +17,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
+from premises import HERE, ROOT, add_data_dir, machine, parsed_with_mnist
+from rounds import in_turn, median_and_range
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 TITLES = {"aesweep": "aesweep run", "plain": "plain Ray Tune", "bare": "bare torch loop, no Ray"}
 
 
@@ -134,16 +131,10 @@ SIDES = {"aesweep": measure_aesweep, "plain": measure_plain, "bare": measure_bar
 def run_rounds(arguments: argparse.Namespace) -> dict[str, list[Measurement]]:
     """All sides in turn, as often as asked; each round starts with another side."""
     measured: dict[str, list[Measurement]] = {side: [] for side in arguments.sides}
-    for number in range(arguments.rounds):
-        shift = number % len(arguments.sides)
-        for side in (*arguments.sides[shift:], *arguments.sides[:shift]):
-            folder = Path(tempfile.mkdtemp(prefix="bench", dir="/tmp"))
-            try:
-                found = SIDES[side](arguments, folder)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-            measured[side].append(found)
-            print(f"round {number + 1}/{arguments.rounds} {side}: {found.command_s:.1f} s", file=sys.stderr, flush=True)
+    for number, side, folder in in_turn(arguments.sides, arguments.rounds, "bench"):
+        found = SIDES[side](arguments, folder)
+        measured[side].append(found)
+        print(f"round {number + 1}/{arguments.rounds} {side}: {found.command_s:.1f} s", file=sys.stderr, flush=True)
     return measured
 
 
@@ -157,12 +148,10 @@ def table(measured: dict[str, list[Measurement]]) -> str:
         "|:--|--:|--:|--:|--:|--:|--:|",
     ]
     for side, rounds in measured.items():
-        commands = [found.command_s for found in rounds]
         training = [found.training_s for found in rounds if found.training_s is not None]
         cells = [
             TITLES[side],
-            f"{statistics.median(commands):.1f}",
-            f"{min(commands):.1f} to {max(commands):.1f}",
+            *median_and_range([found.command_s for found in rounds]),
             _ratio(measured, side, "command_s"),
             f"{statistics.median(training):.1f}" if training else "",
             _ratio(measured, side, "training_s"),
@@ -180,22 +169,9 @@ def _ratio(measured: dict[str, list[Measurement]], side: str, quantity: str) -> 
     return f"{statistics.median(ratios):.2f}" if ratios else ""
 
 
-def machine() -> str:
-    """The machine and the versions that the numbers belong to, in a line."""
-    from importlib.metadata import version
-
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "ray", "torchvision"))
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data-dir", default=os.environ.get("AESWEEP_DATA_DIR"), help="[env: AESWEEP_DATA_DIR]")
+    add_data_dir(parser)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", default="fp32", help="of our side: fp32 or bf16; the others are fp32")
     parser.add_argument("--images", type=int, default=60_000)
@@ -203,10 +179,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="ours, and the bare loop's processes")
     parser.add_argument("--sides", nargs="+", choices=list(SIDES), default=list(SIDES))
-    arguments = parser.parse_args()
-    if not arguments.data_dir or not (Path(arguments.data_dir) / "MNIST" / "raw").is_dir():
-        parser.error("name the folder that holds MNIST/raw with --data-dir or AESWEEP_DATA_DIR")
-    arguments.data_dir = str(Path(arguments.data_dir).resolve())
+    arguments = parsed_with_mnist(parser)
     measured = run_rounds(arguments)
     print(
         f"{arguments.trials} trials x {arguments.epochs} epochs, {arguments.images:,} images; {arguments.rounds} rounds"

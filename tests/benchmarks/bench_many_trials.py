@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 import yaml
-from bench_cpu import ROOT, machine
+from premises import ROOT, machine
 
 from aesweep.cluster.tune.processes import started_processes
 

@@ -34,7 +34,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import yaml
-from bench_cpu import ROOT, machine
+from premises import ROOT, machine
 
 from aesweep.search.trial_row import TrialRow
 

@@ -22,12 +22,10 @@ import contextlib
 import json
 import math
 import os
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,7 +33,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from bench_cpu import HERE, ROOT, machine
+from premises import HERE, ROOT, add_data_dir, machine, parsed_with_mnist
+from rounds import in_turn, median_and_range
 
 TITLES = {"aesweep": "aesweep run", "plain": "plain Ray Tune with ASHA"}
 EVERY_S = 0.05  # how often a side's records are read
@@ -219,24 +218,16 @@ def session_members(session: int) -> list[int]:
 def run_rounds(arguments: argparse.Namespace) -> dict[str, list[Outcome]]:
     """Both sides in turn, as often as asked; each round starts with the other side."""
     measured: dict[str, list[Outcome]] = {side: [] for side in arguments.sides}
-    for number in range(arguments.rounds):
-        shift = number % len(arguments.sides)
-        for name in (*arguments.sides[shift:], *arguments.sides[:shift]):
-            # A short path: Ray's sockets lie under it, and their names are limited to a hundred bytes.
-            folder = Path(tempfile.mkdtemp(prefix="quality", dir="/tmp"))
-            try:
-                side = SIDES[name](arguments, folder, number + 1)
-                found = measure(side, folder, arguments.target, arguments.limit_s)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-            measured[name].append(found)
-            how = "reached" if found.is_reached else "not reached"
-            print(
-                f"round {number + 1}/{arguments.rounds} {name}: {how} after {found.seconds:.1f} s and "
-                f"{found.num_records} epochs of all trials, best {found.best:.5f}",
-                file=sys.stderr,
-                flush=True,
-            )
+    for number, name, folder in in_turn(arguments.sides, arguments.rounds, "quality"):
+        found = measure(SIDES[name](arguments, folder, number + 1), folder, arguments.target, arguments.limit_s)
+        measured[name].append(found)
+        how = "reached" if found.is_reached else "not reached"
+        print(
+            f"round {number + 1}/{arguments.rounds} {name}: {how} after {found.seconds:.1f} s and "
+            f"{found.num_records} epochs of all trials, best {found.best:.5f}",
+            file=sys.stderr,
+            flush=True,
+        )
     return measured
 
 
@@ -250,11 +241,9 @@ def table(measured: dict[str, list[Outcome]]) -> str:
         "|:--|--:|--:|--:|--:|--:|--:|",
     ]
     for side, rounds in measured.items():
-        seconds = [found.seconds for found in rounds]
         cells = [
             TITLES[side],
-            f"{statistics.median(seconds):.1f}",
-            f"{min(seconds):.1f} to {max(seconds):.1f}",
+            *median_and_range([found.seconds for found in rounds]),
             f"{statistics.median(found.num_records for found in rounds):g}",
             f"{statistics.median(found.best for found in rounds):.5f}",
             f"{sum(found.is_reached for found in rounds)} of {len(rounds)}",
@@ -280,7 +269,7 @@ def ratio(rounds: list[Outcome], reference: list[Outcome]) -> str:
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data-dir", default=os.environ.get("AESWEEP_DATA_DIR"), help="[env: AESWEEP_DATA_DIR]")
+    add_data_dir(parser)
     parser.add_argument("--target", type=float, default=0.0047, help="validation MSE")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=8)
@@ -295,11 +284,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    command = parser()
-    arguments = command.parse_args()
-    if not arguments.data_dir or not (Path(arguments.data_dir) / "MNIST" / "raw").is_dir():
-        command.error("name the folder that holds MNIST/raw with --data-dir or AESWEEP_DATA_DIR")
-    arguments.data_dir = str(Path(arguments.data_dir).resolve())
+    arguments = parsed_with_mnist(parser())
     measured = run_rounds(arguments)
     print(
         f"until a validation MSE of {arguments.target:g}; {arguments.trials} trials, "

@@ -15,7 +15,7 @@ import os
 
 import ray
 import torch
-from plain_ray_tune import Autoencoder
+from plain_autoencoder import Autoencoder, train_epoch
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from torch import nn
@@ -35,11 +35,7 @@ def train_mnist(config: dict) -> None:
     criterion = nn.MSELoss()
     for _ in range(config["epochs"]):
         model.train()
-        for images, _ in training_loader:
-            optimizer.zero_grad()
-            loss = criterion(model(images), images.flatten(1))
-            loss.backward()
-            optimizer.step()
+        train_epoch(model, training_loader, optimizer)
         model.eval()
         total = 0.0
         with torch.no_grad():

@@ -17,27 +17,11 @@ import tempfile
 import numpy as np
 import ray
 import torch
+from plain_autoencoder import Autoencoder, train_epoch
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
-from torch import nn
 from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
-
-
-class Autoencoder(nn.Module):
-    """784-512-128-100 and back, GELU after hidden layers, sigmoid at the end."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoder = nn.Sequential(
-            nn.Flatten(), nn.Linear(784, 512), nn.GELU(), nn.Linear(512, 128), nn.GELU(), nn.Linear(128, 100)
-        )
-        self.decoder = nn.Sequential(
-            nn.Linear(100, 128), nn.GELU(), nn.Linear(128, 512), nn.GELU(), nn.Linear(512, 784), nn.Sigmoid()
-        )
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.decoder(self.encoder(images))
 
 
 def train_mnist(config: dict) -> None:
@@ -46,16 +30,8 @@ def train_mnist(config: dict) -> None:
     loader = DataLoader(Subset(dataset, range(config["images"])), batch_size=128, shuffle=True)
     model = Autoencoder()
     optimizer = torch.optim.Adam(model.parameters(), lr=config["lr"])
-    criterion = nn.MSELoss()
     for _ in range(config["epochs"]):
-        total = 0.0
-        for images, _ in loader:
-            optimizer.zero_grad()
-            loss = criterion(model(images), images.flatten(1))
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(images)
-        tune.report({"loss": total / config["images"]})
+        tune.report({"loss": train_epoch(model, loader, optimizer)})
 
 
 def main() -> None:

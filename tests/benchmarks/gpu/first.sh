@@ -1,11 +1,6 @@
 #!/bin/bash
 # First contact with a GPU: is it right, and where does the time go? From the checkout's root; see README.md. No part stops the others.
-set -u -o pipefail
-PY=${PY:-python3}; OUT=${OUT:-/tmp/out}; mkdir -p "$OUT"; export OUT PYTHONUNBUFFERED=1
-say() { echo "=== [$SECONDS s] $*"; }
-$PY -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target /tmp/site .whl/*.whl || { echo "NO WHEELS"; exit 1; }
-export PYTHONPATH=/tmp/site AESWEEP_DATA_DIR=$PWD/.gpu/data TRITON_CACHE_DIR=/tmp/triton
-rm -rf /tmp/runs
+source "$(dirname "${BASH_SOURCE[0]}")/session.sh"
 say environment
 nvidia-smi --query-gpu=name,memory.total,clocks.sm,clocks.max.sm,power.limit,driver_version --format=csv 2>&1 | tee "$OUT/environment.log"
 $PY - <<'P' 2>&1 | tee -a "$OUT/environment.log"

@@ -1,11 +1,6 @@
 #!/bin/bash
 # Second contact, after what the first one showed is mended: right still, and the numbers for the record. See README.md.
-set -u -o pipefail
-PY=${PY:-python3}; OUT=${OUT:-/tmp/out}; mkdir -p "$OUT"; export OUT PYTHONUNBUFFERED=1
-say() { echo "=== [$SECONDS s] $*"; }
-$PY -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target /tmp/site .whl/*.whl || { echo "NO WHEELS"; exit 1; }
-export PYTHONPATH=/tmp/site AESWEEP_DATA_DIR=$PWD/.gpu/data TRITON_CACHE_DIR=/tmp/triton
-rm -rf /tmp/runs
+source "$(dirname "${BASH_SOURCE[0]}")/session.sh"
 nvidia-smi --query-gpu=name,clocks.sm,power.limit --format=csv,noheader
 say "GPU tests, each in a process"
 timeout 130 $PY -m tests.training.each_alone --at-once 8 --seconds 120 tests/training > "$OUT/tests.log" 2>&1; say "exit code $?"
