@@ -12,7 +12,7 @@ import pyarrow.parquet
 from aesweep.export.exporter import Exported, Steps
 from aesweep.export.place import claim, replace_file
 from aesweep.results import LoadedRun
-from aesweep.results.columns import column
+from aesweep.results.columns import column, kind_of
 from aesweep.results.frames import FRAMES
 
 _TYPES = {
@@ -49,7 +49,8 @@ def encoded(frame: pd.DataFrame) -> bytes:
     fields = []
     for name in frame.columns:
         known = column(name)
-        fields.append(pyarrow.field(name, _TYPES[known.kind], metadata={"unit": known.unit, "meaning": known.meaning}))
+        kind = _TYPES[kind_of(frame[name])]
+        fields.append(pyarrow.field(name, kind, metadata={"unit": known.unit, "meaning": known.meaning}))
     schema = pyarrow.schema(fields)
     arrays = [pyarrow.array(frame[field.name], type=field.type, from_pandas=True) for field in fields]
     buffer = io.BytesIO()

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from aesweep.results import LoadedRun
-from aesweep.results.columns import CONFIGURATION, column
+from aesweep.results.columns import column, configuration_columns
 
 METRICS = ("loss", "training_mse", "validation_mse", "validation_psnr_db", "rate_nats", "learning_rate", "seconds")
 RESULTS = ("test_mse", "test_psnr_db", "test_ssim", "test_rate_nats")
@@ -42,7 +42,7 @@ class TrialRecord:
         cell: its cell in words; empty for a retraining.
         status: as the frame `trials` has it.
         seeds: with a space between them.
-        settings: the fields of its configuration.
+        settings: the fields of its configuration, and each setting of a package's family as "options.<setting>".
         rows: its epochs, without those that it trained out of competition.
         results: those of `RESULTS` that it has; of a retraining alone.
         created_s: when it was recorded, unix seconds.
@@ -74,7 +74,7 @@ def trial_records(run: LoadedRun) -> Iterator[TrialRecord]:
     """Yields the trials of a run, then its retrainings, in the order of their creation."""
     rows = _rows(run.rows)
     for frame in (run.trials, run.retrainings):
-        names = [name for name in CONFIGURATION if name in frame]
+        names = configuration_columns(frame)
         for line in _lines(frame):
             mine = rows.get(line["trial"], [])
             first = mine[0] if mine else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aesweep.report.rows.names import axis_value
+from aesweep.results.columns import setting_kind
+from aesweep.study.configuration import OPTION
 
 _WAYS = ("value", "grid", "choice", "uniform", "log_uniform")
 
@@ -16,7 +18,7 @@ class Axis:
     """An axis of a stage's search space.
 
     Attributes:
-        name: the field of the configuration.
+        name: the field of the configuration, or "options.<setting>" for a setting of a package's family.
         way: "value" (a constant), "grid", "choice", "uniform" or "log_uniform".
         values: the constant, the values to choose from, or the interval's two ends; as the frames have them.
         when: other axes and the values under which this one applies.
@@ -41,16 +43,29 @@ def axes_of(study: Mapping[str, Any], stage: str) -> dict[str, Axis]:
     """
     space = study.get("stages", {}).get(stage, {}).get("space") or {}
     found = {}
-    for name, given in space.items():
+    for name, given in _by_axis(space):
         way = next((way for way in _WAYS if given.get(way) is not None), None)
         if way is None:
             continue
         values = [given[way]] if way == "value" else given[way]
         when = {
-            other: tuple(_shown(other, value) for value in _listed(wanted)) for other, wanted in given["when"].items()
+            other: tuple(_shown(other, value) for value in _listed(wanted))
+            for other, wanted in given.get("when", {}).items()
         }
-        found[name] = Axis(name, way, tuple(_shown(name, value) for value in values), when)
+        shown = tuple(_shown(name, value) for value in values)
+        if name.startswith(OPTION) and setting_kind(shown) == "text":
+            shown = tuple(map(str, shown))
+        found[name] = Axis(name, way, shown, when)
     return found
+
+
+def _by_axis(space: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields the axes of a recorded space; the settings of a package's family may be one each, or one all together."""
+    for name, given in space.items():
+        if name == "options" and not given.keys() & set(_WAYS):
+            yield from ((f"{OPTION}{setting}", axis) for setting, axis in given.items())
+        else:
+            yield name, given
 
 
 def _listed(values: Any) -> list[Any]:

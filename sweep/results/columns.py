@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_float_dtype, is_integer_dtype
 
-from aesweep.study.configuration import FIELDS
+from aesweep.study.configuration import FIELDS, OPTION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Column:
     """What a column holds.
 
     Attributes:
-        kind: "text", "number" (float64, NaN where there is none), "count" (whole numbers), "flag" or "time" (UTC).
+        kind: "text", "number" (float64, NaN where there is none), "count" (whole numbers), "flag", "time" (UTC); or
+            "setting", one of the first four, whichever holds all values that a run has of it.
         unit: unit of the values; empty for texts and flags, "1" for numbers without a unit.
         meaning: what the values are.
     """
@@ -171,12 +175,43 @@ def column(name: str) -> Column:
         method = match["method"].replace("_", " ")
         unit = _UNITS[match["quantity"]] if match["quantity"] else "the stage's metric"
         return _number(unit, f"what the {method} baseline reaches on images of the split {match['split']}")
+    if name.startswith(OPTION):
+        return Column("setting", "", f"setting {name.removeprefix(OPTION)} of a family that a package offers")
     raise KeyError(name)
 
 
-def typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns a frame whose columns have the types that their kinds say."""
-    return frame.assign(**{name: _typed(frame[name], column(name).kind) for name in frame.columns})
+def configuration_columns(frame: pd.DataFrame) -> list[str]:
+    """Returns the columns of a frame that tell a configuration."""
+    return [name for name in frame.columns if name in CONFIGURATION or name.startswith(OPTION)]
+
+
+def setting_kind(values: Iterable[Any]) -> str:
+    """Returns the kind of column that holds the values of a family's setting."""
+    types = {type(value) for value in values}
+    if types and types <= {int, float}:
+        return "count" if types == {int} else "number"
+    return "flag" if types == {bool} else "text"
+
+
+def kind_of(values: pd.Series) -> str:
+    """Returns the kind of a column of a typed frame, of a setting the one that it has there."""
+    kind = column(values.name).kind
+    if kind != "setting":
+        return kind
+    tests = {"flag": is_bool_dtype, "count": is_integer_dtype, "number": is_float_dtype}
+    return next((name for name, test in tests.items() if test(values.dtype)), "text")
+
+
+def typed(frame: pd.DataFrame, settings: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Returns a frame whose columns have the types that their kinds say.
+
+    Args:
+        frame: the frame.
+        settings: the kinds of the columns of families' settings, from `setting_kind`; text where none is given.
+    """
+    kinds = {name: (settings or {}).get(name) or column(name).kind for name in frame.columns}
+    kinds = {name: "text" if kind == "setting" else kind for name, kind in kinds.items()}
+    return frame.assign(**{name: _typed(frame[name], kind) for name, kind in kinds.items()})
 
 
 def _typed(values: pd.Series, kind: str) -> pd.Series:
@@ -189,7 +224,7 @@ def _typed(values: pd.Series, kind: str) -> pd.Series:
             numbers = pd.to_numeric(values)
             return numbers.astype("Int64" if numbers.isna().any() else "int64")
         case "flag":
-            return values.astype(bool)
+            return values.astype("boolean" if values.isna().any() else bool)
     # Rounded first, since a time in seconds is no exact number of microseconds as a float.
     microseconds = (pd.to_numeric(values).astype("float64") * 1e6).round().astype("Int64")
     return pd.to_datetime(microseconds, unit="us", utc=True).astype("datetime64[us, UTC]")

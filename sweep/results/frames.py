@@ -14,9 +14,10 @@ from aesweep.report.analysis import account, audit
 from aesweep.report.analysis.frames import cell_frame, seed_frame, trial_frame
 from aesweep.report.rows.names import axis_value, cell_name
 from aesweep.report.rows.types import Run, Trial
-from aesweep.results.columns import typed
+from aesweep.results.axes import axes_of
+from aesweep.results.columns import setting_kind, typed
 from aesweep.storage.run_state import RETRAINING, RunState
-from aesweep.study.configuration import fields_in_use
+from aesweep.study.configuration import OPTION, settings_in_use
 
 _ROW = (
     "epoch",
@@ -48,13 +49,13 @@ def trials_frame(state: RunState, run: Run) -> pd.DataFrame:
     frame.insert(4, "is_winner", frame["trial"].isin(winners))
     frame.insert(5, "is_best", frame["trial"].isin(best))
     frame.insert(frame.columns.get_loc("validation_psnr_db") + 1, "rate_nats", _values(trials, frame, "rate_nats"))
-    return typed(_with_times(_with_models(frame, trials), state))
+    return typed(_with_times(_with_models(frame, trials), state), setting_kinds(run))
 
 
 def rows_frame(state: RunState, run: Run) -> pd.DataFrame:
     """Returns a line per epoch of each trial and retraining, in the journal's order, with the trial's configuration."""
     trials = _trials(run)
-    fields = fields_in_use(trial.configuration for trial in trials.values())
+    fields = settings_in_use(trial.configuration for trial in trials.values())
     fields.remove("learning_rate")  # a row has its own, which the schedule gives
     about = {name: [*_place(trial), *_settings(trial, ["model", *fields])] for name, trial in trials.items()}
     events = sorted((row for known in state.trials.values() for row in known.rows), key=lambda row: row.seq)
@@ -70,7 +71,8 @@ def rows_frame(state: RunState, run: Run) -> pd.DataFrame:
         ]
         for row in events
     ]
-    return typed(pd.DataFrame(lines, columns=[*_PLACE, *_ROW, "is_audit", "time", "journal_line", "model", *fields]))
+    columns = [*_PLACE, *_ROW, "is_audit", "time", "journal_line", "model", *fields]
+    return typed(pd.DataFrame(lines, columns=columns), setting_kinds(run))
 
 
 def decisions_frame(state: RunState, run: Run) -> pd.DataFrame:
@@ -102,7 +104,7 @@ def cells_frame(state: RunState, run: Run) -> pd.DataFrame:
             parts.append(frame)
     if not parts:
         return typed(pd.DataFrame(columns=["stage", "dataset", "cell", "metric", "mode", "trial", "value", "is_best"]))
-    return typed(_joined(parts))
+    return typed(_joined(parts), setting_kinds(run))
 
 
 def winners_frame(state: RunState, run: Run) -> pd.DataFrame:
@@ -124,7 +126,7 @@ def retrainings_frame(state: RunState, run: Run) -> pd.DataFrame:
     frame = frame.rename(columns={"epochs": "budget"})
     frame.insert(4, "epochs", [len(trials[name].epochs) for name in frame["trial"]])
     frame.insert(6, "seconds", [trials[name].seconds for name in frame["trial"]])
-    return typed(_with_times(_with_models(frame, trials), state))
+    return typed(_with_times(_with_models(frame, trials), state), setting_kinds(run))
 
 
 def baselines_frame(state: RunState, run: Run) -> pd.DataFrame:
@@ -170,6 +172,22 @@ FRAMES: dict[str, Callable[[RunState, Run], pd.DataFrame]] = {
 }
 
 
+def setting_kinds(run: Run) -> dict[str, str]:
+    """Returns the kinds of the columns of families' settings: of all values in the study and in the run's trials.
+
+    So a column has one type in all frames of a run, and as good as ever the same from its first trial on.
+    """
+    values: dict[str, list[Any]] = {}
+    for stage in run.study.get("stages", {}):
+        for name, axis in axes_of(run.study, stage).items():
+            if name.startswith(OPTION):
+                values.setdefault(name, []).extend(axis.values)
+    for trial in _trials(run).values():
+        for name, value in trial.configuration.options:
+            values.setdefault(f"{OPTION}{name}", []).append(value)
+    return {name: setting_kind(found) for name, found in values.items()}
+
+
 def _trials(run: Run) -> dict[str, Trial]:
     """Returns trials and retrainings by name."""
     search = [trial for stage in run.stages.values() for trial in stage.trials]
@@ -181,7 +199,7 @@ def _place(trial: Trial) -> list[Any]:
 
 
 def _settings(trial: Trial, names: Iterable[str]) -> list[Any]:
-    values = ((name, getattr(trial.configuration, name)) for name in names)
+    values = ((name, trial.configuration.value_of(name)) for name in names)
     return [axis_value(name, value) if isinstance(value, tuple) else value for name, value in values]
 
 

@@ -192,3 +192,10 @@ def fields_in_use(configurations: Iterable[Configuration]) -> list[str]:
         for field in dataclasses.fields(Configuration)
         if field.metadata != LATER or any(getattr(found, field.name) != field.default for found in known)
     ]
+
+
+def settings_in_use(configurations: Iterable[Configuration]) -> list[str]:
+    """Returns `fields_in_use`, then each setting of packages' families by its axis: "options.<setting>"."""
+    known = list(configurations)
+    names = {f"{OPTION}{name}" for found in known for name, _ in found.options}
+    return [*fields_in_use(known), *sorted(names)]

@@ -182,7 +182,7 @@ class Synthetic:
         mode = "max" if metric.endswith("db") else "min"
         jobs = [(d, n, c) for d in self._datasets for n, c in enumerate(self._configurations(stage, d))]
         axes = [axis for axis in table.values() if axis]
-        cells = {(d, tuple(getattr(c, axis) for axis in axes)): Asha(RUNGS, 3, mode) for d, _, c in jobs}
+        cells = {(d, tuple(c.value_of(axis) for axis in axes)): Asha(RUNGS, 3, mode) for d, _, c in jobs}
         self._add(
             "stage_started", stage=stage, num_trials=len(jobs), num_cells=len(cells), rungs=RUNGS, epochs=EPOCHS,
             training_images=20_000, validation_images=3_000, metric=metric, mode=mode, table=table,
@@ -196,7 +196,7 @@ class Synthetic:
         for dataset in self._datasets:
             self._baselines(stage, dataset, "validation", [c for d, _, c in jobs if d == dataset])
         for dataset, index, configuration in jobs:
-            key = tuple(getattr(configuration, axis) for axis in axes)
+            key = tuple(configuration.value_of(axis) for axis in axes)
             self._trial(f"{stage}-{dataset}-{index:04d}", stage, dataset, configuration, cells[dataset, key], metric)
         self._add("stage_ended", stage=stage, seconds=60.0)
 

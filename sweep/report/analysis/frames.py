@@ -14,7 +14,7 @@ from aesweep.report.analysis.statistics import Estimate, estimate, ranks
 from aesweep.report.rows.names import axis_value, cell_name
 from aesweep.report.rows.published import Published
 from aesweep.report.rows.types import Retraining, Run, Stage, Trial
-from aesweep.study.configuration import DERIVED, fields_in_use
+from aesweep.study.configuration import DERIVED, settings_in_use
 
 # The name that baselines and retrained winners have for each metric of the journal.
 QUANTITY = {"validation_mse": "mse", "validation_psnr_db": "psnr_db"}
@@ -176,7 +176,7 @@ def winner_frame(run: Run, dataset: str, published: Published) -> pd.DataFrame:
 
 def seed_frame(run: Run) -> pd.DataFrame:
     """Returns one line per retraining: its seed, its numbers, its checkpoint and the winners that it serves."""
-    lines, fields = [], fields_in_use(retraining.trial.configuration for retraining in run.retrainings)
+    lines, fields = [], settings_in_use(retraining.trial.configuration for retraining in run.retrainings)
     for retraining in run.retrainings:
         result = retraining.result
         checkpoint = (result and result.checkpoint) or {}
@@ -227,12 +227,12 @@ def trial_frame(run: Run) -> pd.DataFrame:
 
 
 def _fields(run: Run) -> list[str]:
-    """Returns the fields of configurations that the run's trials need, without those of families that it lacks."""
-    return fields_in_use(trial.configuration for stage in run.stages.values() for trial in stage.trials)
+    """Returns the settings that the run's trials need, without those of families that it lacks."""
+    return settings_in_use(trial.configuration for stage in run.stages.values() for trial in stage.trials)
 
 
 def _configuration(trial: Trial, fields: list[str]) -> dict[str, Any]:
-    values = {name: getattr(trial.configuration, name) for name in (*fields, *DERIVED)}
+    values = {name: trial.configuration.value_of(name) for name in (*fields, *DERIVED)}
     return {name: axis_value(name, value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
