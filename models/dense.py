@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import itertools
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from aesweep.models.activations import FUNCTIONS, activation_gain, check_activation, module_of
 from aesweep.models.initialization import check_initialization, fill_uniformly, output_bias
 from aesweep.models.layout import Layout, Parameter
+from aesweep.models.module_exchange import filled, flattened
 
 
 class Layer(NamedTuple):
@@ -166,25 +168,14 @@ class Dense:
         modules: list[nn.Module] = []
         for index, (rows, columns) in enumerate(itertools.pairwise(self.widths)):
             modules += [nn.Linear(rows, columns), *module_of(self.activation_after(index))]
-        module = nn.Sequential(*modules)
-        if parameters is not None:
-            module = module.to(parameters)
-            with torch.no_grad():
-                for linear, layer in zip(_linears(module), self.layers(parameters), strict=True):
-                    linear.weight.copy_(layer.weight.T)
-                    linear.bias.copy_(layer.bias)
-        return module
+        return filled(nn.Sequential(*modules), parameters, self._pairs)
 
     def as_parameters(self, module: nn.Sequential) -> Tensor:
         """Inverts `as_module`: returns a flat vector [P] of the module's dtype, on its device."""
-        linears = _linears(module)
-        flat = linears[0].weight.new_zeros(self.layout.num_elements).detach()
-        with torch.no_grad():
-            for linear, layer in zip(linears, self.layers(flat), strict=True):
-                layer.weight.copy_(linear.weight.T)
-                layer.bias.copy_(linear.bias)
-        return flat
+        return flattened(module, self.layout.num_elements, self._pairs)
 
-
-def _linears(module: nn.Sequential) -> list[nn.Linear]:
-    return [part for part in module if isinstance(part, nn.Linear)]
+    def _pairs(self, module: nn.Sequential, parameters: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        linears = [part for part in module if isinstance(part, nn.Linear)]
+        for linear, layer in zip(linears, self.layers(parameters), strict=True):
+            yield linear.weight, layer.weight.T
+            yield linear.bias, layer.bias

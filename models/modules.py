@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from aesweep.models.initialization import check_initialization
 from aesweep.models.layout import Layout, Parameter
+from aesweep.models.module_exchange import filled, flattened
 from aesweep.models.terms import Terms
 
 
@@ -196,21 +197,11 @@ class ModuleArchitecture:
         Args:
             parameters: the model's parameters [P], which are copied; None keeps the modules' own initial ones.
         """
-        module = self._built()
-        if parameters is not None:
-            module = module.to(parameters)
-            with torch.no_grad():
-                for theirs, mine in self._pairs(module, parameters):
-                    theirs.copy_(mine)
-        return module
+        return filled(self._built(), parameters, self._pairs)
 
     def as_parameters(self, module: nn.Sequential) -> Tensor:
         """Inverts `as_module`: returns a flat vector [P] of the module's dtype, on its device."""
-        flat = next(module.parameters()).new_zeros(self.layout.num_elements).detach()
-        with torch.no_grad():
-            for theirs, mine in self._pairs(module, flat):
-                mine.copy_(theirs)
-        return flat
+        return flattened(module, self.layout.num_elements, self._pairs)
 
     def _pairs(self, module: nn.Sequential, parameters: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         views = self.layout.views(parameters)

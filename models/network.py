@@ -21,6 +21,7 @@ from aesweep.models.activations import check_activation
 from aesweep.models.initialization import check_initialization, output_bias
 from aesweep.models.layers import STRIDE, Layer, in_order, padding
 from aesweep.models.layout import Layout
+from aesweep.models.module_exchange import filled, flattened
 from aesweep.models.terms import Terms, gaussian_divergence
 
 
@@ -227,20 +228,11 @@ class Network:
                 modules.append(Mean(self.latent_dim))
                 shape = (self.latent_dim,)
         module = nn.Sequential(*modules, *([nn.Flatten()] if self.channels else []))
-        if parameters is not None:
-            module = module.to(parameters)
-            with torch.no_grad():
-                for theirs, mine in self._pairs(module, parameters):
-                    theirs.copy_(mine)
-        return module
+        return filled(module, parameters, self._pairs)
 
     def as_parameters(self, module: nn.Sequential) -> Tensor:
         """Inverts `as_module`: returns a flat vector [P] of the module's dtype, on its device."""
-        flat = next(module.parameters()).new_zeros(self.layout.num_elements).detach()
-        with torch.no_grad():
-            for theirs, mine in self._pairs(module, flat):
-                mine.copy_(theirs)
-        return flat
+        return flattened(module, self.layout.num_elements, self._pairs)
 
     def _pairs(self, module: nn.Sequential, parameters: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields each parameter of the module with its view into a flat vector [P]."""
