@@ -60,7 +60,7 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
         )
         if cells == "with" or searcher != ALONE  # a single cell has none to share with
     ]
-    if importlib.util.find_spec("syne_tune") is None:
+    if not arguments.only_kept and importlib.util.find_spec("syne_tune") is None:
         print("left out: Syne Tune, which is not installed: pip install 'aesweep[search-peers]'", file=sys.stderr)
         wanted = [task for task in wanted if not task.searcher.startswith("Syne Tune")]
     return wanted

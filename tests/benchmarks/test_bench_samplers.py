@@ -404,3 +404,13 @@ def test_brackets_stop_fewer_trials_at_the_first_rungs():
         found[name] = [event for event in search.state.events if event.kind == "decision" and event.epoch == 1]
     brackets = {trial.created.bracket for trial in search.state.trials.values()}
     assert brackets == {0, 1, 2} and 0 < len(found["brackets"]) < len(found["plain"])
+
+
+def test_kept_replays_are_told_of_without_the_package_that_made_them(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    words = ["replay", "digits", "--seeds", "1"]
+    made, kept = (
+        {task.searcher for task in bench_samplers.tasks(bench_samplers.parser().parse_args([*words, *more]))}
+        for more in ([], ["--only-kept"])
+    )
+    assert {name for name in SEARCHERS if name.startswith("Syne")} == kept - made
