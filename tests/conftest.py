@@ -115,7 +115,7 @@ def trained_run(tmp_path_factory) -> Path:
     from aesweep.storage.run_folder import RunFolder
     from aesweep.storage.run_state import RunState
     from aesweep.study.study_file import load_study
-    from tests.search.test_replay import Interrupted
+    from tests.search.toy_cluster import Interrupted
     from tests.storage.test_older_runs import Cluster
 
     folder = tmp_path_factory.mktemp("trained")

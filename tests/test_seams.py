@@ -27,7 +27,7 @@ from aesweep.storage.journal import Journal, read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 from tests.report.synthetic import Synthetic
-from tests.search.test_replay import images, interruption, study, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import images, interruption, study, toy  # noqa: F401 - fixtures
 
 
 def num_parameters_section(view: DatasetView) -> Section:

@@ -10,7 +10,7 @@ from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.study.study_file import load_study
 from tests.chaos.checker import violations
-from tests.search.test_replay import ToyCluster, finished, images, new_run, study, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import ToyCluster, finished, images, new_run, study, toy  # noqa: F401 - fixtures
 
 
 @pytest.fixture

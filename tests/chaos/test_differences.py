@@ -10,7 +10,7 @@ from aesweep.storage.journal import Journal, read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.study.study_file import load_study
 from tests.chaos.comparison import differences
-from tests.search.test_replay import finished, images, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import finished, images, toy  # noqa: F401 - fixtures
 
 PICTURES = {
     "dataset": "digits",

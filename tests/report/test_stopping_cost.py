@@ -24,7 +24,7 @@ from aesweep.storage.run_state import RunState
 from aesweep.study.configuration import Configuration
 from aesweep.study.schema import Stage as StageSettings
 from aesweep.study.study_file import load_study
-from tests.search.test_replay import finished, images, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import finished, images, toy  # noqa: F401 - fixtures
 
 RUNGS, EPOCHS = (1, 3, 9), 27
 CONFIGURATION = Configuration(hidden_layers=(8,), latent_dim=2)

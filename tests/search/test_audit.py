@@ -16,7 +16,7 @@ from aesweep.storage.run_state import RunState
 from aesweep.study.schema import Stage
 from aesweep.study.study_file import load_study
 from tests.chaos.checker import violations
-from tests.search.test_replay import cut, finished, images, new_run, record, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import cut, finished, images, new_run, record, toy  # noqa: F401 - fixtures
 
 
 def stage(audit: float | None, **asha) -> Stage:

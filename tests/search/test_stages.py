@@ -1,4 +1,4 @@
-"""A finished run is added to, with the toy cluster of `tests/search/test_replay.py`, which can be killed anywhere."""
+"""A finished run is added to, with the toy cluster of `tests/search/toy_cluster.py`, which can be killed anywhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 from tests.search.test_quasi_random import draw
-from tests.search.test_replay import ToyCluster, cut, finished, images, new_run, record, study, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import ToyCluster, cut, finished, images, new_run, record, study, toy  # noqa: F401 - fixtures
 
 COMMAND = ["aesweep", "extend", "here"]
 

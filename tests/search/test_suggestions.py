@@ -12,7 +12,7 @@ from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.study.search_settings import SAMPLERS as NAMES
 from aesweep.study.study_file import load_study
-from tests.search.test_replay import ToyCluster, cut, finished, images, new_run, record, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import ToyCluster, cut, finished, images, new_run, record, toy  # noqa: F401 - fixtures
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_run_killed_at_any_tenth_event_goes_on_to_the_same_suggestions(study, tm
 
 
 def test_interruption_records_no_suggestion_more(study, tmp_path, images, monkeypatch):  # noqa: F811
-    from tests.search.test_replay import interruption
+    from tests.search.toy_cluster import interruption
 
     events = finished(study, RunFolder(tmp_path / "whole"), images)
     folder = RunFolder(tmp_path / "interrupted")

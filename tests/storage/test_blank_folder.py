@@ -15,7 +15,7 @@ from aesweep.storage.journal import read_journal
 from aesweep.storage.object_store import Storage
 from aesweep.storage.replica import Replica
 from aesweep.storage.run_folder import RunFolder
-from tests.search.test_replay import ToyCluster, interruption, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import ToyCluster, interruption, toy  # noqa: F401 - fixtures
 from tests.study.test_image_places import call, no_report  # noqa: F401 - fixture
 
 

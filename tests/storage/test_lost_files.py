@@ -1,4 +1,4 @@
-"""What a run has lost is made again, or said to be lost for good; with the toy of `tests/search/test_replay.py`."""
+"""What a run has lost is made again, or said to be lost for good; with the toy of `tests/search/toy_cluster.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aesweep.storage.journal import read_journal
 from aesweep.storage.named_files import lost_files, named_files
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
-from tests.search.test_replay import ToyCluster, finished, images, new_run, record, study, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import ToyCluster, finished, images, new_run, record, study, toy  # noqa: F401 - fixtures
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 from aesweep.training.checkpoints.model_file import read_checkpoint
 from aesweep.training.single_trial import fit
-from tests.search.test_replay import Interrupted, ToyCluster
+from tests.search.toy_cluster import Interrupted, ToyCluster
 
 OLD = Path(__file__).parent / "recorded" / "commit-5b10079"
 

@@ -1,6 +1,6 @@
 """A run is taken up again wherever its images and itself have gone.
 
-The toy of `tests/search/test_replay.py` stands for the training, so that the commands themselves are what is tried.
+The toy of `tests/search/toy_cluster.py` stands for the training, so that the commands themselves are what is tried.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aesweep.cli.commands import commands
 from aesweep.run.command_options import left_out, options_to_record, resume_command
 from aesweep.storage.journal import Journal, read_journal
 from tests.process.test_user_path import image_folder
-from tests.search.test_replay import ToyCluster, interruption, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import ToyCluster, interruption, toy  # noqa: F401 - fixtures
 
 SYNC = Journal.sync  # the toy has none
 
