@@ -10,7 +10,7 @@ from scipy import stats
 
 from aesweep.search.schedulers.asha import Asha
 from aesweep.search.schedulers.seed_spread import compare
-from tests.chaos.checker import _student
+from tests.chaos.decision_rules import student
 
 
 @pytest.mark.parametrize("num_seeds", [2, 3, 7])
@@ -103,4 +103,4 @@ def test_fewer_winners_are_lost_to_chance():
 @pytest.mark.parametrize("freedom", [1, 2, 5, 40])
 @pytest.mark.parametrize("share", [0.8, 0.95, 0.99])
 def test_checker_has_a_quantile_of_its_own(share, freedom):
-    assert _student(share, freedom) == pytest.approx(stats.t.ppf(share, freedom), rel=1e-5)
+    assert student(share, freedom) == pytest.approx(stats.t.ppf(share, freedom), rel=1e-5)
