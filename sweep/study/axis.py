@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Value = TypeVar("Value")
 # Every number of a study is of one of these two strict types: YAML's `yes` and `on`, texts of digits and, where a whole
-# number is expected, 3.0 are errors. tests/study/test_study.py walks the schema for numbers of other types.
+# number is expected, 3.0 are errors. tests/study/test_values_as_written.py walks the schema for numbers of other types.
 Whole = Annotated[int, Field(strict=True)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
