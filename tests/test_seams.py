@@ -27,7 +27,7 @@ from aesweep.storage.journal import Journal, read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 from tests.report.synthetic import Synthetic
-from tests.search.toy_cluster import images, interruption, study, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import interruption, toy, toy_images, toy_study  # noqa: F401 - fixtures
 
 
 def num_parameters_section(view: DatasetView) -> Section:
@@ -71,7 +71,7 @@ class Corners:
         return self._template.complete(slot, lambda name, axis: axis.at((0.0, 0.5, 0.999)[slot.sample % 3]))
 
 
-def test_sampler_of_ones_own_needs_a_line_in_the_registry(study, images, tmp_path, monkeypatch):  # noqa: F811
+def test_sampler_of_ones_own_needs_a_line_in_the_registry(study, images, tmp_path, monkeypatch):
     monkeypatch.setitem(samplers.SAMPLERS, "quasi_random", Corners)
     folder = RunFolder.create(tmp_path, "run")
     Run(study, folder, images, RunState(), RunSettings(1), interruption).execute(["aesweep"])
@@ -102,7 +102,7 @@ class RowsToCsv(Callback):
                 csv.writer(file).writerow([event.trial, event.epoch, event.training_mse])
 
 
-def test_exporter_of_ones_own_hears_of_every_row_in_its_order(study, images, tmp_path):  # noqa: F811
+def test_exporter_of_ones_own_hears_of_every_row_in_its_order(study, images, tmp_path):
     folder = RunFolder.create(tmp_path, "run")
     exporter = RowsToCsv(tmp_path / "rows.csv")
     Run(study, folder, images, RunState(), RunSettings(1), interruption, callbacks=[exporter]).execute(["aesweep"])
@@ -112,7 +112,7 @@ def test_exporter_of_ones_own_hears_of_every_row_in_its_order(study, images, tmp
     assert len(rows) > 20
 
 
-def test_what_an_exporter_raises_ends_the_run_with_everything_recorded(study, images, tmp_path):  # noqa: F811
+def test_what_an_exporter_raises_ends_the_run_with_everything_recorded(study, images, tmp_path):
     folder = RunFolder.create(tmp_path, "run")
     exporter = RowsToCsv(tmp_path / "no such folder" / "rows.csv")
     run = Run(study, folder, images, RunState(), RunSettings(1), interruption, callbacks=[exporter])

@@ -10,11 +10,11 @@ from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.study.study_file import load_study
 from tests.chaos.checker import violations
-from tests.search.toy_cluster import ToyCluster, finished, images, new_run, study, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import ToyCluster, finished, new_run, toy, toy_images, toy_study  # noqa: F401 - fixtures
 
 
 @pytest.fixture
-def events(study, tmp_path, images):  # noqa: F811
+def events(study, tmp_path, images):
     folder = RunFolder(tmp_path / "run")
     finished(study, folder, images)
     return read_journal(folder.journal)
@@ -60,22 +60,22 @@ PLANTED = {
 }
 
 
-def test_good_journal_has_no_violation(events, study):  # noqa: F811
+def test_good_journal_has_no_violation(events, study):
     assert violations(events, study.resolved()) == []
 
 
 @pytest.mark.parametrize("what", PLANTED)
-def test_planted_violation_is_found(events, study, what):  # noqa: F811
+def test_planted_violation_is_found(events, study, what):
     planted = copy.deepcopy(events)
     PLANTED[what](planted)
     assert violations(numbered(planted), study.resolved())
 
 
 @pytest.fixture
-def learned(small_study, write_study, tmp_path, images):  # noqa: F811
+def learned(small_study, write_study, tmp_path, images):
     """The journal of a run whose sampler learns, and its study."""
     small_study["stages"]["architecture"]["sampler"] = "tpe"
-    study = load_study(write_study(small_study))  # noqa: F811
+    study = load_study(write_study(small_study))
     finished(study, folder := RunFolder(tmp_path / "learned"), images)
     return read_journal(folder.journal), study.resolved()
 
@@ -108,18 +108,18 @@ def test_good_journal_of_a_sampler_that_learns_has_no_violation(learned):
 
 @pytest.mark.parametrize("what", PLANTED_SUGGESTIONS)
 def test_planted_suggestion_is_found(learned, what):
-    events, study = learned  # noqa: F811
+    events, study = learned
     planted = copy.deepcopy(events)
     PLANTED_SUGGESTIONS[what](planted)
     assert violations(numbered(planted), study)
 
 
-def test_gap_in_the_numbers_is_found(events, study):  # noqa: F811
+def test_gap_in_the_numbers_is_found(events, study):
     del events[5]
     assert "the events' numbers have a gap or a double" in violations(events, study.resolved())
 
 
-def test_row_that_an_undisturbed_training_would_not_give_is_found(events, study):  # noqa: F811
+def test_row_that_an_undisturbed_training_would_not_give_is_found(events, study):
     rows = {}
     for event in events:
         if event["kind"] == "row":
@@ -133,7 +133,7 @@ def test_row_that_an_undisturbed_training_would_not_give_is_found(events, study)
     assert len(violations(events, study.resolved(), expected)) == 1
 
 
-def test_pictures_taken_again_after_a_later_retraining_are_no_violation(study, tmp_path, images, monkeypatch):  # noqa: F811
+def test_pictures_taken_again_after_a_later_retraining_are_no_violation(study, tmp_path, images, monkeypatch):
     whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "failed")
     retraining = first(finished(study, whole, images), "retraining_created")["trial"]
     monkeypatch.setattr(ToyCluster, "failing", frozenset({retraining}))

@@ -10,7 +10,7 @@ from aesweep.storage.journal import Journal, read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.study.study_file import load_study
 from tests.chaos.comparison import differences
-from tests.search.toy_cluster import finished, images, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import finished, toy, toy_images  # noqa: F401 - fixtures
 
 PICTURES = {
     "dataset": "digits",
@@ -23,7 +23,7 @@ PICTURES = {
 
 
 @pytest.fixture
-def runs(small_study, write_study, tmp_path, images):  # noqa: F811
+def runs(small_study, write_study, tmp_path, images):
     """Two folders with the record of one run."""
     folder = RunFolder(tmp_path / "run")
     finished(load_study(write_study(small_study)), folder, images)

@@ -24,7 +24,7 @@ from aesweep.storage.run_state import RunState
 from aesweep.study.configuration import Configuration
 from aesweep.study.schema import Stage as StageSettings
 from aesweep.study.study_file import load_study
-from tests.search.toy_cluster import finished, images, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import finished, toy, toy_images  # noqa: F401 - fixtures
 
 RUNGS, EPOCHS = (1, 3, 9), 27
 CONFIGURATION = Configuration(hidden_layers=(8,), latent_dim=2)
@@ -121,7 +121,7 @@ def test_of_no_lost_winner_seen_the_bound_is_in_closed_form():
 
 
 @pytest.fixture
-def run(small_study, write_study, tmp_path, images):  # noqa: F811
+def run(small_study, write_study, tmp_path, images):
     stage = small_study["stages"]["architecture"]
     stage.update(samples=9, epochs=9, asha={"grace_period": 1, "reduction_factor": 3, "audit": 1})
     del small_study["stages"]["regularization"]

@@ -16,7 +16,7 @@ from aesweep.storage.run_state import RunState
 from aesweep.study.schema import Stage
 from aesweep.study.study_file import load_study
 from tests.chaos.checker import violations
-from tests.search.toy_cluster import cut, finished, images, new_run, record, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import cut, finished, new_run, record, toy, toy_images  # noqa: F401 - fixtures
 
 
 def stage(audit: float | None, **asha) -> Stage:
@@ -69,7 +69,7 @@ def of(events, kind):
     return [event for event in events if event["kind"] == kind]
 
 
-def test_competition_is_the_same_as_without_an_audit(study, small_study, write_study, tmp_path, images):  # noqa: F811
+def test_competition_is_the_same_as_without_an_audit(study, small_study, write_study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "audited"), images)
     plain = finished(study_of(small_study, write_study, None), RunFolder(tmp_path / "plain"), images)
     assert violations(events, study.resolved()) == []
@@ -89,7 +89,7 @@ def test_competition_is_the_same_as_without_an_audit(study, small_study, write_s
         assert (end["status"], end["epochs"]) == ("audited", 9)
 
 
-def test_no_file_of_an_audited_trial_is_kept(study, tmp_path, images):  # noqa: F811
+def test_no_file_of_an_audited_trial_is_kept(study, tmp_path, images):
     folder = RunFolder(tmp_path / "run")
     events = finished(study, folder, images)
     audited = {e["trial"] for e in of(events, "trial_ended") if e["status"] == "audited"}
@@ -97,7 +97,7 @@ def test_no_file_of_an_audited_trial_is_kept(study, tmp_path, images):  # noqa: 
     assert audited and left and not any(name.startswith(trial) for name in left for trial in audited)
 
 
-def test_run_killed_anywhere_audits_the_same_trials(study, tmp_path, images):  # noqa: F811
+def test_run_killed_anywhere_audits_the_same_trials(study, tmp_path, images):
     whole = RunFolder(tmp_path / "whole")
     events = finished(study, whole, images)
     lines = whole.journal.read_bytes().splitlines(keepends=True)
@@ -109,7 +109,7 @@ def test_run_killed_anywhere_audits_the_same_trials(study, tmp_path, images):  #
         assert record(read_journal(folder.journal)) == record(events), f"killed after {events[number - 1]}"
 
 
-def test_sampler_learns_nothing_from_what_is_out_of_competition(study, tmp_path, images):  # noqa: F811
+def test_sampler_learns_nothing_from_what_is_out_of_competition(study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     trials = list(RunState(events).of("architecture").values())
     found = standings(trials, study.stages["architecture"])
@@ -119,7 +119,7 @@ def test_sampler_learns_nothing_from_what_is_out_of_competition(study, tmp_path,
 
 
 @pytest.mark.parametrize("action", ["stop", "audit"])
-def test_decision_on_who_goes_on_is_derived_again(study, tmp_path, images, action):  # noqa: F811
+def test_decision_on_who_goes_on_is_derived_again(study, tmp_path, images, action):
     events = finished(study, RunFolder(tmp_path / "whole"), images)
     changed = next(e for e in of(events, "decision") if e["action"] == action)
     folder = RunFolder(tmp_path / "changed")

@@ -16,7 +16,7 @@ from aesweep.storage.run_state import RunState
 from aesweep.study.schema import Stage
 from aesweep.study.study_file import load_study
 from tests.chaos.checker import violations
-from tests.search.toy_cluster import cut, finished, images, new_run, record, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import cut, finished, new_run, record, toy, toy_images  # noqa: F401 - fixtures
 
 
 def stage(brackets: int | None, epochs: int = 27, grace: int = 1, factor: float = 3) -> Stage:
@@ -74,7 +74,7 @@ def study(small_study, write_study):
     return load_study(write_study(small_study))
 
 
-def test_trials_of_different_brackets_are_not_compared(study, tmp_path, images):  # noqa: F811
+def test_trials_of_different_brackets_are_not_compared(study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     assert violations(events, study.resolved()) == []
     created = {event["trial"]: event for event in events if event["kind"] == "trial_created"}
@@ -94,7 +94,7 @@ def test_trials_of_different_brackets_are_not_compared(study, tmp_path, images):
             assert "completed" in {ends[name] for name in mine}
 
 
-def test_run_killed_anywhere_keeps_its_brackets(study, tmp_path, images):  # noqa: F811
+def test_run_killed_anywhere_keeps_its_brackets(study, tmp_path, images):
     whole = RunFolder(tmp_path / "whole")
     events = finished(study, whole, images)
     lines = whole.journal.read_bytes().splitlines(keepends=True)
@@ -105,7 +105,7 @@ def test_run_killed_anywhere_keeps_its_brackets(study, tmp_path, images):  # noq
 
 
 @pytest.mark.parametrize("planted", [1, 2, None])
-def test_another_bracket_is_found_by_the_checker(study, tmp_path, images, planted):  # noqa: F811
+def test_another_bracket_is_found_by_the_checker(study, tmp_path, images, planted):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     first = next(event for event in events if event["kind"] == "trial_created")
     assert first["bracket"] == 0
@@ -113,7 +113,7 @@ def test_another_bracket_is_found_by_the_checker(study, tmp_path, images, plante
     assert violations(events, study.resolved())
 
 
-def test_report_tells_of_each_bracket(study, tmp_path, images):  # noqa: F811
+def test_report_tells_of_each_bracket(study, tmp_path, images):
     from aesweep.report.sections.search_cost import brackets_sentence
 
     events = finished(study, RunFolder(tmp_path / "run"), images)

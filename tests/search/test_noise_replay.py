@@ -12,7 +12,7 @@ from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 from aesweep.study.study_file import load_study
 from tests.chaos.checker import violations
-from tests.search.toy_cluster import cut, finished, images, new_run, record, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import cut, finished, new_run, record, toy, toy_images  # noqa: F401 - fixtures
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def of(events, kind):
     return [event for event in events if event["kind"] == kind]
 
 
-def test_decision_holds_the_comparison_by_which_it_was_made(study, tmp_path, images):  # noqa: F811
+def test_decision_holds_the_comparison_by_which_it_was_made(study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     assert violations(events, study.resolved()) == []
     compared = [event for event in of(events, "decision") if "comparison" in event]
@@ -38,7 +38,7 @@ def test_decision_holds_the_comparison_by_which_it_was_made(study, tmp_path, ima
         assert event["action"] == ("stop" if is_worse else "continue")
 
 
-def test_run_killed_anywhere_goes_on_by_the_same_rule(study, tmp_path, images):  # noqa: F811
+def test_run_killed_anywhere_goes_on_by_the_same_rule(study, tmp_path, images):
     whole = RunFolder(tmp_path / "whole")
     events = finished(study, whole, images)
     lines = whole.journal.read_bytes().splitlines(keepends=True)
@@ -49,7 +49,7 @@ def test_run_killed_anywhere_goes_on_by_the_same_rule(study, tmp_path, images): 
         assert record(read_journal(folder.journal)) == record(events), f"killed after {events[number - 1]}"
 
 
-def test_report_says_how_many_went_on(study, tmp_path, images):  # noqa: F811
+def test_report_says_how_many_went_on(study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     spared = {e["trial"] for e in of(events, "decision") if "comparison" in e and e["action"] == "continue"}
     said = spared_sentence(read_run(RunState(events)).stages["architecture"], "digits")
@@ -57,13 +57,13 @@ def test_report_says_how_many_went_on(study, tmp_path, images):  # noqa: F811
 
 
 @pytest.mark.parametrize("planted", [{"difference": 0.0}, {"margin": 9.0}, {"rival": "another"}, {"significance": 0.3}])
-def test_another_comparison_is_found_by_the_checker(study, tmp_path, images, planted):  # noqa: F811
+def test_another_comparison_is_found_by_the_checker(study, tmp_path, images, planted):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     next(event for event in of(events, "decision") if "comparison" in event)["comparison"].update(planted)
     assert len(violations(events, study.resolved())) == 1
 
 
-def test_trial_that_was_stopped_though_chance_explains_it_is_refused(study, tmp_path, images):  # noqa: F811
+def test_trial_that_was_stopped_though_chance_explains_it_is_refused(study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "whole"), images)
     spared = next(e for e in of(events, "decision") if "comparison" in e and e["action"] == "continue")
     folder = RunFolder(tmp_path / "changed")

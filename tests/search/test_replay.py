@@ -21,25 +21,26 @@ from aesweep.storage.event_reader import parse_event
 from aesweep.storage.journal import Journal, read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
+from aesweep.study.study_file import load_study
 from tests.search.toy_cluster import (
     ToyCluster,
     cut,
     finished,
-    images,  # noqa: F401 - a fixture
     interruption,
     models,
     new_run,
     record,
-    study,  # noqa: F401 - a fixture
     toy,  # noqa: F401 - a fixture
+    toy_images,  # noqa: F401 - a fixture
+    toy_study,  # noqa: F401 - a fixture
 )
 
 
 @pytest.mark.parametrize("case", ["plain", "diverging and failing"])
 def test_run_killed_between_any_two_events_has_the_record_that_it_would_have_had(
-    study,  # noqa: F811
+    study,
     tmp_path,
-    images,  # noqa: F811
+    images,
     monkeypatch,
     case,
 ):
@@ -65,12 +66,19 @@ def test_run_killed_between_any_two_events_has_the_record_that_it_would_have_had
         assert models(folder) == expected
 
 
-def test_journal_cut_at_any_byte_is_resumed_or_refused_and_never_a_new_run(study, tmp_path, images):  # noqa: F811
-    """What is decided before anything is trained; from each whole line on, the test above goes all the way."""
-    del study.stages["regularization"]
-    study.stages["architecture"].samples = 1
+def test_journal_cut_at_any_byte_is_resumed_or_refused_and_never_a_new_run(small_study, write_study, tmp_path, images):
+    """What is decided before anything is trained; from each whole line on, the test above goes all the way.
+
+    Two trials of one cell have every kind of event; what is read grows with the square of the journal's length.
+    """
+    del small_study["stages"]["regularization"]
+    small_study["stages"]["architecture"] |= {"samples": 2, "epochs": 3}
+    small_study["stages"]["architecture"]["space"] |= {"hidden_layers": {"grid": [[32]]}, "latent_dim": {"grid": [4]}}
+    small_study["retraining"] = {"epochs": 1, "seeds": 1}
+    study = load_study(write_study(small_study))
     whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
     events = finished(study, whole, images)
+    assert {event["kind"] for event in events} > {"baseline", "pictures", "retrained", "stage_winner", "decision"}
     content = whole.journal.read_bytes()
     folder.root.mkdir()
     num_refused = 0
@@ -97,7 +105,7 @@ def test_journal_cut_at_any_byte_is_resumed_or_refused_and_never_a_new_run(study
     assert num_refused == content.index(b"\n") + 1
 
 
-def test_run_killed_again_and_again_has_the_record_that_it_would_have_had(study, tmp_path, images):  # noqa: F811
+def test_run_killed_again_and_again_has_the_record_that_it_would_have_had(study, tmp_path, images):
     whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
     events = finished(study, whole, images)
     lines = whole.journal.read_bytes().splitlines(keepends=True)
@@ -115,7 +123,7 @@ def test_run_killed_again_and_again_has_the_record_that_it_would_have_had(study,
 
 
 @pytest.mark.parametrize("epochs", [1, 4, 17, 40, 62])
-def test_run_interrupted_by_a_signal_goes_on_to_the_same_record(study, tmp_path, images, monkeypatch, epochs):  # noqa: F811
+def test_run_interrupted_by_a_signal_goes_on_to_the_same_record(study, tmp_path, images, monkeypatch, epochs):
     events = finished(study, RunFolder(tmp_path / "whole"), images)
     folder = RunFolder(tmp_path / "interrupted")
     monkeypatch.setattr(ToyCluster, "trained", [])
@@ -131,7 +139,7 @@ def test_run_interrupted_by_a_signal_goes_on_to_the_same_record(study, tmp_path,
 
 
 @pytest.mark.parametrize("damage", ["missing", "emptied", "changed"])
-def test_checkpoint_that_is_lost_is_trained_again_and_no_other(study, tmp_path, images, damage):  # noqa: F811
+def test_checkpoint_that_is_lost_is_trained_again_and_no_other(study, tmp_path, images, damage):
     folder = RunFolder(tmp_path / "run")
     events = finished(study, folder, images)
     lost = [event for event in events if event["kind"] == "retrained"][1]
@@ -149,7 +157,7 @@ def test_checkpoint_that_is_lost_is_trained_again_and_no_other(study, tmp_path, 
     assert folder.journal.read_bytes() == before
 
 
-def test_finished_run_is_left_as_it_is(study, tmp_path, images):  # noqa: F811
+def test_finished_run_is_left_as_it_is(study, tmp_path, images):
     folder = RunFolder(tmp_path / "run")
     finished(study, folder, images)
     before = folder.journal.read_bytes()
@@ -157,7 +165,7 @@ def test_finished_run_is_left_as_it_is(study, tmp_path, images):  # noqa: F811
     assert folder.journal.read_bytes() == before
 
 
-def test_trials_that_ended_and_stages_that_are_closed_are_not_trained_again(study, tmp_path, images, monkeypatch):  # noqa: F811
+def test_trials_that_ended_and_stages_that_are_closed_are_not_trained_again(study, tmp_path, images, monkeypatch):
     whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
     events = finished(study, whole, images)
     lines = whole.journal.read_bytes().splitlines(keepends=True)
@@ -169,7 +177,7 @@ def test_trials_that_ended_and_stages_that_are_closed_are_not_trained_again(stud
     assert ended and not ended & {trial for trial, _ in ToyCluster.trained}
 
 
-def test_retraining_asked_for_with_other_settings_is_finished_after_a_kill_too(study, tmp_path, images):  # noqa: F811
+def test_retraining_asked_for_with_other_settings_is_finished_after_a_kill_too(study, tmp_path, images):
     whole = RunFolder(tmp_path / "whole")
     finished(study, whole, images)
     run = new_run(study, whole, images)
@@ -184,7 +192,7 @@ def test_retraining_asked_for_with_other_settings_is_finished_after_a_kill_too(s
     assert len({e["seed"] for e in events if e["kind"] == "retraining_created" and e["epochs"] == 3}) == 4
 
 
-def test_states_of_ended_trials_are_removed_and_those_of_open_ones_kept(study, tmp_path, images, monkeypatch):  # noqa: F811
+def test_states_of_ended_trials_are_removed_and_those_of_open_ones_kept(study, tmp_path, images, monkeypatch):
     folder = RunFolder(tmp_path / "run")
     monkeypatch.setattr(ToyCluster, "interrupt_after", 17)
     new_run(study, folder, images).execute(["aesweep"])
@@ -211,7 +219,7 @@ def test_journal_of_nothing_is_refused(tmp_path):
         recorded_study(RunState(read_journal(path)), path)
 
 
-def test_study_that_is_not_what_its_hash_says_is_refused(study, tmp_path, images):  # noqa: F811
+def test_study_that_is_not_what_its_hash_says_is_refused(study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     assert recorded_study(RunState(events), tmp_path) == study
     events[0]["study"]["seed"] += 1
@@ -220,7 +228,7 @@ def test_study_that_is_not_what_its_hash_says_is_refused(study, tmp_path, images
 
 
 @pytest.mark.parametrize("field", ["sha256", "shape", "num_validation_images"])
-def test_changed_images_are_refused_with_one_line(study, tmp_path, images, field):  # noqa: F811
+def test_changed_images_are_refused_with_one_line(study, tmp_path, images, field):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     found = {name: dict(values) for name, values in events[0]["datasets"].items()}
     check_images(RunState(events), found, tmp_path)
@@ -230,7 +238,7 @@ def test_changed_images_are_refused_with_one_line(study, tmp_path, images, field
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_decision_that_does_not_follow_from_those_before_is_refused(study, tmp_path, images):  # noqa: F811
+def test_decision_that_does_not_follow_from_those_before_is_refused(study, tmp_path, images):
     whole, folder = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "changed")
     events = finished(study, whole, images)
     folder.root.mkdir()
@@ -244,7 +252,7 @@ def test_decision_that_does_not_follow_from_those_before_is_refused(study, tmp_p
         new_run(study, folder, images).resume(["aesweep", "resume"])
 
 
-def test_trial_of_another_configuration_is_refused(study, tmp_path, images):  # noqa: F811
+def test_trial_of_another_configuration_is_refused(study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     created = next(event for event in events if event["kind"] == "trial_created")
     expected, known = parse_event(created), RunState(events).events

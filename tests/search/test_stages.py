@@ -15,7 +15,7 @@ from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 from tests.search.test_quasi_random import draw
-from tests.search.toy_cluster import ToyCluster, cut, finished, images, new_run, record, study, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import ToyCluster, cut, finished, new_run, record, toy, toy_images, toy_study  # noqa: F401 - fixtures
 
 COMMAND = ["aesweep", "extend", "here"]
 
@@ -24,20 +24,20 @@ def of(events, kind, **fields):
     return [e for e in events if e["kind"] == kind and all(e[name] == value for name, value in fields.items())]
 
 
-def extended(study, folder, images, asked):  # noqa: F811
+def extended(study, folder, images, asked):
     assert new_run(study, folder, images).extend(COMMAND, asked).status == "completed"
     return read_journal(folder.journal)
 
 
 @pytest.fixture
-def folder(study, images, tmp_path):  # noqa: F811
+def folder(study, images, tmp_path):
     """A finished run."""
     folder = RunFolder(tmp_path / "run")
     finished(study, folder, images)
     return folder
 
 
-def test_more_samples_are_those_that_a_larger_study_would_have_drawn(study, images, folder):  # noqa: F811
+def test_more_samples_are_those_that_a_larger_study_would_have_drawn(study, images, folder):
     before = read_journal(folder.journal)
     events = extended(study, folder, images, {"architecture": {"samples": 5}})
     assert events[: len(before)] == before
@@ -50,14 +50,14 @@ def test_more_samples_are_those_that_a_larger_study_would_have_drawn(study, imag
     assert {event["trial"] for event in created} <= ended
 
 
-def test_new_samples_compete_on_the_rungs_that_the_earlier_ones_filled(study, images, folder):  # noqa: F811
+def test_new_samples_compete_on_the_rungs_that_the_earlier_ones_filled(study, images, folder):
     before = len(read_journal(folder.journal))
     events = extended(study, folder, images, {"architecture": {"samples": 6}})
     compared = [event["num_compared"] for event in of(events[before:], "decision", epoch=1)]
     assert min(compared) == 3 and max(compared) == 5
 
 
-def test_longer_budget_trains_anew_what_was_trained_to_its_end(study, images, folder):  # noqa: F811
+def test_longer_budget_trains_anew_what_was_trained_to_its_end(study, images, folder):
     before = read_journal(folder.journal)
     completed = {e["trial"] for e in of(before, "trial_ended", status="completed")}
     completed &= {e["trial"] for e in of(before, "trial_created", stage="architecture")}
@@ -72,7 +72,7 @@ def test_longer_budget_trains_anew_what_was_trained_to_its_end(study, images, fo
     assert 0 in {event["num_compared"] for event in of(events[len(before) :], "decision", epoch=1)}
 
 
-def test_later_stage_keeps_what_it_started_from(study, images, folder):  # noqa: F811
+def test_later_stage_keeps_what_it_started_from(study, images, folder):
     before = read_journal(folder.journal)
     events = extended(study, folder, images, {"architecture": {"samples": 9}, "regularization": {"samples": 4}})
     (first,) = of(before, "stage_winner", stage="architecture")
@@ -86,7 +86,7 @@ def test_later_stage_keeps_what_it_started_from(study, images, folder):  # noqa:
     assert rates == {first["configuration"]["learning_rate"]}
 
 
-def test_new_winners_are_retrained_and_beaten_ones_stand_for_nothing(study, images, folder):  # noqa: F811
+def test_new_winners_are_retrained_and_beaten_ones_stand_for_nothing(study, images, folder):
     events = extended(study, folder, images, {"architecture": {"samples": 9}})
     run = read_run(RunState(events))
     (winner,) = [stage.best("digits") for stage in run.stages.values() if stage.name == "architecture"]
@@ -100,7 +100,7 @@ def test_new_winners_are_retrained_and_beaten_ones_stand_for_nothing(study, imag
 
 
 @pytest.mark.parametrize("asked", [{"architecture": {"samples": 5}}, {"regularization": {"epochs": 8}}])
-def test_extension_killed_anywhere_is_finished_by_resume(study, images, folder, tmp_path, asked):  # noqa: F811
+def test_extension_killed_anywhere_is_finished_by_resume(study, images, folder, tmp_path, asked):
     before = len(read_journal(folder.journal))
     events = extended(study, folder, images, asked)
     lines = folder.journal.read_bytes().splitlines(keepends=True)
@@ -110,7 +110,7 @@ def test_extension_killed_anywhere_is_finished_by_resume(study, images, folder, 
         assert record(read_journal(killed.journal)) == record(events), f"killed after {events[number - 1]}"
 
 
-def test_extensions_follow_each_other(study, images, folder):  # noqa: F811
+def test_extensions_follow_each_other(study, images, folder):
     extended(study, folder, images, {"architecture": {"epochs": 12}})
     extended(study, folder, images, {"architecture": {"samples": 4}})
     events = extended(study, folder, images, {"architecture": {"epochs": 15}})
@@ -122,7 +122,7 @@ def test_extensions_follow_each_other(study, images, folder):  # noqa: F811
     assert openings[-1]["num_trials"] == len(created)
 
 
-def test_run_that_has_not_ended_is_not_extended(study, images, folder, tmp_path):  # noqa: F811
+def test_run_that_has_not_ended_is_not_extended(study, images, folder, tmp_path):
     lines = folder.journal.read_bytes().splitlines(keepends=True)
     cut(killed := RunFolder(tmp_path / "killed"), lines, 40)
     with pytest.raises(JournalError, match=r"has not ended.*aesweep resume"):
@@ -153,13 +153,13 @@ def test_extension_that_adds_nothing_is_refused(small_study, write_study, names,
 def test_samples_are_counted_from_the_last_extension(small_study, write_study):
     from aesweep.study.study_file import load_study
 
-    study = load_study(write_study(small_study))  # noqa: F811
+    study = load_study(write_study(small_study))
     events = [{"kind": "extended", "seq": 9, "stages": {"architecture": {"samples": 5}}}]
     asked = asked_for(study, RunState(events), ["architecture"], samples=2, epochs=None, source="run")
     assert asked == {"architecture": {"samples": 7}}
 
 
-def test_commands_that_go_on_with_a_run_record_what_they_were_told(study, folder, monkeypatch):  # noqa: F811
+def test_commands_that_go_on_with_a_run_record_what_they_were_told(study, folder, monkeypatch):
     monkeypatch.setattr("aesweep.run.session.write_report", lambda folder: folder.report)
     for arguments in (["extend", "--samples", "1"], ["retrain", "--seeds", "3"], ["resume"]):
         before = read_journal(folder.journal)

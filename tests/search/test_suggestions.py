@@ -12,7 +12,7 @@ from aesweep.storage.journal import read_journal
 from aesweep.storage.run_folder import RunFolder
 from aesweep.study.search_settings import SAMPLERS as NAMES
 from aesweep.study.study_file import load_study
-from tests.search.toy_cluster import ToyCluster, cut, finished, images, new_run, record, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import ToyCluster, cut, finished, new_run, record, toy, toy_images  # noqa: F401 - fixtures
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_registry_has_the_samplers_that_a_study_may_name():
     assert set(SAMPLERS) == set(NAMES)
 
 
-def test_trial_is_recorded_with_what_its_suggestion_knew_before_it_is_trained(study, tmp_path, images):  # noqa: F811
+def test_trial_is_recorded_with_what_its_suggestion_knew_before_it_is_trained(study, tmp_path, images):
     events = finished(study, RunFolder(tmp_path / "run"), images)
     for name, num_trials in (("architecture", 16), ("regularization", 5)):
         created = of(events, "trial_created", stage=name)
@@ -46,7 +46,7 @@ def test_trial_is_recorded_with_what_its_suggestion_knew_before_it_is_trained(st
     assert {len(of(events, "trial_created", cell=event["cell"])) for event in of(events, "cell_winner")} <= {1, 2, 4}
 
 
-def test_suggestions_lie_within_their_axes_and_differ(study, tmp_path, images):  # noqa: F811
+def test_suggestions_lie_within_their_axes_and_differ(study, tmp_path, images):
     created = of(finished(study, RunFolder(tmp_path / "run"), images), "trial_created")
     first = [e["configuration"] for e in created if e["stage"] == "architecture"]
     assert all(0.001 <= found["learning_rate"] <= 0.01 for found in first)
@@ -61,7 +61,7 @@ def test_suggestions_lie_within_their_axes_and_differ(study, tmp_path, images): 
         }[found["regularizer"]]
 
 
-def test_run_killed_at_any_tenth_event_goes_on_to_the_same_suggestions(study, tmp_path, images):  # noqa: F811
+def test_run_killed_at_any_tenth_event_goes_on_to_the_same_suggestions(study, tmp_path, images):
     whole = RunFolder(tmp_path / "whole")
     events = finished(study, whole, images)
     lines = whole.journal.read_bytes().splitlines(keepends=True)
@@ -73,7 +73,7 @@ def test_run_killed_at_any_tenth_event_goes_on_to_the_same_suggestions(study, tm
         assert record(read_journal(folder.journal)) == record(events), f"killed after {events[number - 1]}"
 
 
-def test_interruption_records_no_suggestion_more(study, tmp_path, images, monkeypatch):  # noqa: F811
+def test_interruption_records_no_suggestion_more(study, tmp_path, images, monkeypatch):
     from tests.search.toy_cluster import interruption
 
     events = finished(study, RunFolder(tmp_path / "whole"), images)
@@ -90,7 +90,7 @@ def test_interruption_records_no_suggestion_more(study, tmp_path, images, monkey
 
 
 @pytest.mark.parametrize("asked", [{"samples": 6}, {"epochs": 12}])
-def test_extension_goes_on_learning_and_is_finished_by_resume(study, tmp_path, images, asked):  # noqa: F811
+def test_extension_goes_on_learning_and_is_finished_by_resume(study, tmp_path, images, asked):
     whole = RunFolder(tmp_path / "whole")
     before = finished(study, whole, images)
     run = new_run(study, whole, images)

@@ -156,13 +156,13 @@ def toy(monkeypatch):
     monkeypatch.setattr(ToyCluster, "interrupt_after", None)
 
 
-@pytest.fixture
-def study(small_study, write_study):
+@pytest.fixture(name="study")
+def toy_study(small_study, write_study):
     return load_study(write_study(small_study))
 
 
-@pytest.fixture(scope="module")
-def images():
+@pytest.fixture(name="images", scope="module")
+def toy_images():
     return {"digits": load_dataset("digits")}
 
 

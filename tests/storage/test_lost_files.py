@@ -14,11 +14,11 @@ from aesweep.storage.journal import read_journal
 from aesweep.storage.named_files import lost_files, named_files
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
-from tests.search.toy_cluster import ToyCluster, finished, images, new_run, record, study, toy  # noqa: F401 - fixtures
+from tests.search.toy_cluster import ToyCluster, finished, new_run, record, toy, toy_images, toy_study  # noqa: F401 - fixtures
 
 
 @pytest.fixture
-def folder(study, images, tmp_path):  # noqa: F811
+def folder(study, images, tmp_path):
     """A finished run."""
     folder = RunFolder(tmp_path / "run")
     finished(study, folder, images)
@@ -26,14 +26,14 @@ def folder(study, images, tmp_path):  # noqa: F811
     return folder
 
 
-def resumed(study, folder, images) -> list[dict]:  # noqa: F811
+def resumed(study, folder, images) -> list[dict]:
     """What a resumed run records."""
     before = len(read_journal(folder.journal))
     assert new_run(study, folder, images).resume(["aesweep", "resume"]).status == "completed"
     return read_journal(folder.journal)[before:]
 
 
-def test_nothing_is_lost_of_a_finished_run(study, images, folder):  # noqa: F811
+def test_nothing_is_lost_of_a_finished_run(study, images, folder):
     events = read_journal(folder.journal)
     assert not lost_files(folder, RunState(events))
     assert {name for name, _ in named_files(RunState(events))} >= {
@@ -43,7 +43,7 @@ def test_nothing_is_lost_of_a_finished_run(study, images, folder):  # noqa: F811
 
 
 @pytest.mark.parametrize("how", ["removed", "damaged", "one of two"])
-def test_lost_pictures_are_taken_again_and_nothing_is_trained(study, images, folder, how):  # noqa: F811
+def test_lost_pictures_are_taken_again_and_nothing_is_trained(study, images, folder, how):
     pictures = sorted(folder.pictures.iterdir())
     before = {path: path.read_bytes() for path in pictures}
     lost = pictures[:1] if how == "one of two" else pictures
@@ -59,7 +59,7 @@ def test_lost_pictures_are_taken_again_and_nothing_is_trained(study, images, fol
     assert resumed(study, folder, images) == []
 
 
-def test_lost_model_of_a_search_winner_is_said_to_be_lost_once(study, images, folder):  # noqa: F811
+def test_lost_model_of_a_search_winner_is_said_to_be_lost_once(study, images, folder):
     events = read_journal(folder.journal)
     winner = next(event["trial"] for event in events if event["kind"] == "cell_winner")
     (folder.checkpoints / f"{winner}.safetensors").unlink()
@@ -73,7 +73,7 @@ def test_lost_model_of_a_search_winner_is_said_to_be_lost_once(study, images, fo
     assert winner in status_text(values).splitlines()[-1]
 
 
-def test_everything_lost_at_once_comes_back_as_far_as_it_can(study, images, folder):  # noqa: F811
+def test_everything_lost_at_once_comes_back_as_far_as_it_can(study, images, folder):
     for path in [*folder.checkpoints.iterdir(), *folder.pictures.iterdir()]:
         path.unlink()
     file = io.StringIO()
@@ -92,7 +92,7 @@ def test_everything_lost_at_once_comes_back_as_far_as_it_can(study, images, fold
         assert int(ended) <= int(total) == len(retrained), line
 
 
-def test_status_shows_stages_that_are_still_to_come(study, images, folder):  # noqa: F811
+def test_status_shows_stages_that_are_still_to_come(study, images, folder):
     events = read_journal(folder.journal)
     values = run_status(RunState(events[:4]))
     assert [(stage["stage"], stage["begun"], stage["ended"]) for stage in values["stages"]] == [
