@@ -170,6 +170,24 @@ def test_suggestions_lie_within_their_axes_and_are_all_different():
         assert one.l2 in ((1e-7, 1e-6, 1e-5) if one.regularizer == "l1_l2" else (0.0,))
 
 
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("samples", [2, 7])
+def test_interval_under_a_drawn_choice_fills_every_sample(samples, shared):
+    """All but the intervals under it may be tried, so a slot whose draws are there already gets a new point there."""
+    axes = {
+        "regularizer": {"choice": ["none", "l1", "dropout"]},
+        "l1": {"log_uniform": [1e-8, 1e-4], "when": {"regularizer": "l1"}},
+        "dropout": {"uniform": [0.1, 0.5], "when": {"regularizer": "dropout"}},
+    }
+    settings = stage({"name": "tpe", "shared": shared}, samples=samples, **axes)
+    # The best has no interval, so it is suggested again and again.
+    found = configurations(search(settings, lambda found, epoch: 1 / epoch + found.l1 * 1e4 + found.dropout, "s"))
+    assert len(found) == len(set(found)) == 3 * samples
+    for one in found:
+        assert (1e-8 <= one.l1 <= 1e-4) == (one.regularizer == "l1") and (one.l1 == 0) == (one.regularizer != "l1")
+        assert (0.1 <= one.dropout <= 0.5) == (one.regularizer == "dropout")
+
+
 def measure_any(found: Configuration, epoch: int) -> float:
     return 1 / epoch + found.l1 * 1e4 + 1 / found.batch_size
 

@@ -81,11 +81,12 @@ class Template:
                 values[name] = slot.grids[name] if axis.grid else axis.value
         return Configuration.from_dict(_labelled(_gathered({**self._start, **values}), self._axes))
 
-    def every(self, slot: Slot) -> Iterator[Configuration]:
-        """Yields all configurations of a slot whose drawn axes are choices.
+    def every(self, slot: Slot, choose_within: Choose) -> Iterator[Configuration]:
+        """Yields a configuration of a slot for each combination of its choices, in their order.
 
-        Raises:
-            ContinuousAxis: an interval is among the drawn axes that apply.
+        Args:
+            slot: the slot.
+            choose_within: gives the value of each axis that applies and is drawn from an interval; see `complete`.
         """
         path: list[int] = []  # the place of each choice among its values, in the order in which they are made
         while True:
@@ -93,7 +94,7 @@ class Template:
 
             def choose(name: str, axis: Axis, sizes: list[int] = sizes) -> Any:
                 if not axis.choice:
-                    raise ContinuousAxis(name)
+                    return choose_within(name, axis)
                 if len(sizes) == len(path):
                     path.append(0)
                 sizes.append(len(axis.choice))
@@ -108,9 +109,13 @@ class Template:
 
     def num_configurations(self, slot: Slot, most: int) -> int:
         """Returns how many configurations a slot may become, or `most` where there are more."""
+
+        def refuse(name: str, axis: Axis) -> Any:
+            raise ContinuousAxis(name)
+
         found = set()
         try:
-            for configuration in self.every(slot):
+            for configuration in self.every(slot, refuse):
                 found.add(configuration)
                 if len(found) == most:
                     break

@@ -59,11 +59,18 @@ class Tpe:
         return None
 
     def _candidates(self, slot: Slot, known: Sequence[TrialState]) -> Iterator[Configuration]:
-        """Yields configurations in the order in which they are wanted; the last of them are all that there are."""
+        """Yields configurations in the order in which they are wanted; the last are one for each crossing of choices.
+
+        Those differ from all that were tried wherever one is left that was not: an interval under a choice has a new
+        point for each slot.
+        """
         number = slot.number if self._stage.sampler.shared else slot.sample
-        first = self._template.complete(slot, lambda name, axis: axis.at(self._positions.at(name, number)))
-        drawn = self._values(first)
-        if not drawn:
+
+        def evenly(name: str, axis: Axis) -> Any:
+            return axis.at(self._positions.at(name, number))
+
+        first = self._template.complete(slot, evenly)
+        if not self._values(first):
             yield first
             return
         cell = tuple((axis, first.value_of(axis)) for axis in self._stage.table.axes())
@@ -72,8 +79,7 @@ class Tpe:
             yield first
         else:
             yield from (self._sample(slot, learned, attempt) for attempt in range(NUM_ATTEMPTS))
-        if all(self._drawn[name].choice for name in drawn):
-            yield from self._template.every(slot)
+        yield from self._template.every(slot, evenly)
 
     def _learned(self, cell: tuple[str, Any], known: Sequence[TrialState]) -> list[FrozenTrial]:
         """Returns the trials to learn from as Optuna takes them: one without a standing yet as one that is running.
