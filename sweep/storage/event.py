@@ -83,5 +83,9 @@ class Event:
 
 
 def cell_key(cell: Mapping[str, Any]) -> CellKey:
-    """Returns a cell as a hashable key, with widths as tuples."""
-    return tuple((axis, tuple(value) if isinstance(value, list) else value) for axis, value in cell.items())
+    """Returns a cell as a hashable key, with lists, and those within them, as tuples."""
+    return tuple((axis, _as_tuple(value)) for axis, value in cell.items())
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value

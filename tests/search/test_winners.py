@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from aesweep.report.status import run_status
@@ -137,3 +139,10 @@ def test_status_is_open_once_something_follows_the_runs_end(study):
 def test_cell_key_is_the_same_for_lists_and_tuples():
     configuration = Configuration(hidden_layers=(8, 4), latent_dim=2)
     assert cell_key({"hidden_layers": [8, 4]}) == cell_key({"hidden_layers": configuration.hidden_layers})
+
+
+def test_cell_of_a_packages_settings_is_a_key_however_deep_its_lists_are():
+    configuration = Configuration((), 2, family="lab_one", options=(("depth", 1), ("widths", (8, 4))))
+    (recorded,) = json.loads(json.dumps([{"options": configuration.options}]))
+    assert cell_key(recorded) == (("options", configuration.options),)
+    assert {cell_key(recorded): 1}[cell_key({"options": configuration.options})] == 1
