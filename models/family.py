@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from aesweep.models.dense import Dense
-from aesweep.models.installed import load_family
+from aesweep.models.installed import GIVEN, load_family
 from aesweep.models.layout import Layout
 from aesweep.models.modules import ModuleArchitecture
 from aesweep.models.network import Network
@@ -174,8 +174,7 @@ def build(settings: Any, image_shape: tuple[int, ...]) -> Architecture:
     ):
         if value != plain:
             raise ValueError(f"{name}: family {settings.family} takes {plain!r} alone; got {value!r}")
-    names = ("latent_dim", "hidden_layers", "activation", "output")
-    given = {**dict(settings.options), **{name: getattr(settings, name) for name in names}}
+    given = {**dict(settings.options), **{name: getattr(settings, name) for name in GIVEN}}
     return ModuleArchitecture(
         settings.family, load_family(settings.family), tuple(image_shape), tuple(sorted(given.items()))
     )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from aesweep.models.modules import ModuleFamily
 
 GROUP = "aesweep.models"
+# What a study gives every family, beside the settings of the family's own: no setting may have one of these names.
+GIVEN = ("latent_dim", "hidden_layers", "activation", "output")
 
 
 def installed_families() -> list[str]:
@@ -26,7 +28,8 @@ def load_family(name: str) -> ModuleFamily:
     """Imports a family by its name.
 
     Raises:
-        ValueError: no installed package offers it, its package cannot be imported, or it is not a family.
+        ValueError: no installed package offers it, its package cannot be imported, or it is not a family; or it calls
+            a setting of its own by a name in `GIVEN`, whose value would silently take the other's place.
     """
     found = [point for point in importlib.metadata.entry_points(group=GROUP) if point.name == name]
     if not found:
@@ -43,6 +46,11 @@ def load_family(name: str) -> ModuleFamily:
         ) from error
     if not callable(getattr(family, "modules", None)) or not isinstance(getattr(family, "axes", None), dict):
         raise ValueError(f"family {name!r}: {found[0].value} has no dict `axes` and function `modules`: docs/MODELS.md")
+    if taken := [setting for setting in GIVEN if setting in family.axes]:
+        raise ValueError(
+            f"family {name!r}: {found[0].value} has a setting {taken[0]}, the name of an axis that all families share: "
+            "give the setting another name"
+        )
     return family
 
 

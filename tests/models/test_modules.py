@@ -48,10 +48,12 @@ def lab(tmp_path, monkeypatch):
     (tmp_path / "lab" / "models.py").write_text(code)
     (tmp_path / "lab" / "bad.py").write_text("raise RuntimeError('no such GPU')\n")
     others = "lab_bad = lab.bad:Nothing\nlab_nothing = lab.models:nn\nlab_normal = lab.normal:Normal\n"
+    others += "lab_clash = lab.normal:Clash\n"
     (tmp_path / "lab" / "normal.py").write_text(
         "from torch import nn\nclass Normal:\n    axes = {}\n"
         "    @staticmethod\n    def modules(settings, image_shape):\n"
         "        return nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(42, 3)), nn.Linear(3, 42)\n"
+        "class Clash(Normal):\n    axes = {'width': int, 'activation': str}\n"
     )
     info = tmp_path / "lab-1.0.dist-info"
     info.mkdir()
@@ -179,6 +181,13 @@ def test_a_study_with_axes_of_settings_is_the_same_when_it_is_read_back_from_a_j
         ),
         ({"family": {"grid": ["dense", "lab_residual", "lab_bad"]}}, "cannot be imported (RuntimeError: no such GPU)"),
         ({"family": {"grid": ["dense", "lab_residual", "lab_nothing"]}}, "has no dict `axes` and function `modules`"),
+        (
+            {
+                "family": {"grid": ["dense", "lab_clash"]},
+                "options": {"width": 1, "activation": "relu", "when": {"family": "lab_clash"}},
+            },
+            "family 'lab_clash': lab.normal:Clash has a setting activation, the name of an axis that all families share",
+        ),
         ({"family": "./models.py"}, "String should match pattern"),
     ],
 )
