@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,53 @@ REFERENCE = Path(__file__).parents[2] / "jobs" / "published_numbers.yaml"
 Event = dict[str, Any]
 # Stands for a figure where tests do without the second that drawing one takes.
 EMPTY_FIGURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1pt" height="1pt" viewBox="0 0 1 1"/>'
+
+
+def of_a_package(events: list[Event], as_a_whole: bool) -> list[Event]:
+    """The events of a run as they would be if its layers were settings of a package's family.
+
+    Args:
+        events: those of `Synthetic`.
+        as_a_whole: whether the settings are one axis of mappings; otherwise each is an axis.
+    """
+
+    def options(widths: list[int]) -> dict[str, Any]:
+        return {"depth": len(widths), "widths": list(widths)}
+
+    def cell(values: Event) -> Event:
+        if "hidden_layers" not in values:
+            return values
+        found = options(values["hidden_layers"])
+        return {
+            name: value
+            for axis, known in values.items()
+            for name, value in (
+                [(axis, known)]
+                if axis != "hidden_layers"
+                else [("options", sorted(map(list, found.items())))]
+                if as_a_whole
+                else [("options.widths", found["widths"])]
+            )
+        }
+
+    changed = json.loads(json.dumps(events))
+    for event in changed:
+        if "configuration" in event:
+            configuration = event["configuration"]
+            configuration |= {"family": "lab_one", "options": options(configuration["hidden_layers"])}
+            configuration["hidden_layers"] = []
+        if "cell" in event:
+            event["cell"] = cell(event["cell"])
+        for part in (*event.get("serves", ()), *({"cell": found} for found in event.get("cells", ()))):
+            part["cell"] = cell(part["cell"])
+        if event.get("table", {}).get("columns") == "hidden_layers":
+            event["table"]["columns"] = "options" if as_a_whole else "options.widths"
+    space = changed[0]["study"]["stages"]["architecture"]["space"]
+    grid = space.pop("hidden_layers")["grid"]
+    whole = {"grid": [options(widths) for widths in grid], "when": {}}
+    each = {"depth": {"grid": [1, 2, 4], "when": {}}, "widths": {"grid": grid, "when": {}}}
+    space |= {"family": {"value": "lab_one", "when": {}}, "options": whole if as_a_whole else each}
+    return changed
 
 
 class Synthetic:

@@ -23,8 +23,9 @@ from aesweep.results import NotInRunError, load_run
 from aesweep.results.columns import column, description
 from aesweep.results.frames import FRAMES
 from aesweep.storage.journal import read_journal
+from aesweep.storage.run_folder import RunFolder
 from aesweep.training.checkpoints.model_file import CheckpointError
-from tests.report.synthetic import Synthetic
+from tests.report.synthetic import Synthetic, of_a_package, write_events
 
 ROOT = Path(__file__).parents[2]
 OLD = ROOT / "tests" / "storage" / "recorded" / "commit-5b10079"
@@ -286,3 +287,29 @@ print([name for name in ("torch", "ray") if name in sys.modules])
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
     assert done.stdout.splitlines() == ["[]", "['torch']"]
+
+
+@pytest.mark.parametrize("as_a_whole", [False, True])
+def test_settings_of_a_packages_family_are_axes_and_cells_as_any_others(synthetic, tmp_path, as_a_whole):
+    events = of_a_package(Synthetic(seeds=(1, 2)).build().events, as_a_whole)
+    run = load_run(write_events(RunFolder(tmp_path / "run"), events).root)
+    column = "options" if as_a_whole else "options.widths"
+    shown = {"1024": "depth 1, widths (1024,)", "512-128": "depth 2, widths (512, 128)"} if as_a_whole else {}
+    mine, plain = (known.cells.query("stage == 'architecture'") for known in (run, synthetic))
+    assert list(mine[column].str.replace(" ", "")) == [
+        shown.get(widths, widths if not as_a_whole else f"depth 4, widths ({', '.join(widths.split('-'))})").replace(
+            " ", ""
+        )
+        for widths in plain["hidden_layers"]
+    ]
+    pd.testing.assert_series_equal(mine["value"], plain["value"])
+    for name in FRAMES:
+        assert len(run.describe(name)) == len(run.frame(name).columns)
+    axes = run.axes("architecture")
+    if as_a_whole:
+        assert axes["options"].way == "grid" and len(axes["options"].values) == 3
+    else:
+        assert axes["options.widths"].values == ("1024", "512-128", "512-384-256-128")
+        assert axes["options.depth"].values == (1, 2, 4)
+    winner = run.winner("architecture", "mnist")
+    assert winner.value == synthetic.winner("architecture", "mnist").value

@@ -55,6 +55,8 @@ def searched_fields(run: Run) -> frozenset[str]:
 
 
 def _is_fixed(axis: dict[str, Any]) -> bool:
+    if axis.keys().isdisjoint(("value", "grid", "choice", "uniform", "log_uniform")):
+        return all(_is_fixed(setting) for setting in axis.values())  # of a package's family, each an axis of its own
     return "value" in axis or len(axis.get("grid", ("several", "values"))) == 1
 
 
