@@ -14,11 +14,14 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from aesweep.models.initialization import check_initialization
 from aesweep.models.layout import Layout, Parameter
 from aesweep.models.module_exchange import filled, flattened
 from aesweep.models.terms import Terms
+
+_OF_A_BATCH = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)  # also those without buffers
 
 
 class ModuleFamily(Protocol):
@@ -41,7 +44,8 @@ class ModuleFamily(Protocol):
 
         Returns:
             An encoder from images [N, C, H, W] to codes [N, Z], and a decoder from codes to images. They hold no
-            buffers, as batch normalization does: what a model gives for an image must not depend on other images.
+            buffers, as batch normalization does: what a model gives for an image must not depend on other images, nor
+            on chance. They may share parameters.
 
         Raises:
             ValueError: no such model is possible; the message begins with the setting's name.
@@ -71,13 +75,16 @@ class ModuleArchitecture:
         model = self._template
         if buffers := [name for name, _ in model.named_buffers()]:
             raise ValueError(f"family: {self.name}: expected modules without buffers; got {', '.join(buffers)}")
+        if batches := [name for name, module in model.named_modules() if isinstance(module, _OF_A_BATCH)]:
+            raise ValueError(f"family: {self.name}: expected no normalization of batches; got {', '.join(batches)}")
         with torch.device("meta"):
             images = torch.zeros(2, *self.image_shape)
         for part, given, expected in (
             (model[1], images, (2, self.latent_dim)),
             (model[2], torch.zeros(2, self.latent_dim, device="meta"), (2, self.num_pixels)),
         ):
-            got = part(given)
+            with _WithoutChance(self.name):
+                got = part(given)
             got = got if part is model[1] else got.reshape(2, -1)
             if tuple(got.shape) != expected:
                 raise ValueError(f"family: {self.name}: expected an output of {expected}; got {tuple(got.shape)}")
@@ -107,6 +114,10 @@ class ModuleArchitecture:
         """The model without memory for its parameters."""
         with torch.device("meta"):
             return self._built()
+
+    @functools.cached_property
+    def _shared_names(self) -> dict[str, str]:
+        return shared_names(self._template)
 
     def _built(self) -> nn.Sequential:
         encoder, decoder = self.family.modules(dict(self.settings), self.image_shape)
@@ -166,7 +177,11 @@ class ModuleArchitecture:
 
     def _part(self, index: int, views: Mapping[str, Tensor], values: Tensor) -> Tensor:
         prefix = f"{index}."
-        own = {name.removeprefix(prefix): view for name, view in views.items() if name.startswith(prefix)}
+        own = {
+            name.removeprefix(prefix): views[shared]
+            for name, shared in self._shared_names.items()
+            if name.startswith(prefix)
+        }
         return torch.func.functional_call(self._template[index], own, (values,))
 
     def encode(self, parameters: Tensor, inputs: Tensor) -> Tensor:
@@ -206,3 +221,29 @@ class ModuleArchitecture:
     def _pairs(self, module: nn.Sequential, parameters: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         views = self.layout.views(parameters)
         return ((found, views[name]) for name, found in module.named_parameters())
+
+
+def shared_names(module: nn.Module) -> dict[str, str]:
+    """Returns each name of each parameter, with the first name of the same parameter: modules may share some."""
+    first = {id(parameter): name for name, parameter in module.named_parameters()}
+    return {name: first[id(found)] for name, found in module.named_parameters(remove_duplicate=False)}
+
+
+class _WithoutChance(TorchDispatchMode):
+    """Refuses operations that draw at random, such as those of `nn.Dropout`.
+
+    Args:
+        family: the family's name, for messages.
+    """
+
+    def __init__(self, family: str):
+        super().__init__()
+        self._family = family
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise ValueError(
+                f"family: {self._family}: expected modules that draw nothing at random; got {func.name()}, as of "
+                "nn.Dropout: leave it out, or set its probability to 0"
+            )
+        return func(*args, **(kwargs or {}))

@@ -32,7 +32,8 @@ OPTIONS = (("kind", "gelu"), ("num_blocks", 2), ("width", 9))
 MINE = Configuration(
     hidden_layers=(), latent_dim=3, batch_size=16, learning_rate=3e-3, family="lab_residual", options=OPTIONS
 )
-
+# Its decoder has the weights of its encoder, transposed.
+TIED = dataclasses.replace(MINE, family="lab_tied")
 
 MINE_ALONE = {"family": "lab_residual"}
 EACH = {**dict(OPTIONS), "when": MINE_ALONE}  # each setting an axis
@@ -48,12 +49,24 @@ def lab(tmp_path, monkeypatch):
     (tmp_path / "lab" / "models.py").write_text(code)
     (tmp_path / "lab" / "bad.py").write_text("raise RuntimeError('no such GPU')\n")
     others = "lab_bad = lab.bad:Nothing\nlab_nothing = lab.models:nn\nlab_normal = lab.normal:Normal\n"
-    others += "lab_clash = lab.normal:Clash\n"
+    others += "".join(f"lab_{name.lower()} = lab.normal:{name}\n" for name in ("Clash", "Tied", "Chance", "OfABatch"))
     (tmp_path / "lab" / "normal.py").write_text(
         "from torch import nn\nclass Normal:\n    axes = {}\n"
         "    @staticmethod\n    def modules(settings, image_shape):\n"
         "        return nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(42, 3)), nn.Linear(3, 42)\n"
         "class Clash(Normal):\n    axes = {'width': int, 'activation': str}\n"
+        "class Tied(Normal):\n    @staticmethod\n    def modules(settings, image_shape):\n"
+        "        first, last = nn.Linear(42, 5), nn.Linear(5, 3)\n"
+        "        encoder = nn.Sequential(nn.Flatten(), first, nn.Tanh(), last)\n"
+        "        return encoder, nn.Sequential(Back(last), nn.Tanh(), Back(first), nn.Sigmoid())\n"
+        "class Back(nn.Module):\n    def __init__(self, there):\n        super().__init__()\n"
+        "        self.weight, self.bias = there.weight, nn.Parameter(there.weight.new_zeros(there.in_features))\n"
+        "    def forward(self, codes):\n        return codes @ self.weight + self.bias\n"
+        "class Chance(Normal):\n    @staticmethod\n    def modules(settings, image_shape):\n"
+        "        return nn.Sequential(nn.Flatten(), nn.Linear(42, 3), nn.Dropout(0.1)), nn.Linear(3, 42)\n"
+        "class OfABatch(Normal):\n    @staticmethod\n    def modules(settings, image_shape):\n"
+        "        normal = nn.BatchNorm1d(42, track_running_stats=False)\n"
+        "        return nn.Sequential(nn.Flatten(), normal, nn.Linear(42, 3)), nn.Linear(3, 42)\n"
     )
     info = tmp_path / "lab-1.0.dist-info"
     info.mkdir()
@@ -186,7 +199,7 @@ def test_a_study_with_axes_of_settings_is_the_same_when_it_is_read_back_from_a_j
                 "family": {"grid": ["dense", "lab_clash"]},
                 "options": {"width": 1, "activation": "relu", "when": {"family": "lab_clash"}},
             },
-            "family 'lab_clash': lab.normal:Clash has a setting activation, the name of an axis that all families share",
+            "family 'lab_clash': lab.normal:Clash has a setting activation, the name of an axis that all families",
         ),
         ({"family": "./models.py"}, "String should match pattern"),
     ],
@@ -207,6 +220,14 @@ def test_faulty_options_and_families_are_refused(space, message):
             {"family": {"grid": ["dense", "lab_normal"]}},
             "lab_normal: expected modules without buffers; got 1.0",
         ),
+        (
+            {"family": {"grid": ["dense", "lab_chance"]}},
+            "lab_chance: expected modules that draw nothing at random; got aten::",
+        ),
+        (
+            {"family": {"grid": ["dense", "lab_ofabatch"]}},
+            "lab_ofabatch: expected no normalization of batches; got 1.1",
+        ),
     ],
 )
 def test_what_a_family_cannot_do_is_refused_before_a_run(space, message):
@@ -221,8 +242,9 @@ def test_what_a_family_cannot_do_is_refused_before_a_run(space, message):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("initialization", ["uniform", "orthogonal"])
-def test_training_equals_a_plain_module_with_autograd_and_adam(dtype, initialization):
-    configuration = dataclasses.replace(MINE, l2=1e-4, initialization=initialization)
+@pytest.mark.parametrize("mine", [MINE, TIED], ids=["residual", "tied"])
+def test_training_equals_a_plain_module_with_autograd_and_adam(dtype, initialization, mine):
+    configuration = dataclasses.replace(mine, l2=1e-4, initialization=initialization)
     images = some_images(16 * 15 - 5, 42)
     pack = Pack(images, image_shape=SHAPE, dtype=dtype)
     pack.add("a", configuration, seed=0, epochs=2)
@@ -231,28 +253,31 @@ def test_training_equals_a_plain_module_with_autograd_and_adam(dtype, initializa
     np.testing.assert_allclose(got, expected, rtol=1e-5 if dtype == torch.float32 else 1e-10)
 
 
-def test_lock_step_memory_and_checkpoint_are_those_of_any_family(tmp_path):
+@pytest.mark.parametrize("mine", [MINE, TIED], ids=["residual", "tied"])
+def test_lock_step_memory_and_checkpoint_are_those_of_any_family(tmp_path, mine):
     images = some_images(70, 42)
     ends = []
     for members_per_step in (1, 2):
         pack = Pack(images, image_shape=SHAPE, dtype=torch.float64, members_per_step=members_per_step)
         for seed, key in enumerate("ab"):
-            pack.add(key, MINE, seed=seed, epochs=2)
+            pack.add(key, mine, seed=seed, epochs=2)
         pack.train_epoch()
         ends.append(pack.train_epoch()["b"].loss)
     assert ends[1] == pytest.approx(ends[0], rel=1e-10)
-    architecture = architecture_of(MINE, SHAPE)
+    architecture = architecture_of(mine, SHAPE)
     assert isinstance(architecture, ModuleArchitecture)
-    assert architecture == architecture_of(MINE, SHAPE) and hash(architecture) == hash(architecture_of(MINE, SHAPE))
+    assert architecture == architecture_of(mine, SHAPE) and hash(architecture) == hash(architecture_of(mine, SHAPE))
     assert pack_memory(architecture, 70, 16).needed(2, 2) > 3 * 2 * 4 * architecture.layout.num_parameters
     pack = Pack(images, image_shape=SHAPE)
-    pack.add("a", MINE, seed=0, epochs=1)
+    pack.add("a", mine, seed=0, epochs=1)
     pack.train_epoch()
     path = tmp_path / "a.safetensors"
-    path.write_bytes(checkpoint_content(pack.export("a"), MINE, dataset="d", image_shape=SHAPE, seed=0))
+    path.write_bytes(checkpoint_content(pack.export("a"), mine, dataset="d", image_shape=SHAPE, seed=0))
     module, metadata = read_checkpoint(path)
-    assert metadata.configuration == MINE
+    assert metadata.configuration == mine
     assert isinstance(module, nn.Sequential)
+    assert sum(parameter.numel() for parameter in module.parameters()) == architecture.layout.num_parameters
+    torch.testing.assert_close(architecture.as_parameters(module), pack.export("a").parameters, rtol=0, atol=0)
     inputs = torch.rand(5, 42)
     with torch.no_grad():
         torch.testing.assert_close(module(inputs), pack.reconstruct("a", inputs))

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from aesweep.models.family import Architecture
+from aesweep.models.modules import shared_names
 from aesweep.process.errors import AesweepError
 from aesweep.storage.atomic_file import write_whole
 from aesweep.study.configuration import Configuration
@@ -102,7 +103,8 @@ def checkpoint_content(
         "seed": seed,
         "epochs": state.epoch,
     }
-    tensors = module.state_dict()
+    # Modules without buffers; a parameter that several of them share is written once.
+    tensors = {name: parameter.detach() for name, parameter in module.named_parameters()}
     description["sha256"] = content_digest(description, tensors)
     # One entry with sorted keys: the library keeps no order among entries, and the same model must give the same bytes.
     metadata = {FORMAT: json.dumps(description, sort_keys=True)}
@@ -145,7 +147,8 @@ def read_checkpoint(path: Path | str, sha256: str | None = None) -> tuple[nn.Seq
     with torch.device("meta"):
         module = architecture.as_module()
     _check_shapes(path, module, tensors)
-    module.load_state_dict(tensors, assign=True)
+    parameters = {name: nn.Parameter(tensor) for name, tensor in tensors.items()}
+    module.load_state_dict({name: parameters[shared] for name, shared in shared_names(module).items()}, assign=True)
     return module.eval(), metadata
 
 
@@ -224,7 +227,7 @@ def content_digest(description: dict[str, Any], tensors: dict[str, Tensor]) -> s
 
 
 def _check_shapes(path: Path, module: nn.Sequential, tensors: dict[str, Tensor]) -> None:
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    expected = {name: tuple(tensor.shape) for name, tensor in module.named_parameters()}
     got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     for name in sorted({*expected, *got}):
         if expected.get(name) != got.get(name):
