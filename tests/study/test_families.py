@@ -153,6 +153,16 @@ def test_models_that_an_earlier_winner_may_hand_on_are_looked_at():
         check_models(check_study(values, "study"), {"digits": (1, 8, 8)})
 
 
+def test_likelihood_is_looked_at_in_a_study_of_linear_layers_alone():
+    space = {"hidden_layers": [8], "latent_dim": {"grid": [2]}, "likelihood": "bernoulli", "output": "linear"}
+    stage = {"space": space, "table": {"rows": "latent_dim"}, "epochs": 2}
+    values = {"name": "mine", "datasets": ["digits"], "stages": {"architecture": stage}}
+    with pytest.raises(StudyError, match=r"stages.architecture.space.likelihood: bernoulli needs the output sigmoid"):
+        check_models(check_study(values, "study"), {"digits": (1, 8, 8)})
+    space["output"] = "sigmoid"
+    check_models(check_study(values, "study"), {"digits": (1, 8, 8)})
+
+
 def test_fields_of_families_are_fields_and_change_nothing_where_they_are_not_used():
     names = {field.name for field in dataclasses.fields(Configuration)}
     assert {name for fields in (*FAMILY_FIELDS.values(), *NEEDED_BY_FAMILY.values()) for name in fields} <= names

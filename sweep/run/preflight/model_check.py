@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from aesweep.process.errors import StudyError
 from aesweep.search.samplers.registry import learns
 from aesweep.search.stages import stage_trials
+from aesweep.study.axis import Axis
 from aesweep.study.configuration import FAMILY_FIELDS, SHAPE, Configuration
 from aesweep.study.schema import Study
 
@@ -15,7 +16,8 @@ from aesweep.study.schema import Study
 def check_models(study: Study, image_shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Checks the models of every stage, for every winner that an earlier stage may hand on.
 
-    Linear layers fit all images, so a study of nothing else is not looked at, and torch is not imported for it.
+    Linear layers fit all images, so a study of nothing else is not looked at, and torch is not imported for it; but a
+    likelihood may not suit the output.
 
     Args:
         study: the study to run.
@@ -24,7 +26,7 @@ def check_models(study: Study, image_shapes: Mapping[str, tuple[int, ...]]) -> N
     Raises:
         StudyError: for each stage and data set, a model that is not possible, and why.
     """
-    own = {"family", *(name for names in FAMILY_FIELDS.values() for name in names)}
+    own = {"family", "likelihood", *(name for names in FAMILY_FIELDS.values() for name in names)}
     if not any(getattr(stage.space, name) for stage in study.stages.values() for name in own):
         return
     possible: dict[str, list[Configuration | None]] = {}
@@ -48,13 +50,18 @@ def _listed(study: Study, name: str) -> Study:
     stage = study.stages[name]
     if not learns(stage):
         return study
-    grids = {
-        field: axis.model_copy(update={"grid": axis.choice, "choice": None})
-        for field, axis in stage.space.axes().items()
-        if axis.choice and field in SHAPE
-    }
-    listed = {"space": stage.space.model_copy(update=grids), "samples": 1}
+    space = {field: _as_grid(getattr(stage.space, field)) for field in SHAPE}
+    listed = {"space": stage.space.model_copy(update=space), "samples": 1}
     return study.model_copy(update={"stages": {**study.stages, name: stage.model_copy(update=listed)}})
+
+
+def _as_grid(axis: Axis | dict[str, Axis] | None) -> Axis | dict[str, Axis] | None:
+    """Returns an axis with a grid of what it chooses from; of a package's settings, each is an axis."""
+    if isinstance(axis, dict):
+        return {name: _as_grid(setting) for name, setting in axis.items()}
+    if axis is None or not axis.choice:
+        return axis
+    return axis.model_copy(update={"grid": axis.choice, "choice": None})
 
 
 def faults_of(
