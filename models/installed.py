@@ -61,7 +61,7 @@ def option_faults(name: str, options: dict[str, list[Any]]) -> list[str]:
         name: the family's name.
         options: names of settings to the values that they may take, of an interval its ends.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
     try:
         axes = load_family(name).axes
@@ -70,9 +70,22 @@ def option_faults(name: str, options: dict[str, list[Any]]) -> list[str]:
     faults = [f"options.{key}: family {name} has no such setting" for key in options if key not in axes]
     faults += [f"options: family {name} needs {key}" for key in axes if key not in options]
     for key in axes.keys() & options.keys():
+        try:
+            kind = TypeAdapter(axes[key])
+        except PydanticUserError:
+            faults.append(f"options.{key}: family {name} has no type for it in `axes`, but {axes[key]!r}")
+            continue
         for value in options[key]:
+            if _has_mapping(value):
+                faults.append(f"options.{key}: expected a number, a word or a list of these, got {value!r}")
+                continue
             try:
-                TypeAdapter(axes[key]).validate_python(value, strict=True)
+                kind.validate_python(value, strict=True)
             except ValidationError as error:
                 faults += [f"options.{key}: {found['msg']}, got {found['input']!r}" for found in error.errors()]
     return faults
+
+
+def _has_mapping(value: Any) -> bool:
+    """Returns whether a setting is a mapping or holds one, by which trials could not be told apart."""
+    return isinstance(value, dict) or (isinstance(value, list) and any(_has_mapping(item) for item in value))

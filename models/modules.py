@@ -6,6 +6,7 @@ and a function that builds the modules; docs/MODELS.md has an example. Letters a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -72,7 +73,8 @@ class ModuleArchitecture:
     likelihood: ClassVar[str] = "gaussian"
 
     def __post_init__(self) -> None:
-        model = self._template
+        with _said_in_one_line(f"family: {self.name}: its modules cannot be built"):
+            model = self._template
         if buffers := [name for name, _ in model.named_buffers()]:
             raise ValueError(f"family: {self.name}: expected modules without buffers; got {', '.join(buffers)}")
         if batches := [name for name, module in model.named_modules() if isinstance(module, _OF_A_BATCH)]:
@@ -83,11 +85,12 @@ class ModuleArchitecture:
             (model[1], images, (2, self.latent_dim)),
             (model[2], torch.zeros(2, self.latent_dim, device="meta"), (2, self.num_pixels)),
         ):
-            with _WithoutChance(self.name):
+            what = "encoder cannot take images" if part is model[1] else "decoder cannot take codes"
+            with _said_in_one_line(f"family: {self.name}: its {what}"), _WithoutChance(self.name):
                 got = part(given)
-            got = got if part is model[1] else got.reshape(2, -1)
-            if tuple(got.shape) != expected:
-                raise ValueError(f"family: {self.name}: expected an output of {expected}; got {tuple(got.shape)}")
+                shape = tuple((got if part is model[1] else got.reshape(2, -1)).shape)
+            if shape != expected:
+                raise ValueError(f"family: {self.name}: expected an output of {expected}; got {shape}")
 
     def __str__(self) -> str:
         return f"{self.name} {self.latent_dim}"
@@ -227,6 +230,17 @@ def shared_names(module: nn.Module) -> dict[str, str]:
     """Returns each name of each parameter, with the first name of the same parameter: modules may share some."""
     first = {id(parameter): name for name, parameter in module.named_parameters()}
     return {name: first[id(found)] for name, found in module.named_parameters(remove_duplicate=False)}
+
+
+@contextlib.contextmanager
+def _said_in_one_line(what: str) -> Iterator[None]:
+    """Raises whatever the block raises as a ValueError, which tells before a run that a model is not possible."""
+    try:
+        yield
+    except ValueError:
+        raise
+    except Exception as error:  # a family's own code may raise any
+        raise ValueError(f"{what} ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from error
 
 
 class _WithoutChance(TorchDispatchMode):

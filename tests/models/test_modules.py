@@ -49,7 +49,10 @@ def lab(tmp_path, monkeypatch):
     (tmp_path / "lab" / "models.py").write_text(code)
     (tmp_path / "lab" / "bad.py").write_text("raise RuntimeError('no such GPU')\n")
     others = "lab_bad = lab.bad:Nothing\nlab_nothing = lab.models:nn\nlab_normal = lab.normal:Normal\n"
-    others += "".join(f"lab_{name.lower()} = lab.normal:{name}\n" for name in ("Clash", "Tied", "Chance", "OfABatch"))
+    others += "".join(
+        f"lab_{name.lower()} = lab.normal:{name}\n"
+        for name in ("Clash", "Tied", "Chance", "OfABatch", "Picky", "Untyped", "Broken", "Large", "Nested")
+    )
     (tmp_path / "lab" / "normal.py").write_text(
         "from torch import nn\nclass Normal:\n    axes = {}\n"
         "    @staticmethod\n    def modules(settings, image_shape):\n"
@@ -62,6 +65,15 @@ def lab(tmp_path, monkeypatch):
         "class Back(nn.Module):\n    def __init__(self, there):\n        super().__init__()\n"
         "        self.weight, self.bias = there.weight, nn.Parameter(there.weight.new_zeros(there.in_features))\n"
         "    def forward(self, codes):\n        return codes @ self.weight + self.bias\n"
+        "class Picky(Tied):\n    axes = {'width': int}\n    @staticmethod\n    def modules(settings, image_shape):\n"
+        "        if settings['width'] == 9:\n            raise ValueError('options.width: not 9')\n"
+        "        return Tied.modules(settings, image_shape)\n"
+        "class Untyped(Normal):\n    axes = {'kind': ['relu', 'gelu']}\n"
+        "class Nested(Normal):\n    axes = {'kinds': list[dict[str, int]]}\n"
+        "class Broken(Normal):\n    @staticmethod\n    def modules(settings, image_shape):\n"
+        "        return nn.Flatten(), settings['typo']\n"
+        "class Large(Normal):\n    @staticmethod\n    def modules(settings, image_shape):\n"
+        "        return nn.Sequential(nn.Conv2d(1, 1, 9), nn.Flatten()), nn.Linear(3, 42)\n"
         "class Chance(Normal):\n    @staticmethod\n    def modules(settings, image_shape):\n"
         "        return nn.Sequential(nn.Flatten(), nn.Linear(42, 3), nn.Dropout(0.1)), nn.Linear(3, 42)\n"
         "class OfABatch(Normal):\n    @staticmethod\n    def modules(settings, image_shape):\n"
@@ -201,6 +213,20 @@ def test_a_study_with_axes_of_settings_is_the_same_when_it_is_read_back_from_a_j
             },
             "family 'lab_clash': lab.normal:Clash has a setting activation, the name of an axis that all families",
         ),
+        (
+            {
+                "family": {"grid": ["dense", "lab_untyped"]},
+                "options": {"kind": "relu", "when": {"family": "lab_untyped"}},
+            },
+            "options.kind: family lab_untyped has no type for it in `axes`, but ['relu', 'gelu']",
+        ),
+        (
+            {
+                "family": {"grid": ["dense", "lab_nested"]},
+                "options": {"kinds": [{"a": 1}], "when": {"family": "lab_nested"}},
+            },
+            "options.kinds: expected a number, a word or a list of these, got [{'a': 1}]",
+        ),
         ({"family": "./models.py"}, "String should match pattern"),
     ],
 )
@@ -225,6 +251,14 @@ def test_faulty_options_and_families_are_refused(space, message):
             "lab_chance: expected modules that draw nothing at random; got aten::",
         ),
         (
+            {"family": {"grid": ["dense", "lab_broken"]}},
+            "lab_broken: its modules cannot be built (KeyError: 'typo') (data set digits)",
+        ),
+        (
+            {"family": {"grid": ["dense", "lab_large"]}},
+            "lab_large: its encoder cannot take images (RuntimeError: Calculated padded input size",
+        ),
+        (
             {"family": {"grid": ["dense", "lab_ofabatch"]}},
             "lab_ofabatch: expected no normalization of batches; got 1.1",
         ),
@@ -238,6 +272,18 @@ def test_what_a_family_cannot_do_is_refused_before_a_run(space, message):
     with pytest.raises(StudyError) as caught:
         check_models(check_study(values, "study"), {"digits": SHAPE})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options", [{"width": {"choice": [*range(1, 10)]}}, {"choice": [{"width": width} for width in range(1, 10)]}]
+)
+def test_every_setting_that_a_sampler_may_choose_is_tried_before_a_run(options):
+    values = study(family="lab_picky", options=options, latent_dim={"grid": [3]})
+    del values["stages"]["architecture"]["space"]["hidden_layers"]
+    values["stages"]["architecture"] |= {"table": {"rows": "latent_dim"}, "sampler": "tpe", "samples": 2}
+    with pytest.raises(StudyError) as caught:
+        check_models(check_study(values, "study"), {"digits": SHAPE})
+    assert "stages.architecture.space.options.width: not 9" in str(caught.value)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
