@@ -55,7 +55,7 @@ class TensorBoardExporter:
             folder = self._output.joinpath("pictures", *names)
             extend_file(_file(folder, pictures.time), _content(_picture_events(run, pictures)))
             steps.advance()
-        return Exported(self._output, len(records), len(run.rows))
+        return Exported(self._output, len(records), sum(len(record.rows) for record in records))
 
 
 def _file(folder: Path, time_s: float) -> Path:

@@ -60,7 +60,7 @@ _COLUMNS: dict[str, Column] = {
         "interrupted; unfinished or waiting without an end"
     ),
     "reason": _text("why it failed, diverged or was interrupted"),
-    "epochs": _count("epochs", "epochs that are recorded"),
+    "epochs": _count("epochs", "epochs that are recorded, but for those out of competition"),
     "budget": _count("epochs", "epochs that it trains if nothing stops it"),
     "epoch": _count("epochs", "the epoch, from 1"),
     "seconds": _number("s", "how long it held its worker; of a row, the training of the epoch"),

@@ -69,6 +69,17 @@ def test_terminal_gets_a_table_of_cells_with_their_best(monkeypatch):
     assert "0.16667" in text
 
 
+def test_best_of_a_cell_is_no_trial_that_goes_on_out_of_competition():
+    shown = Progress(Console(file=io.StringIO()), quiet=True)
+    first = [*events()][:4]
+    stopped = {"kind": "decision", "trial": "b", "epoch": 1, "action": "audit", "value": 0.6}
+    rows = [{"kind": "row", "trial": "b", "epoch": epoch, "validation_mse": 0.6**epoch} for epoch in (1, 2, 3)]
+    for event in (*first, rows[0], stopped, *rows[1:]):
+        shown.follow(parse_event(event))
+    assert shown._rows() == [("digits", "latent_dim 4", "2", "0/2", "0.5")]
+    assert shown._epochs_done == 4
+
+
 def test_no_color_is_honoured_on_a_terminal(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     colors = [f"\x1b[{code}m" for code in (*range(30, 38), *range(90, 98))]

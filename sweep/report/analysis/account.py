@@ -74,7 +74,7 @@ def worker_seconds(trial: Trial) -> float:
     """Returns how long a trial held its worker; if its end is not recorded, how long its epochs trained."""
     if trial.seconds is not None:
         return trial.seconds
-    return sum(epoch.seconds or 0.0 for epoch in trial.epochs)
+    return sum(epoch.seconds or 0.0 for epoch in (*trial.epochs, *trial.audit))
 
 
 def failure_frame(run: Run) -> pd.DataFrame:

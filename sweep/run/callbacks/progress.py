@@ -18,10 +18,11 @@ from rich.text import Text
 from aesweep.process.wording import plural
 from aesweep.run.callbacks.callback import Callback
 from aesweep.search.winners import best
-from aesweep.storage.event import Event, TrialStatus
+from aesweep.storage.event import Action, Event, TrialStatus
 from aesweep.storage.events import (
     CheckpointLost,
     Continued,
+    Decision,
     Failure,
     MemoryShort,
     ModelLost,
@@ -58,7 +59,8 @@ class Progress(Callback):
         self._title, self._num_trials, self._epochs, self._metric, self._mode = title, num_trials, epochs, metric, mode
         self._began_at = time.monotonic()
         self._trials: dict[str, TrialCreated | RetrainingCreated] = {}
-        self._last: dict[str, Row] = {}
+        self._last: dict[str, Row] = {}  # each trial's last row in competition
+        self._audited: set[str] = set()
         # Each trial's last `trial_ended`: a trial that is continued, or whose checkpoint is lost, ends a second time.
         self._ended: dict[str, TrialEnded] = {}
         self._ended_recalled = 0
@@ -116,9 +118,12 @@ class Progress(Callback):
                 self._trials[event.trial] = event
             case TrialCreated():
                 self._trials[event.trial] = event
+            case Decision(action=Action.AUDIT):
+                self._audited.add(event.trial)
             case Row():
                 self._running.add(event.trial)
-                self._last[event.trial] = event
+                if event.trial not in self._audited:
+                    self._last[event.trial] = event
                 self._epochs_done += 1
                 self._training_s += event.seconds or 0.0
             case TrialEnded():
