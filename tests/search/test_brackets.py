@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 
@@ -120,3 +121,19 @@ def test_report_tells_of_each_bracket(study, tmp_path, images):
     created = [event["bracket"] for event in events if event["kind"] == "trial_created"]
     said = brackets_sentence(read_run(RunState(events)).stages["architecture"], "digits")
     assert said == f" {created.count(0)} trials were compared from epoch 1 on and {created.count(1)} from epoch 3 on."
+
+
+def test_report_tells_of_brackets_by_each_trials_own_budget(study, tmp_path, images):  # noqa: F811
+    """The last of three brackets has no rung in 9 epochs, and one in the 27 that an extension gives what it trained."""
+    from aesweep.report.sections.search_cost import brackets_sentence
+
+    study.stages["architecture"].asha.brackets = 3
+    events = finished(study, RunFolder(tmp_path / "run"), images)
+    stage = read_run(RunState(events)).stages["architecture"]
+    never = sum(trial.bracket == 2 for trial in stage.trials)
+    assert never and f"from epoch 3 on and {never} never." in brackets_sentence(stage, "digits")
+    longer = [
+        dataclasses.replace(trial, name=f"{trial.name}-e27", budget=27) for trial in stage.trials if trial.bracket == 2
+    ]
+    extended = dataclasses.replace(stage, rungs=(1, 3, 9), epochs=27, trials=(*stage.trials, *longer))
+    assert f"{len(longer)} from epoch 9 on and {never} never." in brackets_sentence(extended, "digits")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pandas as pd
@@ -137,13 +138,22 @@ def sampler_sentence(view: DatasetView, stage: str) -> str:
 
 def brackets_sentence(stage: Stage, dataset: str) -> str:
     """Says at which epoch the trials of each bracket were first compared; empty where there are no brackets."""
-    brackets = Counter(trial.bracket for trial in stage.trials if trial.dataset == dataset and stage.rungs)
+    mine = [trial for trial in stage.trials if trial.dataset == dataset and trial.bracket is not None and stage.rungs]
     told = []
-    for bracket, count in sorted((bracket, count) for bracket, count in brackets.items() if bracket is not None):
+    for rung, count in sorted(Counter(_first_rung(stage, trial) for trial in mine).items()):
         trials = f"{plural(count, 'trial')} {agree(count, 'was', 'were')}" if not told else f"{count:,}"
-        rungs = stage.rungs[bracket:]
-        told.append(f"{trials} {'' if told else 'compared '}from epoch {rungs[0]} on" if rungs else f"{trials} never")
+        began = "" if told else "compared "
+        told.append(f"{trials} {began}from epoch {rung} on" if math.isfinite(rung) else f"{trials} never")
     return f" {listing(told)}." if told else ""
+
+
+def _first_rung(stage: Stage, trial: Trial) -> float:
+    """Returns the epoch at which a trial is first compared, by its own budget; infinite where it never is.
+
+    The stage's rungs are those of its longest budget, which an extension may have given it.
+    """
+    rungs = [rung for rung in stage.rungs if rung < trial.budget]
+    return rungs[trial.bracket] if trial.bracket < len(rungs) else math.inf
 
 
 def spared_sentence(stage: Stage, dataset: str) -> str:
