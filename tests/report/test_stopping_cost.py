@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import types
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
+from aesweep.report.analysis.account import worker_seconds
 from aesweep.report.analysis.audit import Audit, audit_of, most_lost
 from aesweep.report.rows.reader import read_run
 from aesweep.report.rows.types import Epoch, Stage, Trial
@@ -18,12 +20,14 @@ from aesweep.report.sections.stopping import audit_sentences, audit_table
 from aesweep.results import load_run
 from aesweep.search.schedulers.asha import Asha
 from aesweep.search.schedulers.audit import is_drawn
+from aesweep.storage.event import Action
 from aesweep.storage.events import Decision
 from aesweep.storage.run_folder import RunFolder
 from aesweep.storage.run_state import RunState
 from aesweep.study.configuration import Configuration
 from aesweep.study.schema import Stage as StageSettings
 from aesweep.study.study_file import load_study
+from tests.export.exported_runs import Quiet
 from tests.search.toy_cluster import finished, toy, toy_images  # noqa: F401 - fixtures
 
 RUNGS, EPOCHS = (1, 3, 9), 27
@@ -118,6 +122,14 @@ def test_of_no_lost_winner_seen_the_bound_is_in_closed_form():
     # (1 - p) ** L > 0.05.
     assert most_lost(0, 0.1) == int(np.log(0.05) / np.log(0.9))
     assert most_lost(0, 1) == 0
+    assert [most_lost(seen, 0.1, 24) for seen in (0, 1, 24)] == [24, 24, 24]
+    assert most_lost(2, 0.75, 24) == most_lost(2, 0.75)
+
+
+def test_share_may_be_as_small_as_one_likes():
+    """Alone it would allow 3e9 lost cells, which nobody counts up to."""
+    audit, _ = simulated(0, 1e-9, 0.3)
+    assert audit.num_lost == 0 and 12 < audit.most_lost <= audit.num_cells == 24
 
 
 @pytest.fixture
@@ -181,7 +193,22 @@ def test_stage_without_a_trial_of_the_data_set_or_before_any_audit_ends_has_no_b
     assert "audit" not in contents.frames and "audit.csv" not in section.footer and section.prose == []
 
 
-def test_rows_out_of_competition_are_marked_and_not_exported(run):
+def test_time_of_a_trial_that_goes_on_out_of_competition_counts_before_it_has_ended(run):
+    _, events = run
+    stopped = next(event for event in events if event["kind"] == "decision" and event["action"] == "audit")["trial"]
+    last = next(n for n, event in enumerate(events) if event["kind"] == "trial_ended" and event["trial"] == stopped)
+    (trial,) = [
+        found for found in read_run(RunState(events[:last])).stages["architecture"].trials if found.name == stopped
+    ]
+    rows = [event for event in events[:last] if event["kind"] == "row" and event["trial"] == stopped]
+    assert trial.status == "unfinished" and trial.seconds is None and len(trial.audit) > 0
+    assert worker_seconds(trial) == pytest.approx(sum(row["seconds"] for row in rows))
+
+
+def test_rows_out_of_competition_are_marked_and_not_exported(run, tmp_path):
+    tensorboard = pytest.importorskip(
+        "aesweep.export.tensorboard", reason="NOT RUN: pip install 'aesweep[tensorboard]'"
+    )
     from aesweep.export.trial_record import trial_records
 
     folder, events = run
@@ -192,6 +219,8 @@ def test_rows_out_of_competition_are_marked_and_not_exported(run):
     for record in trial_records(loaded):
         if record.name in stopped:
             assert [row.epoch for row in record.rows] == list(range(1, stopped[record.name] + 1))
+    exported = tensorboard.TensorBoardExporter(tmp_path / "events").write(loaded, Quiet())
+    assert exported.num_rows == len(loaded.rows) - len(marked)
 
 
 def test_sentence_says_who_would_have_won_by_most_and_how_far_the_others_ended_behind():
@@ -204,3 +233,24 @@ def test_sentence_says_who_would_have_won_by_most_and_how_far_the_others_ended_b
     worse = [100 * (ratio - 1) for ratio in ratios.values() if ratio > 1]
     assert f"{np.median(worse):.1f} % worse" in behind and f"{len(worse)} trials" in behind
     assert len({found.trial.cell for found in audit.trials if found.would_have_won}) == lost
+
+
+def test_table_and_sentence_know_the_metric_and_small_shares():
+    def trial(name: str, psnr: float, status: str) -> Trial:
+        epoch = Epoch(EPOCHS, 0.1, 0.1, 0.1, psnr, 1.0, ())
+        first = dataclasses.replace(epoch, epoch=1, validation_psnr_db=psnr - 1)
+        decision = Decision(trial=name, epoch=1, action=Action.AUDIT, value=psnr, cutoff=psnr + 1, num_compared=1)
+        epochs, audit = ((first, epoch), ()) if status == "completed" else ((first,), (epoch,))
+        decisions = () if status == "completed" else (decision,)
+        place = name, "s", "digits", (("latent_dim", 2),), CONFIGURATION, (0,), EPOCHS
+        return Trial(*place, epochs, decisions, status, None, 1.0, None, audit)
+
+    trials = trial("a", 17.251, "completed"), trial("b", 18.501, "audited"), trial("c", 16.25, "audited")
+    run = types.SimpleNamespace(study={"stages": {"s": {"asha": {"audit": 0.002}}}})
+    stage = Stage("s", "validation_psnr_db", "max", "latent_dim", None, (1,), EPOCHS, None, None, trials, {}, None)
+    audit = audit_of(run, stage, "digits")
+    assert [found.would_have_won for found in audit.trials] == [True, False]
+    ahead, behind = audit_sentences(stage, audit)
+    assert "it ended at validation PSNR 18.50 dB, 1.25 dB better than `a`" in ahead
+    assert "1 trial that was trained on ended 1.00 dB worse" in behind
+    assert audit_table([(stage, audit)]).rows[0][1] == "0.2 %"

@@ -88,24 +88,25 @@ def audit_of(run: Run, stage: Stage, dataset: str) -> Audit | None:
     lost = {found.trial.cell for found in audited if found.would_have_won}
     # A cell all of whose stopped trials were trained on hides nothing.
     hiding = {trial.cell for trial in stopped if trial.name not in told} - lost
-    most = len(lost) + min(len(hiding), most_lost(len(lost), share) - len(lost))
+    most = most_lost(len(lost), share, len(lost) + len(hiding))
     return Audit(share, len(stopped), audited, len({trial.cell for trial in trials}), len(lost), most)
 
 
 @functools.cache
-def most_lost(num_seen: int, share: float) -> int:
+def most_lost(num_seen: int, share: float, limit: float = math.inf) -> int:
     """Returns the largest number of cells of which so few are seen with a probability above 5 %.
 
     Args:
         num_seen: number of cells that were seen to have lost their winner.
         share: the probability with which one that has is seen, at least.
+        limit: a number that they cannot exceed; a small share may allow millions.
     """
     from scipy.stats import binom
 
     if share == 1:
         return num_seen
     most = num_seen
-    while binom.cdf(num_seen, most + 1, share) > 1 - CONFIDENCE:
+    while most < limit and binom.cdf(num_seen, most + 1, share) > 1 - CONFIDENCE:
         most += 1
     return most
 

@@ -8,9 +8,10 @@ from aesweep.process.wording import agree, plural
 from aesweep.report.analysis.audit import Audit, AuditedTrial, audit_of
 from aesweep.report.rows.names import cell_name
 from aesweep.report.rows.types import Stage
+from aesweep.report.sections.rules import metric_text
 from aesweep.report.sections.section import DatasetView, Section
 from aesweep.report.text.markdown import code, inert
-from aesweep.report.text.numbers import number, percent
+from aesweep.report.text.numbers import percent
 from aesweep.report.text.table import Table, Value
 
 
@@ -38,7 +39,7 @@ def audit_table(audits: list[tuple[Stage, Audit]]) -> Table:
     rows = [
         [
             inert(stage.name),
-            percent(audit.share),
+            f"{100 * audit.share:.3g} %",
             f"{audit.num_stopped:,}",
             f"{len(audit.trials):,}",
             Value(f"{len(winners):,}", tuple(found.trial.name for found in winners)),
@@ -63,7 +64,7 @@ def audit_sentences(stage: Stage, audit: Audit) -> list[str]:
         sentences.append(
             f"{inert(stage.name)}: of those that would have won {code(found.trial.name)} "
             f"({inert(cell_name(found.trial.cell))}), stopped after {plural(found.trial.stopped_at, 'epoch')}, is "
-            f"furthest ahead: it ended at {number(found.value, stage.metric)}, {_amount(stage, -difference)} better "
+            f"furthest ahead: it ended at {metric_text(stage, found.value)}, {_amount(stage, -difference)} better "
             f"than {code(found.winner.name)}, the winner."
         )
     if behind:
