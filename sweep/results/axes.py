@@ -8,7 +8,7 @@ from typing import Any
 
 from aesweep.report.rows.names import axis_value
 from aesweep.results.columns import setting_kind
-from aesweep.study.configuration import OPTION
+from aesweep.study.configuration import OPTION, Configuration
 
 _WAYS = ("value", "grid", "choice", "uniform", "log_uniform")
 
@@ -30,8 +30,8 @@ class Axis:
     when: Mapping[str, tuple[Any, ...]]
 
     def applies(self, settings: Mapping[str, Any]) -> bool:
-        """Returns whether the axis applies to a trial with these settings."""
-        return all(settings.get(name) in values for name, values in self.when.items())
+        """Returns whether the axis applies to a trial with these settings; a field that is left out has its default."""
+        return all(settings.get(name, _DEFAULTS.get(name)) in values for name, values in self.when.items())
 
 
 def axes_of(study: Mapping[str, Any], stage: str) -> dict[str, Axis]:
@@ -77,3 +77,10 @@ def _shown(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         value = tuple(sorted((key, tuple(item) if isinstance(item, list) else item) for key, item in value.items()))
     return axis_value(name, tuple(value)) if isinstance(value, (list, tuple)) else value
+
+
+_DEFAULTS = {
+    field.name: _shown(field.name, field.default)
+    for field in dataclasses.fields(Configuration)
+    if field.default is not dataclasses.MISSING
+}

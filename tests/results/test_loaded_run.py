@@ -20,6 +20,7 @@ from torch import nn
 
 from aesweep.process.errors import RunFolderError
 from aesweep.results import NotInRunError, load_run
+from aesweep.results.axes import axes_of
 from aesweep.results.columns import column, description
 from aesweep.results.frames import FRAMES
 from aesweep.storage.journal import read_journal
@@ -313,3 +314,11 @@ def test_settings_of_a_packages_family_are_axes_and_cells_as_any_others(syntheti
         assert axes["options.depth"].values == (1, 2, 4)
     winner = run.winner("architecture", "mnist")
     assert winner.value == synthetic.winner("architecture", "mnist").value
+
+
+def test_axis_under_a_field_that_all_trials_have_by_default_applies():
+    """Frames leave such a field out, as the family of a run of dense models."""
+    space = {"hidden_layers": {"grid": [[8], [4]], "when": {"family": "dense"}}, "family": {"value": "dense"}}
+    axis = axes_of({"stages": {"s": {"space": space}}}, "s")["hidden_layers"]
+    assert axis.applies({"hidden_layers": "8"}) and axis.applies({"family": "dense"})
+    assert not axis.applies({"family": "convolutional"})
