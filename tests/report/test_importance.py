@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from aesweep.report.analysis.importance import MIN_TRIALS, importances
+from aesweep.report.analysis.importance import MIN_TRIALS, importances, varying_axes
 from aesweep.report.figures.axes import axes_figure
 from aesweep.report.figures.spending import best_so_far
 from aesweep.report.rows.types import Epoch, Stage, Trial
@@ -198,3 +198,27 @@ def test_settings_of_a_package_s_family_as_a_whole_are_an_axis_like_any_other() 
     labels = [label.get_text() for label in drawing.figure.axes[0].get_xticklabels()]
     assert labels == ["kind a, width 8", "kind a, width 16"]
     assert len(drawing.figure.axes[0].lines) == 40
+
+
+def test_lists_among_a_package_s_settings_and_conditions_on_them_are_told_as_the_study_writes_them() -> None:
+    mappings = [{"widths": [8, 4]}, {"widths": [16]}]
+    options = Axis[dict].model_validate({"choice": mappings})
+    rate = SPACE.learning_rate.model_copy(update={"when": {"options": mappings[1]}})
+    settings = [(("widths", tuple(found["widths"])),) for found in mappings]
+    drawn = stage(by_rate, 40)
+    trials = tuple(
+        dataclasses.replace(
+            trial,
+            configuration=dataclasses.replace(trial.configuration, family="lab_one", options=settings[number % 2]),
+        )
+        for number, trial in enumerate(drawn.trials)
+    )
+    drawn = dataclasses.replace(drawn, trials=trials, rows="latent_dim")
+    space = SearchSpace.model_construct(learning_rate=rate, options=options)
+    axes = varying_axes(list(trials), space)
+    assert axes.keys() == {"learning_rate", "options"}
+    drawing = axes_figure("a", drawn, "digits", axes)
+    points = {panel.get_xlabel(): len(panel.lines) for panel in drawing.figure.axes}
+    assert points == {"Options": 40, "Learning rate": 20}
+    (panel,) = [panel for panel in drawing.figure.axes if panel.get_xlabel() == "Options"]
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["widths 8-4", "widths 16"]

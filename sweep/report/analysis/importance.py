@@ -190,7 +190,7 @@ def _point(trial: Trial, axes: dict[str, Axis]) -> tuple[dict[str, Any], dict[st
 def _value(trial: Trial, name: str, axis: Axis) -> Any:
     """Returns a trial's value of an axis as the study writes it; None if the axis does not apply to it."""
     configuration = trial.configuration
-    if not axis.applies({other: configuration.value_of(other) for other in axis.when}):
+    if not axis.applies({other: configuration.written_value(other) for other in axis.when}):
         return None
     value = configuration.written_value(name)
     return value if axis.uniform or axis.log_uniform or value in axis.options else None

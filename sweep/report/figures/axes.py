@@ -88,7 +88,7 @@ def _draw(
     for trial in trials:
         value = trial.configuration.value_of(name)
         place = value if places is None else places.index(_text(name, value)) if _text(name, value) in places else None
-        if place is None or not axis.applies({other: _plain(trial, other) for other in axis.when}):
+        if place is None or not axis.applies({on: trial.configuration.written_value(on) for on in axis.when}):
             continue
         label, index = keys[trial.cell]
         colour = COLOURS[index % len(COLOURS)]
@@ -112,10 +112,6 @@ def _draw(
         panel.set_xlim(low / (high / low) ** 0.08, high * (high / low) ** 0.08)
     panel.set_xlabel(axis_name(name))
     panel.tick_params(axis="x", labelcolor=GREY)
-
-
-def _plain(trial: Trial, name: str) -> Any:
-    return trial.configuration.value_of(name)
 
 
 def _text(name: str, value: Any) -> str:

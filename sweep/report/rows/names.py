@@ -56,7 +56,7 @@ def axis_value(axis: str, value: Any) -> str:
     if axis == "regularizer":
         return REGULARIZER_NAMES.get(value, value.replace("+", " + "))
     if axis == "options":
-        return ", ".join(f"{name} {setting}" for name, setting in value) or "none"
+        return ", ".join(f"{name} {axis_value('', setting)}" for name, setting in value) or "none"
     if isinstance(value, (tuple, list)):
         return "-".join(str(width) for width in value) or "none"
     # The study's digits are kept, so that values which differ only in the fifth digit have different headings.
