@@ -255,6 +255,33 @@ def test_hostile_names_run_nothing(opened: Opener, events: list[dict[str, Any]],
     assert page.evaluate("window.hit") is None and page.locator("img").count() == 0
 
 
+def test_model_file_is_told_of_winners_alone_among_the_trials_of_a_search(
+    opened: Opener, events: list[dict[str, Any]], run: Run, other_folder: RunFolder
+) -> None:
+    """The others' files are removed once they are beaten, or were trained on out of competition."""
+    stage = run.stages["architecture"]
+    (winner, beaten) = next(
+        (best, other)
+        for cell, best in stage.cells("mnist").items()
+        for other in stage.trials
+        if (other.dataset, other.cell, other.status) == ("mnist", cell, "completed") and best not in (None, other)
+    )
+    mine = [{k: v for k, v in e.items() if k not in ("seq", "time", "crc")} for e in events]
+    for event in mine:
+        if event["kind"] == "row" and event["trial"] in (winner.name, beaten.name) and event["epoch"] == winner.budget:
+            file = f"checkpoints/{event['trial']}.safetensors"
+            event["checkpoint"] = {"file": file, "sha256": "ab" * 32, "num_bytes": 9}
+    write_report(write_events(other_folder, mine))
+    page = opened(other_folder.page)
+    for trial in (winner, beaten):
+        page.fill("#filters input[type=search]", trial.name)
+        page.locator("#trial-table .source-trial").first.click()
+        text = page.locator("dialog[open]").inner_text()
+        assert (f"checkpoints/{trial.name}.safetensors" in text) == (trial is winner)
+        assert ("None is kept of this trial." in text) == (trial is beaten)
+        page.keyboard.press("Escape")
+
+
 def test_five_thousand_trials_open_in_three_seconds(opened: Opener, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "many")
     events = [{k: v for k, v in e.items() if k not in ("seq", "time")} for e in many_trials(5000)]

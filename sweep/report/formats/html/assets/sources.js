@@ -107,7 +107,9 @@ function trialPart(trial, isOpen) {
   const results = store.head.results
     .filter(([name]) => trial.result[name] !== null)
     .map(([name, label]) => [label, String(trial.result[name])]);
-  const [file, sha256, size] = trial.checkpoint || [];
+  // Of the trials of a search, the model of a cell's winner alone is kept.
+  const isKept = trial.isRetraining || store.winners.has(trial.number);
+  const [file, sha256, size] = (isKept && trial.checkpoint) || [];
   const metrics = store.head.metrics.filter(([metric]) => trial.columns[metric]);
   const rows = Array.from({ length: trial.epochs }, (_, index) => [
     trial.first + index,
