@@ -123,7 +123,7 @@ def test_report_tells_of_each_bracket(study, tmp_path, images):
     assert said == f" {created.count(0)} trials were compared from epoch 1 on and {created.count(1)} from epoch 3 on."
 
 
-def test_report_tells_of_brackets_by_each_trials_own_budget(study, tmp_path, images):  # noqa: F811
+def test_report_tells_of_brackets_by_each_trials_own_budget(study, tmp_path, images):
     """The last of three brackets has no rung in 9 epochs, and one in the 27 that an extension gives what it trained."""
     from aesweep.report.sections.search_cost import brackets_sentence
 
