@@ -1,7 +1,7 @@
 # Everything here needs Python >= 3.11 and make, and nothing else.
 #   make install      the commands alone; EXTRAS=aws adds what AWS takes, EXTRAS=tensorboard,mlflow,optuna what exports take
 #   make quickstart   a whole study on the bundled digits, to a finished report, in one to two minutes
-#   make test         all tests but the long ones; RAY_JOBS=2 runs two of those with a Ray at a time
+#   make test         all tests but the long ones; RAY_JOBS (2) of those with a Ray at a time
 #   make test-ray     all tests that start a Ray, the long ones too
 #   make test-mnist   the tests on the real MNIST and Fashion-MNIST; DATA=folder
 #   make benchmark    our CPU time against a plain Ray Tune sweep; DATA=folder
@@ -34,7 +34,7 @@ DATA ?= $(AESWEEP_DATA_DIR)
 N ?= 20
 SEED ?= 1
 JOBS ?= 3
-RAY_JOBS ?= 0
+RAY_JOBS ?= 2
 EXTRAS ?=
 SEEDS ?= 50
 FOLDER ?=

@@ -79,6 +79,7 @@ def test_gpus_get_a_trainer_each_where_they_are_faster_and_keep_them_in_a_later_
     assert f"| Trained on | {chosen}: as before |" in (run / "report.md").read_text()
 
 
+@pytest.mark.slow  # test_device_choice.py has an error of the timing, and the test above a GPU that Ray gives away
 def test_gpus_that_pytorch_cannot_use_leave_the_cores(tmp_path):
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
     with LocalNodes([{"num_cpus": 2, "num_gpus": 2}]) as nodes:
@@ -91,6 +92,7 @@ def test_gpus_that_pytorch_cannot_use_leave_the_cores(tmp_path):
     assert resources["trainers"] == 0 and f"training on {resources['reason']}" == first
 
 
+@pytest.mark.slow  # test_gpus.py has the waiting
 def test_run_that_waits_for_gpus_does_not_train_without_one(tmp_path):
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
     with LocalNodes([{"num_cpus": 1}]) as nodes:
