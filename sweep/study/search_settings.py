@@ -29,7 +29,8 @@ class Asha(Strict):
     """
 
     grace_period: Annotated[Whole, Field(ge=1)] = 1
-    reduction_factor: Annotated[Real, Field(gt=1)] = 3
+    # With a factor next to 1, every epoch would be a rung, and finding that out would take millions of steps.
+    reduction_factor: Annotated[Real, Field(ge=1.01)] = 3
     significance: Annotated[Real, Field(gt=0, lt=0.5)] | None = None
     brackets: Annotated[Whole, Field(ge=1)] | None = None
     audit: Annotated[Real, Field(gt=0, le=1)] | None = None

@@ -34,7 +34,7 @@ def with_stage(values: dict, **changes) -> dict:
             [
                 "sampler.name: Input should be",
                 "asha.grace_period: Input should be greater than or equal to 1",
-                "asha.reduction_factor: Input should be greater than 1",
+                "asha.reduction_factor: Input should be greater than or equal to 1.01",
             ],
         ),
     ],

@@ -68,6 +68,7 @@ def test_all_faults_are_reported_at_once_with_their_keys(small_study, write_stud
         ({"metric": "validation_psnr_db", "mode": "min"}, "is better when it is maximal"),
         ({"asha": {"grace_period": 10}}, "asha.grace_period: 10 is more than 9 epochs"),
         ({"asha": {"reduction_factor": 1}}, "asha.reduction_factor"),
+        ({"asha": {"reduction_factor": 1.0000000001}, "epochs": 100}, "asha.reduction_factor"),
     ],
 )
 def test_inconsistent_stage_is_refused(small_study, write_study, change, message):
