@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from aesweep.report.analysis import importance as analysis
 from aesweep.report.analysis.importance import MIN_TRIALS, importances, varying_axes
 from aesweep.report.figures.axes import axes_figure
 from aesweep.report.figures.spending import best_so_far
@@ -129,6 +130,20 @@ def test_within_cells_trials_that_are_alone_do_not_count() -> None:
     found, space = in_cells(by_rate, num_cells=20, per_cell=2)
     alone = dataclasses.replace(found, trials=found.trials[:30])  # ten cells of two, ten of one
     assert [rung.num_trials for rung in importances(alone, "digits", space, within_cells=True)] == [20, 20]
+
+
+def test_within_cells_one_axis_or_one_cell_is_not_computed(monkeypatch) -> None:
+    """The only axis has all of the share, and of the only cell the usual table says it already."""
+
+    def never(*_: object) -> None:
+        raise AssertionError("nothing is to be computed")
+
+    monkeypatch.setattr(analysis, "_decided", never)
+    found, space = in_cells(by_rate)
+    rate = SearchSpace.model_validate({"latent_dim": {"grid": [2, 3]}, "learning_rate": {"log_uniform": [1e-4, 1e-1]}})
+    one_cell = dataclasses.replace(found, trials=tuple(dataclasses.replace(trial, cell=()) for trial in found.trials))
+    for known, searched in ((found, rate), (one_cell, space)):
+        assert [rung.axes for rung in importances(known, "digits", searched, within_cells=True)] == [(), ()]
 
 
 def test_within_cells_errors_are_compared_by_their_ratios_and_psnr_by_differences() -> None:

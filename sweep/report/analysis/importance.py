@@ -80,7 +80,8 @@ def importances(stage: Stage, dataset: str, space: SearchSpace, within_cells: bo
         dataset: the data set whose trials are compared.
         space: the stage's search space.
         within_cells: whether trials are compared with the mean of their cell, of the logarithm of an error or of a PSNR
-            itself. Only trials with others in their cell count then, and only axes that vary within a cell.
+            itself. Only trials with others in their cell count then, and only axes that vary within a cell; where it
+            is one axis, or one cell, nothing is computed, since there is nothing to share or nothing else to say.
     """
     return [_at_rung(stage, dataset, space, epoch, within_cells) for epoch in sorted({*stage.rungs, stage.epochs})]
 
@@ -109,6 +110,7 @@ def _at_rung(stage: Stage, dataset: str, space: SearchSpace, epoch: int, within_
             name: axis for cell in cells for name, axis in varying_axes([trial for trial, _ in cell], space).items()
         }
         reached = [pair for cell in cells for pair in _centred(cell, is_error=stage.mode == "min")]
+        axes = axes if len(axes) > 1 and len(cells) > 1 else {}
     if len(reached) < MIN_TRIALS or not axes:
         return RungImportance(epoch, len(reached), ())
     with warnings.catch_warnings():

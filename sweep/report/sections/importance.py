@@ -45,8 +45,7 @@ def importance_section(view: DatasetView) -> Section | None:
         if any(rung.axes for rung in found):
             tables.append(importance_table(stage, found))
             within = importances(stage, view.dataset, space, within_cells=True)
-            # The share of an axis that varies alone is all there is.
-            if len(_axes(within)) > 1 and _axes(within) != _axes(found):
+            if any(rung.axes for rung in within):
                 tables.append(importance_table(stage, within, ", within cells"))
                 footers.append(WITHIN)
         else:
@@ -94,15 +93,11 @@ def importance_table(stage: Stage, found: list[RungImportance], where: str = "")
         where: what the table's heading says after the stage's name.
     """
     told = [rung for rung in found if rung.axes]
-    order = _axes(found)
+    order = list(dict.fromkeys(importance.axis for rung in told for importance in rung.axes))
     headings = ["Axis", *(f"After {plural(rung.epoch, 'epoch')} ({plural(rung.num_trials, 'trial')})" for rung in told)]
     by_rung = [{importance.axis: importance for importance in rung.axes} for rung in told]
     rows = [[inert(axis_name(axis)), *(_cell(known.get(axis)) for known in by_rung)] for axis in order]
     return Table(headings, rows, lead=f"{inert(stage.name.replace('_', ' ').capitalize())}{where}:")
-
-
-def _axes(found: list[RungImportance]) -> list[str]:
-    return list(dict.fromkeys(importance.axis for rung in found for importance in rung.axes))
 
 
 def _cell(importance: Importance | None) -> str:
