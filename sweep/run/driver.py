@@ -220,7 +220,8 @@ class Run:
             self._state.resources,
         )
         self._decided = choice.recorded()
-        self._say(f"training on {choice.reason}")
+        if not self._interruption.requested():  # which ends the timing as well
+            self._say(f"training on {choice.reason}")
         return choice.resources
 
     def _command(self, command: list[str], study: Study | None = None) -> dict[str, Any]:

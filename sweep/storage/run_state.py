@@ -178,7 +178,7 @@ class RunState:
         self.baselines: dict[tuple[Any, ...], Baseline] = {}
         self.pictures: dict[tuple[str, str, str], Pictures] = {}
         self.asked: list[RetrainingAsked] = []
-        self.commands: list[RunStarted | Commanded] = []
+        self.commands: list[Commanded] = []
         self.places: dict[str, str] = {}
         self.resources: dict[str, Any] | None = None
         self.num_resumed = 0
@@ -232,7 +232,7 @@ class RunState:
                 self.num_resumed += 1
             case RunEnded():
                 self.last_end = event
-        if isinstance(event, (RunStarted, Commanded)):
+        if isinstance(event, Commanded):
             if event.command is not None:
                 self.commands.append(event)
             self.places.update(event.places or {})
